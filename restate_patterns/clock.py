@@ -1,0 +1,61 @@
+"""The one place that reads time and makes things happen later.
+
+Times are Unix milliseconds (`int`). Everything else is given a `Clock`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from typing_extensions import override
+
+
+class Cancellable(Protocol):
+    """Something that was scheduled and can be called off."""
+
+    def cancel(self) -> None:
+        """Call it off; does nothing when it has happened."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall time, monotonic time and wake-ups; a test can drive its own."""
+
+    def wall_ms(self) -> int:
+        """Give the wall clock's Unix milliseconds; it may jump."""
+        ...
+
+    def monotonic_ms(self) -> float:
+        """Give milliseconds that only go forward, from an arbitrary origin."""
+        ...
+
+    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
+        """Call `callback` on the running loop in `delay_ms` milliseconds."""
+        ...
+
+    async def sleep(self, delay_ms: float) -> None:
+        """Sleep for `delay_ms` milliseconds of this clock."""
+        ...
+
+
+class SystemClock(Clock):
+    """The machine's clocks and the running asyncio loop."""
+
+    @override
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    @override
+    def monotonic_ms(self) -> float:
+        return time.monotonic() * 1000
+
+    @override
+    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
+        return asyncio.get_running_loop().call_later(delay_ms / 1000, callback)
+
+    @override
+    async def sleep(self, delay_ms: float) -> None:
+        await asyncio.sleep(delay_ms / 1000)

@@ -1,0 +1,113 @@
+"""Options of handlers and steps: frozen values, given once, read everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from restate_patterns.errors import DefinitionError
+
+_ZERO = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When and how often something that failed is tried again.
+
+    The wait before try `n + 1` is `initial * factor ** (n - 1)`, at most `maximum`.
+
+    Args:
+        initial: The wait after the first failure.
+        factor: What each further wait is multiplied by; at least 1.
+        maximum: The longest wait.
+        max_attempts: Tries in all, the first included; None for no end.
+        then: What happens after the last try: `"pause"` keeps the invocation for a person to
+            resume, `"fail"` makes the last error terminal.
+
+    Raises:
+        DefinitionError: A value is out of range.
+    """
+
+    initial: timedelta = timedelta(milliseconds=50)
+    factor: float = 2.0
+    maximum: timedelta = timedelta(minutes=1)
+    max_attempts: int | None = None
+    then: Literal["pause", "fail"] = "pause"
+
+    def __post_init__(self) -> None:
+        if self.initial < _ZERO or self.maximum < self.initial:
+            raise DefinitionError(
+                f"RetryPolicy: initial={self.initial} and maximum={self.maximum} must be "
+                "0 <= initial <= maximum"
+            )
+        if self.factor < 1:
+            raise DefinitionError(f"RetryPolicy: factor={self.factor} must be at least 1")
+        if self.max_attempts is not None and self.max_attempts < 1:
+            raise DefinitionError(
+                f"RetryPolicy: max_attempts={self.max_attempts} must be at least 1, or None for no end"
+            )
+        if self.then not in ("pause", "fail"):
+            raise DefinitionError(f'RetryPolicy: then={self.then!r} must be "pause" or "fail"')
+
+    def delay_ms(self, failed_count: int) -> int | None:
+        """Give the wait in milliseconds after `failed_count` failures, or None when tries are used up."""
+        if self.max_attempts is not None and failed_count >= self.max_attempts:
+            return None
+        initial_ms = self.initial / timedelta(milliseconds=1)
+        maximum_ms = self.maximum / timedelta(milliseconds=1)
+        try:
+            wait_ms = initial_ms * self.factor ** (failed_count - 1)
+        except OverflowError:
+            wait_ms = maximum_ms
+        return round(min(wait_ms, maximum_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Name and options of one `ctx.run`; a plain frozen value.
+
+    Args:
+        name: What the journal and the tools call the step.
+        retry: How a failing action is tried again inside the step. Default: the `RetryPolicy()`.
+        timeout: The longest one try may take; a try over it counts as failed.
+    """
+
+    name: str
+    retry: RetryPolicy | None = None
+    timeout: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise DefinitionError("Step: the name must not be empty")
+        if self.timeout is not None and self.timeout <= _ZERO:
+            raise DefinitionError(f"Step {self.name!r}: timeout={self.timeout} must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerOptions:
+    """Options of a handler; None means: ask the service, then the default.
+
+    Args:
+        retry: How failing attempts are tried again.
+        retention: How long the result of a completed invocation stays readable.
+        inactivity_timeout: How long an idle invocation stays in memory before it suspends.
+        private: Whether the handler can be called from outside.
+    """
+
+    retry: RetryPolicy | None = None
+    retention: timedelta | None = None
+    inactivity_timeout: timedelta | None = None
+    private: bool | None = None
+
+    def or_else(self, other: HandlerOptions) -> HandlerOptions:
+        """Give these options with what is None taken from `other`."""
+        return replace(
+            self,
+            retry=self.retry if self.retry is not None else other.retry,
+            retention=self.retention if self.retention is not None else other.retention,
+            inactivity_timeout=self.inactivity_timeout
+            if self.inactivity_timeout is not None
+            else other.inactivity_timeout,
+            private=self.private if self.private is not None else other.private,
+        )

@@ -1,0 +1,382 @@
+"""The seam between what is written once above every backend and what each backend does.
+
+Below it a backend moves bytes: it implements `Operations` (what one attempt of a handler may ask
+for), drives an `Attempt` by delivering completions one at a time, and offers `Ingress` to callers
+outside. Above it live all types, serialisation, retries of steps and the deterministic inner loop.
+This file knows no backend, no pydantic and no user type.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeAlias
+
+from restate_patterns.errors import Failure
+from restate_patterns.options import HandlerOptions
+
+Handle: TypeAlias = int
+"""Names one operation of one invocation: its position, the same on every replay."""
+
+RUN_HANDLER = "run"
+"""The wire name of the handler of a workflow that runs once per key."""
+
+
+class ServiceKind(enum.Enum):
+    """The three kinds of service; the value is the name in discovery."""
+
+    SERVICE = "Service"
+    VIRTUAL_OBJECT = "VirtualObject"
+    WORKFLOW = "Workflow"
+
+
+class HandlerKind(enum.Enum):
+    """What a handler may do with the state of its key; the value is the name in discovery."""
+
+    STATELESS = "Stateless"
+    EXCLUSIVE = "Exclusive"
+    SHARED = "Shared"
+    WORKFLOW = "Workflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A handler, and the key of its object or workflow; `key` is None for a service."""
+
+    service: str
+    handler: str
+    key: str | None = None
+
+    def __str__(self) -> str:
+        """Give `Service/handler` or `Object/key/handler`, as in the path of the ingress."""
+        if self.key is None:
+            return f"{self.service}/{self.handler}"
+        return f"{self.service}/{self.key}/{self.handler}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call or a send on its way: whom it is for, the serialised argument, and its options."""
+
+    target: Target
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRef:
+    """Names the invocation that was made with this idempotency key."""
+
+    target: Target
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRef:
+    """Names the one run of a workflow."""
+
+    service: str
+    key: str
+
+
+InvocationRef: TypeAlias = str | IdempotencyRef | WorkflowRef
+"""How an invocation is named: by id, by idempotency key, or as the run of a workflow."""
+
+
+class Completion(NamedTuple):
+    """What an operation came to.
+
+    `value` is None when there is nothing (a state that is not set, an output that is not ready,
+    a sleep that is over); a handler's output without a value is `b""`. `failure` wins over `value`.
+    `time_ms` is the durable time (Unix milliseconds) at which it arrived: on replay, the recorded one.
+    """
+
+    handle: Handle
+    time_ms: int
+    value: bytes | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An operation that had its answer at once; it is in the journal like any other."""
+
+    value: bytes | None = None
+    failure: Failure | None = None
+
+
+Issued: TypeAlias = Handle | Ready
+
+
+class StepResult(NamedTuple):
+    """How a step ended: a value or a terminal failure. Anything else is retried inside the step."""
+
+    value: bytes | None
+    failure: Failure | None
+
+
+StepAction: TypeAlias = "Callable[[StepProgress], Awaitable[StepResult]]"
+"""Runs a step to its end, retries included, on the real loop; never raises but when cancelled."""
+
+
+class StepProgress(Protocol):
+    """Where a running step tells of its failed tries; a backend may persist and show them."""
+
+    @property
+    def failed_count(self) -> int:
+        """How many tries failed before, also in processes that died."""
+        ...
+
+    def failed(self, error: BaseException, retry_in_ms: int) -> None:
+        """Record one more failed try; the next one starts in `retry_in_ms`."""
+        ...
+
+
+class Operations(Protocol):
+    """What one attempt may ask of its backend. Every method is synchronous and only appends.
+
+    A method that gives a `Handle` is answered by a `Completion` with that handle, later and never
+    from inside the method. One that gives `Ready` was answered at once. During replay a backend
+    matches each request against its journal (position, kind, name, target, fingerprint) and raises
+    `errors.JournalMismatch` (a `BaseException`: the attempt lets it end the attempt, whatever user
+    code catches) when they differ.
+    """
+
+    def call(self, request: Request) -> Handle:
+        """Call a handler; completes with its output."""
+        ...
+
+    def send(self, request: Request, delay_ms: int) -> Issued:
+        """Send to a handler, now or later; the value is the invocation id in ASCII."""
+        ...
+
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+        """Run a step: `action` starts once all that came before is durable, at most once at a time."""
+        ...
+
+    def stop_step(self, handle: Handle) -> None:
+        """Ask a running step to stop (cancel its action); it still completes, with its outcome.
+
+        A step not yet started completes as not run.
+        """
+        ...
+
+    def sleep(self, deadline_ms: int, name: str) -> Handle:
+        """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past."""
+        ...
+
+    def discard(self, handle: Handle) -> None:
+        """Hint: nobody waits for this operation any more. A backend may drop a timer; a call goes on."""
+        ...
+
+    def get_state(self, name: str) -> Issued:
+        """Read one state of the key; the value is None when it is not set."""
+        ...
+
+    def state_names(self) -> Issued:
+        """List the names of the key's states; the value is a JSON array, sorted."""
+        ...
+
+    def set_state(self, name: str, value: bytes) -> None:
+        """Write one state of the key."""
+        ...
+
+    def clear_state(self, name: str) -> None:
+        """Remove one state of the key."""
+        ...
+
+    def clear_all_state(self) -> None:
+        """Remove all state of the key."""
+        ...
+
+    def promise_value(self, name: str) -> Handle:
+        """Wait for a durable promise of the workflow."""
+        ...
+
+    def promise_peek(self, name: str) -> Issued:
+        """Look at a durable promise; the value is None when it is not completed."""
+        ...
+
+    def promise_complete(self, name: str, result: StepResult) -> Issued:
+        """Resolve or reject a durable promise; fails with 409 when it was completed before."""
+        ...
+
+    def awakeable(self) -> tuple[str, Handle]:
+        """Make an awakeable: its id, and the handle that completes when it is resolved or rejected."""
+        ...
+
+    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        """Resolve or reject an awakeable of any invocation; unknown ids are ignored."""
+        ...
+
+    def attach(self, ref: InvocationRef) -> Handle:
+        """Wait for the output of another invocation; fails with 404 when it is unknown."""
+        ...
+
+    def output(self, ref: InvocationRef) -> Issued:
+        """Look at the output of another invocation; the value is None while it has none."""
+        ...
+
+    def cancel_invocation(self, ref: InvocationRef) -> None:
+        """Ask another invocation to cancel."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What an attempt knows of its invocation. The same on every attempt."""
+
+    id: str
+    target: Target
+    body: bytes
+    headers: Mapping[str, str]
+    random_seed: int
+    start_ms: int
+    """Durable time at which the invocation first started; loop time and `ctx.now()` begin here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler returned; `output` is `b""` when it has no return value."""
+
+    output: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler ended with a terminal error: it is the result of the invocation."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The attempt ended with an error that is retried by the invocation's policy."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """The attempt ended with a bug that no retry can mend (mismatch, spin, foreign wait): pause."""
+
+    error: BaseException
+    mismatch: bool = False
+    """True for a journal mismatch: the handler cannot reach its undo, so cancel is refused."""
+
+
+AttemptEnd: TypeAlias = Succeeded | Failed | Crashed | Stuck
+
+
+class Attempt(Protocol):
+    """One attempt of one invocation, as its backend drives it. Nothing here awaits.
+
+    `start`, `deliver` and `deliver_cancel` run the handler until it is idle and give None, or give
+    how the attempt ended; after that, and after `close`, no other method may be called. They must be
+    called from a callback or task of the real loop, one at a time, never from inside one another.
+    """
+
+    def start(self) -> AttemptEnd | None:
+        """Run the handler from its beginning to its first wait."""
+        ...
+
+    def deliver(self, completion: Completion) -> AttemptEnd | None:
+        """Deliver exactly one completion and run until idle. Unknown and abandoned handles are ignored."""
+        ...
+
+    def deliver_cancel(self, time_ms: int) -> AttemptEnd | None:
+        """Deliver the cancellation of the invocation, in its place among the completions."""
+        ...
+
+    def awaited(self) -> Iterable[Handle]:
+        """Give the handles that tasks wait for right now, in order of issue."""
+        ...
+
+    def close(self) -> None:
+        """Drop the attempt: seal its context and close its coroutines; no user code can act after."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerInfo:
+    """What a backend must know of a handler."""
+
+    name: str
+    kind: HandlerKind
+    options: HandlerOptions
+    takes_input: bool = True
+    input_required: bool = True
+    """False when the argument has a default: an empty body is then allowed."""
+    input_content_type: str = "application/json"
+    output_content_type: str = "application/json"
+    has_output: bool = True
+    """False for handlers annotated `-> None`: the answer has no body and no content type."""
+    input_schema: Mapping[str, object] | None = None
+    output_schema: Mapping[str, object] | None = None
+    documentation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """What a backend must know of a service."""
+
+    name: str
+    kind: ServiceKind
+    handlers: Mapping[str, HandlerInfo]
+    documentation: str | None = None
+
+
+class Deployment(Protocol):
+    """The services of one app, as a backend hosts them."""
+
+    @property
+    def services(self) -> Mapping[str, ServiceInfo]:
+        """The services by wire name."""
+        ...
+
+    def attempt(self, invocation: Invocation, operations: Operations) -> Attempt:
+        """Make an attempt of an invocation of one of these services; it is not started."""
+        ...
+
+
+class Accepted(NamedTuple):
+    """An invocation that was accepted, durably."""
+
+    invocation_id: str
+    previously: bool = False
+    """True when an earlier request with the same idempotency key or workflow key made it."""
+    execution_time_ms: int | None = None
+    """For a delayed send: when it starts, in Unix milliseconds."""
+
+
+class Caller(Protocol):
+    """What typed clients stand on: a context inside a handler, or a client outside.
+
+    Errors of the callee arrive as `TerminalError`s (the declared subclass where it is known).
+    """
+
+    async def call(self, request: Request, timeout_s: float | None) -> bytes:
+        """Call and wait for the output; raises `TimeoutError` after `timeout_s` seconds."""
+        ...
+
+    async def send(self, request: Request, delay_ms: int) -> str:
+        """Send and give the invocation id."""
+        ...
+
+    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
+        """Wait for the output of an invocation; raises `TimeoutError` after `timeout_s` seconds."""
+        ...
+
+    async def output(self, ref: InvocationRef) -> bytes | None:
+        """Give the output of an invocation, or None while it has none."""
+        ...
+
+    async def cancel(self, ref: InvocationRef) -> None:
+        """Ask an invocation to cancel."""
+        ...
+
+    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        """Resolve or reject an awakeable."""
+        ...
