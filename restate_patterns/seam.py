@@ -144,6 +144,11 @@ class Operations(Protocol):
     code catches) when they differ.
     """
 
+    @property
+    def replaying(self) -> bool:
+        """Whether what the handler does right now was in the journal before (logs stay quiet then)."""
+        ...
+
     def call(self, request: Request) -> Handle:
         """Call a handler; completes with its output."""
         ...
