@@ -1,0 +1,62 @@
+# `make demo` and `make test` are all one needs on a fresh machine with Python 3.11 or newer.
+# Each target makes .venv by itself; PYTHON=/path/to/python chooses the interpreter.
+
+BIN := .venv/bin
+export NO_MKDOCS_2_WARNING = 1
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: demo
+demo: venv-demo ## Run the booking saga: a success, a failure with its undos, a kill -9 and the recovery
+	@$(BIN)/python -m examples.demo
+
+.PHONY: test
+test: lint pytest docs ## Everything that must hold before a commit
+
+.PHONY: pytest
+pytest: venv ## The tests alone
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: venv ## Style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: venv ## Mend style where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Run plainly: with -q or -v a strict build that found bad anchors still exits 0.
+.PHONY: docs
+docs: venv ## Build the site into site/
+	$(BIN)/mkdocs build --strict
+
+.PHONY: docs-serve
+docs-serve: venv ## Serve the site on loopback while writing
+	$(BIN)/mkdocs serve
+
+.PHONY: bench
+bench: ## Measure against the bare log, DBOS and restate-sdk, in one run on this machine
+	@scripts/make-venv bench
+	$(BIN)/python -m benchmarks
+
+.PHONY: venv
+venv:
+	@scripts/make-venv dev
+
+# The demo needs no developer tools: fewer downloads before the first line of output.
+.PHONY: venv-demo
+venv-demo:
+	@test -f .venv/.installed-dev || scripts/make-venv
+
+.PHONY: clean
+clean: ## Remove what was built; keeps .venv
+	rm -rf site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
