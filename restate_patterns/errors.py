@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Self
 
-from typing_extensions import dataclass_transform
+from typing_extensions import Format, dataclass_transform, get_annotations, override
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Failure:
 
     code: int
     message: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class DefinitionError(TypeError):
@@ -41,7 +42,11 @@ class DefinitionError(TypeError):
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
-class TerminalError(Exception):
+class _ErrorWithFields(Exception):
+    """Tells type checkers that subclasses of `TerminalError` take their fields by keyword."""
+
+
+class TerminalError(_ErrorWithFields):
     """Ends an invocation for good: it is not retried, and the caller gets it.
 
     Subclasses declare their fields like a dataclass with keyword-only fields; the fields travel
@@ -53,37 +58,136 @@ class TerminalError(Exception):
 
         raise Declined(reason="limit")
 
+    The sentence is, in this order: the argument `message=`, the class's `message = "no seat {seat}"`
+    (filled with the fields), the first line of its docstring, its name. Override `describe` for more.
+
     Args:
-        message: The sentence people read. Default: the first line of the class's docstring.
-        code: An HTTP-like code from 200 to 999. Default: the class's.
+        message: The sentence people read.
+        code: An HTTP-like code; 200 to 999 become the HTTP status. Default: the class's.
+        fields: The fields that the class declares.
+
+    Raises:
+        TypeError: A declared field is missing, or an argument is not a declared field.
     """
 
-    code: ClassVar[int] = 500
+    message: str = "terminal error"
+    code: int = 500
     error_name: ClassVar[str] = "TerminalError"
+    """What the class is called on the wire."""
+    field_names: ClassVar[tuple[str, ...]] = ()
+    """The declared fields, those of the bases first."""
+    _metadata: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, message: str | None = None, *, code: int | None = None, **fields: Any) -> None:
-        raise NotImplementedError
+    def __init__(self, message: str | None = None, *, code: int | None = None, **fields: object) -> None:
+        self._set_fields(fields)
+        if code is not None:
+            self.code = code
+        self.message = self.describe() if message is None else message
+        super().__init__(self.message)
 
+    @override
     def __init_subclass__(cls, *, code: int | None = None, name: str | None = None) -> None:
         super().__init_subclass__()
+        if code is not None:
+            cls.code = code
+        if "message" not in cls.__dict__:
+            cls.message = _first_line(cls.__dict__.get("__doc__")) or cls.__name__
+        cls.error_name = name or cls.__name__
+        own = [
+            field
+            for field, hint in get_annotations(cls, format=Format.FORWARDREF).items()
+            if "ClassVar" not in str(hint)
+        ]
+        reserved = sorted({"args", "code", "field_names", "message", "metadata"}.intersection(own))
+        if reserved:
+            raise DefinitionError(
+                f"{cls.__qualname__}: every TerminalError has {reserved[0]!r}, so a field can't be called that; "
+                "rename it (for a fixed code write `class X(TerminalError, code=409)`, for a fixed sentence "
+                "`message = '...'` without annotation)"
+            )
+        cls.field_names = tuple(dict.fromkeys([*cls.field_names, *own]))
+
+    def describe(self) -> str:
+        """Compose the sentence from the fields; called when no `message=` is given."""
+        template = type(self).message
+        if not self.field_names or "{" not in template:
+            return template
+        return template.format_map({name: getattr(self, name) for name in self.field_names})
 
     @property
-    def message(self) -> str:
-        """The sentence people read."""
-        return str(self.args[0])
+    def metadata(self) -> Mapping[str, str]:
+        """What came over the wire with the error, as JSON text by name; empty for one raised here."""
+        return self._metadata
+
+    @classmethod
+    def restored(
+        cls, message: str, code: int, fields: Mapping[str, object], metadata: Mapping[str, str]
+    ) -> Self:
+        """Make the error as it was raised elsewhere, without running the class's `__init__`.
+
+        Raises:
+            TypeError: The fields are not those that the class declares.
+        """
+        error = cls.__new__(cls, message)
+        error._set_fields(fields)
+        error.code, error.message, error._metadata = code, message, MappingProxyType(dict(metadata))
+        error.args = (message,)
+        return error
+
+    def _set_fields(self, fields: Mapping[str, object]) -> None:
+        unknown = [name for name in fields if name not in self.field_names]
+        if unknown:
+            raise TypeError(
+                f"{type(self).__qualname__} has no field {unknown[0]!r}; it has {list(self.field_names)}"
+            )
+        for name in self.field_names:
+            if name in fields:
+                setattr(self, name, fields[name])
+            elif not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__qualname__} needs its field {name!r}: give {name}=...")
+
+    @override
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle and copy by fields, so that `__init__` need not be called with them."""
+        fields = {name: getattr(self, name) for name in self.field_names}
+        return _restored, (type(self), self.message, self.code, fields, dict(self._metadata))
+
+    @override
+    def __repr__(self) -> str:
+        """Show the class, the sentence and the fields."""
+        fields = "".join(f", {name}={getattr(self, name, None)!r}" for name in self.field_names)
+        return f"{type(self).__qualname__}({self.message!r}{fields})"
+
+
+def _first_line(documentation: str | None) -> str:
+    return documentation.strip().partition("\n")[0] if documentation else ""
+
+
+def _restored(
+    cls: type[TerminalError], message: str, code: int, fields: dict[str, object], metadata: dict[str, str]
+) -> TerminalError:
+    return cls.restored(message, code, fields, metadata)
 
 
 class Cancelled(TerminalError, code=409):
-    """cancelled"""
+    """The invocation was cancelled; what the handler awaits after this runs normally."""
+
+    message = "cancelled"
 
 
 class Killed(TerminalError, code=409):
-    """killed"""
+    """The invocation was killed."""
+
+    message = "killed"
 
 
 class StateNotSet(TerminalError, code=500):
     """A state without default was read before it was set."""
 
+    message = (
+        "the state {state!r} was read before it was set: declare a default (`State[T](default=...)`) "
+        "or read it with one (`await self.{state}.get(ctx, None)`)"
+    )
     state: str
 
 
@@ -92,26 +196,43 @@ class DeadlockError(TerminalError, code=409):
 
     cycle: list[str]
 
+    @override
+    def describe(self) -> str:
+        return (
+            "deadlock: each of these invocations waits for the next: "
+            + " -> ".join(self.cycle)
+            + ". Send instead of calling, or move the shared part to a handler that holds no key"
+        )
+
 
 class InvocationNotFound(TerminalError, code=404):
-    """invocation not found"""
+    """No invocation has this id, or it is past its retention."""
+
+    message = "invocation not found"
 
 
 class AlreadyInvoked(TerminalError, code=409):
-    """the workflow method was already invoked"""
+    """A workflow runs once per key, and this one has."""
+
+    message = "the workflow method was already invoked"
 
 
 class AlreadyCompleted(TerminalError, code=409):
-    """promise was already completed"""
+    """A durable promise takes one answer, and it has one."""
+
+    message = "promise was already completed"
 
 
 class InvalidInput(TerminalError, code=400):
     """The body is not what the handler takes."""
 
+    message = "input validation error"
+
 
 class StepFailed(TerminalError, code=500):
     """A step used up its tries."""
 
+    message = "the step {step!r} failed for good: {cause}"
     step: str
     cause: str
 
@@ -155,9 +276,10 @@ class JournalMismatch(BaseException):
         self.expected = expected
         self.found = found
 
+    @override
     def __str__(self) -> str:
         return (
             f"journal mismatch at entry {self.position}: the journal has {self.expected}, the code asks for "
-            f"{self.found}. The handler's code changed, or it is not deterministic. Run the old code and resume, "
-            "restart the invocation from the start, or kill it"
+            f"{self.found}. The handler's code changed, or it is not deterministic. Run the old code and "
+            "resume, restart the invocation from the start, or kill it"
         )

@@ -1,0 +1,1 @@
+"""Typed durable services, virtual objects and workflows for Python."""
