@@ -8,11 +8,13 @@ This file knows no backend, no pydantic and no user type.
 
 from __future__ import annotations
 
+import contextvars
 import enum
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from restate_patterns.clock import Clock
 from restate_patterns.errors import Failure
 from restate_patterns.options import HandlerOptions
 
@@ -117,12 +119,49 @@ class StepResult(NamedTuple):
     failure: Failure | None
 
 
-StepAction: TypeAlias = "Callable[[StepProgress], Awaitable[StepResult]]"
-"""Runs a step to its end, retries included, on the real loop; never raises but when cancelled."""
+class StepExhausted(Exception):  # noqa: N818 - an outcome that the backend turns into a pause, not an error of it
+    """A step used up its tries under `then="pause"`: its invocation pauses, and the step stays open.
+
+    It is no result: nothing is appended. When the invocation is resumed the step starts again, with
+    its count of failed tries at 0.
+
+    Args:
+        step: Name of the step.
+        cause: What the last try raised.
+    """
+
+    def __init__(self, step: str, cause: Exception) -> None:
+        super().__init__(f"step {step!r} used up its tries; the last one raised {cause!r}")
+        self.step = step
+        self.cause = cause
+
+
+class StepAction(Protocol):
+    """Runs a step to its end, retries included, in a task of the real loop.
+
+    The backend starts it as `loop.create_task(action(progress), context=action.context)`. It gives
+    the result to record and raises nothing but `StepExhausted`, and `asyncio.CancelledError` once
+    it was cancelled (`Operations.stop_step`) and has stopped without an outcome: the backend then
+    completes the step with a failure of code 409.
+    """
+
+    @property
+    def context(self) -> contextvars.Context:
+        """The context variables as they were where the handler asked for the step."""
+        ...
+
+    def __call__(self, progress: StepProgress, /) -> Coroutine[Any, Any, StepResult]:
+        """Run the action until it has a result."""
+        ...
 
 
 class StepProgress(Protocol):
     """Where a running step tells of its failed tries; a backend may persist and show them."""
+
+    @property
+    def clock(self) -> Clock:
+        """The backend's clock: waits between tries and timeouts of tries run on it."""
+        ...
 
     @property
     def failed_count(self) -> int:
@@ -170,6 +209,10 @@ class Operations(Protocol):
 
     def sleep(self, deadline_ms: int, name: str) -> Handle:
         """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past."""
+        ...
+
+    def cancel_call(self, handle: Handle) -> None:
+        """Cancel the callee of an outstanding call: the caller itself was cancelled while it waited."""
         ...
 
     def discard(self, handle: Handle) -> None:
