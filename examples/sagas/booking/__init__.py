@@ -1,0 +1,51 @@
+"""The trip booking saga: three companies, one booking, all or nothing.
+
+Run it with its providers, on the usual ports:
+
+    python -m examples.sagas.booking
+
+or start the providers yourself (`python -m examples.providers`) and serve it with reload on change:
+
+    restate-patterns dev examples.sagas.booking:app
+
+Then book a trip:
+
+    curl -X POST localhost:8080/BookingWorkflow/trip12883/run -H 'content-type: application/json' -d '{
+      "flights": {"flightId": "12345", "passengerName": "John Doe"},
+      "car": {"pickupLocation": "Airport", "rentalDate": "2024-12-16"},
+      "paymentInfo": {"cardNumber": "4111111111111111", "amount": 1500}
+    }'
+
+make the next payment fail, book another, and see what was undone:
+
+    curl localhost:9103/faults -d '{"operation": "charge", "kind": "decline"}'
+    curl localhost:9101/history
+
+Read `trip` first: it is the saga. `flights` and `cars` are the services it calls; `reservations` and
+`payments` know the providers' HTTP; `policies` says how often each step is tried.
+"""
+
+from __future__ import annotations
+
+from examples.sagas.booking.cars import Cars
+from examples.sagas.booking.flights import Flights
+from examples.sagas.booking.reservations import Reservations
+from examples.sagas.booking.trip import Trip
+from examples.sagas.payments import Payments
+from examples.sagas.remote import connect
+from examples.sagas.settings import Settings
+from restate_patterns import App
+
+
+def build(settings: Settings) -> App:
+    """Wire the services to their providers."""
+    return App(
+        [
+            Flights(airline=Reservations(connect(settings.flights_url))),
+            Cars(rental=Reservations(connect(settings.cars_url))),
+            Trip(payments=Payments(connect(settings.payments_url))),
+        ]
+    )
+
+
+app = build(Settings.from_environment())

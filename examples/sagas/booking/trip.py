@@ -1,0 +1,92 @@
+"""The trip: a flight, a car and a payment that all happen, or are all undone.
+
+This is the saga, and it is plain Python: a list of undo actions, a `try`, and a loop backwards over
+the list. What makes it safe is that every line is durable. When the process dies anywhere in here,
+the next one runs this code again, gets the recorded answers of what was done, and goes on from there,
+also in the middle of the undo.
+
+The one decision to make for each action is *when its undo goes on the list*:
+
+* **after** it, for reservations: only the answer tells the id to cancel. Without an answer there is
+  nothing to cancel either, because a reservation that nobody confirms lapses.
+* **before** it, for the payment: it takes effect at once, and without an answer nobody knows whether
+  it did. We make the key, so we can refund by that key whatever became of the charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from examples.sagas.booking.cars import Cars
+from examples.sagas.booking.flights import Flights
+from examples.sagas.booking.model import Booking, TripRequest
+from examples.sagas.booking.policies import forward, undo
+from examples.sagas.booking.reservations import NotAvailable
+from examples.sagas.payments import PaymentDeclined, Payments
+from restate_patterns import (
+    State,
+    TerminalError,
+    Workflow,
+    WorkflowContext,
+    WorkflowSharedContext,
+    handler,
+)
+
+CHARGE = forward("charge")
+REFUND = undo("refund")
+
+
+@dataclass
+class Trip(Workflow, name="BookingWorkflow"):
+    """Books one trip; its key is the trip's id, and each trip is booked once.
+
+    Args:
+        payments: The payment provider.
+    """
+
+    payments: Payments
+    progress = State[str](default="not started")
+
+    @handler(raises=[NotAvailable, PaymentDeclined])
+    async def run(self, ctx: WorkflowContext, trip: TripRequest) -> Booking:
+        """Book everything, or undo what was booked and fail with the reason."""
+        undo_actions: list[Callable[[], Awaitable[object]]] = []
+        try:
+            booking = await self._book(ctx, trip, undo_actions)
+        except TerminalError as error:
+            self.progress.set(ctx, f"undoing: {error.message}")
+            for undo_action in reversed(undo_actions):
+                await undo_action()
+            self.progress.set(ctx, f"undone: {error.message}")
+            raise
+        self.progress.set(ctx, "booked")
+        return booking
+
+    async def _book(
+        self, ctx: WorkflowContext, trip: TripRequest, undo_actions: list[Callable[[], Awaitable[object]]]
+    ) -> Booking:
+        flights, cars = ctx.service_client(Flights), ctx.service_client(Cars)
+
+        self.progress.set(ctx, "reserving")
+        flight = await flights.reserve(trip.flights)
+        undo_actions.append(lambda: flights.cancel(flight.id))
+        car = await cars.reserve(trip.car)
+        undo_actions.append(lambda: cars.cancel(car.id))
+
+        self.progress.set(ctx, "paying")
+        key = str(ctx.uuid4())
+        undo_actions.append(lambda: ctx.run(REFUND, self.payments.refund, key))
+        payment = await ctx.run(
+            CHARGE, self.payments.charge, key, trip.payment_info.card_number, trip.payment_info.amount
+        )
+
+        self.progress.set(ctx, "confirming")
+        await flights.confirm(flight.id)
+        await cars.confirm(car.id)
+        return Booking(flight_id=flight.id, car_id=car.id, payment_id=payment.id)
+
+    @handler
+    async def status(self, ctx: WorkflowSharedContext) -> str:
+        """Tell how far the trip is, while it runs and afterwards."""
+        return await self.progress.get(ctx)

@@ -1,0 +1,45 @@
+"""Serving an example: its app on the embedded backend, with the providers it calls."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import Generator
+
+from examples.processes import ROOT
+from restate_patterns import App, Embedded
+
+
+def serve_with_providers(app: App, *, default_db: str) -> None:
+    """Serve `app` until it is told to stop, as the command line says.
+
+    The providers run beside it on their usual ports, as processes of their own, unless
+    `--no-providers` is given.
+    """
+    arguments = _parse(default_db)
+    backend = Embedded(arguments.db, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port)
+    with contextlib.nullcontext() if arguments.no_providers else _providers():
+        app.serve(backend)
+
+
+def _parse(default_db: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve this example.")
+    parser.add_argument("--db", default=default_db, help="the file that makes it durable (%(default)s)")
+    parser.add_argument("--ingress-port", type=int, default=8080, help="where to call it (%(default)s)")
+    parser.add_argument("--admin-port", type=int, default=9070, help="where to manage it (%(default)s)")
+    parser.add_argument(
+        "--no-providers", action="store_true", help="call those that FLIGHTS_URL and the like name"
+    )
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _providers() -> Generator[None]:
+    command = [sys.executable, "-m", "examples.providers", "--with-stdin"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
