@@ -23,6 +23,8 @@ class CompletedResult(NamedTuple):
     failure: Failure | None = None
     expires_ms: int | None = None
     """For a result that was read back instead of waited for: until when it stays readable (Unix ms)."""
+    target: Target | None = None
+    """Whose result it is; where the caller named it by id only, that is how its type is known."""
 
 
 class InvocationStatus(enum.Enum):
@@ -226,8 +228,10 @@ class EnginePort(Protocol):
         """Give all state of a key by name; empty when it has none."""
         ...
 
-    async def set_state(self, service: str, key: str, values: Mapping[str, bytes]) -> None:
-        """Write the given names and leave the others, in the key's turn."""
+    async def set_state(
+        self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False
+    ) -> None:
+        """Write the given names, in the key's turn; the others stay, or go with `replace`."""
         ...
 
     async def clear_state(self, service: str, key: str, names: Iterable[str] | None = None) -> None:
