@@ -15,6 +15,7 @@
     * `NotDurable`: a handler waits for, or reaches for, something that is not durable.
     * `CallNotAwaited`: a call was made and never awaited.
     * `AttemptSpins`: a handler ran over its budget of callbacks without waiting.
+    * `UnreadableValue`: a stored value is not of the type the code declares now.
 * `JournalMismatch`: the code took another path than the journal says.
 """
 
@@ -101,9 +102,9 @@ class TerminalError(_ErrorWithFields):
         reserved = sorted({"args", "code", "field_names", "message", "metadata"}.intersection(own))
         if reserved:
             raise DefinitionError(
-                f"{cls.__qualname__}: every TerminalError has {reserved[0]!r}, so a field can't be called that; "
-                "rename it (for a fixed code write `class X(TerminalError, code=409)`, for a fixed sentence "
-                "`message = '...'` without annotation)"
+                f"{cls.__qualname__}: every TerminalError has {reserved[0]!r}, so a field can't be called "
+                "that; rename it (for a fixed code write `class X(TerminalError, code=409)`, for a fixed "
+                "sentence `message = '...'` without annotation)"
             )
         cls.field_names = tuple(dict.fromkeys([*cls.field_names, *own]))
 
@@ -255,6 +256,21 @@ class CallNotAwaited(UsageError):
 
 class AttemptSpins(UsageError):
     """A handler ran over its budget of callbacks without waiting for anything."""
+
+
+class UnreadableValue(UsageError):
+    """A stored value is not of the type the code declares now; mend the type, then resume.
+
+    Args:
+        what: The thing read, in words (`the state 'total' of Cart`).
+        reason: Why it does not fit.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} can't be read: {reason}. The type in the code changed, or another program wrote it: "
+            "accept the old form too, then resume the invocation"
+        )
 
 
 class AttemptSealed(BaseException):

@@ -1,0 +1,109 @@
+"""Fingerprints of arguments: eight bytes that tell whether a replayed operation got the same ones.
+
+The same arguments give the same bytes in every process: sets are sorted, dictionaries compare by
+content, and what has no stable form (a connection, a lock) counts by the name of its type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from hashlib import blake2b
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FINGERPRINT_BYTES: Final = 8
+_MAX_DEPTH: Final = 24
+
+_EXACT: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda _: b"n",
+    bool: lambda value: b"T" if value else b"F",
+    int: lambda value: b"i%d" % value,
+    float: lambda value: b"f" + repr(value).encode(),
+    str: lambda value: b"s" + value.encode("utf-8", "surrogatepass"),
+    bytes: lambda value: b"b" + value,
+}
+_BY_REPR = (datetime, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, PurePath, complex, range)
+
+
+def fingerprint(*args: object, **kwargs: object) -> bytes:
+    """Give eight bytes that stand for these arguments, the same in every process."""
+    if not kwargs and not args:
+        return _NO_ARGUMENTS
+    return _digest(_join(b"a", [_form(arg, 0) for arg in args]) + _mapping(kwargs, 0))
+
+
+def _digest(form: bytes) -> bytes:
+    return blake2b(form, digest_size=FINGERPRINT_BYTES).digest()
+
+
+def _join(tag: bytes, forms: list[bytes]) -> bytes:
+    """Prefix each form with its length, so that no two different lists of forms look the same."""
+    return b"".join((tag, b"%d:" % len(forms), *(b"%d," % len(form) + form for form in forms)))
+
+
+def _form(value: object, depth: int) -> bytes:
+    exact = _EXACT.get(type(value))
+    if exact is not None:
+        return exact(value)
+    if depth > _MAX_DEPTH:
+        return _opaque(value)
+    return _compound(value, depth + 1)
+
+
+def _compound(value: object, depth: int) -> bytes:
+    if isinstance(value, enum.Enum):
+        return b"e" + f"{type(value).__qualname__}.{value.name}".encode()
+    if isinstance(value, str):
+        return _EXACT[str](str.__str__(value))
+    if isinstance(value, int | float):
+        return _opaque(value) + repr(value).encode()
+    if isinstance(value, _BY_REPR):
+        return b"r" + repr(value).encode()
+    if isinstance(value, bytearray | memoryview):
+        return b"b" + bytes(cast("bytes", value))
+    if isinstance(value, Mapping):
+        return _mapping(cast("Mapping[object, object]", value), depth)
+    if isinstance(value, Set):
+        return _join(b"S", sorted(_form(item, depth) for item in cast("Set[object]", value)))
+    if isinstance(value, Sequence):
+        return _join(b"l", [_form(item, depth) for item in cast("Sequence[object]", value)])
+    return _record(value, depth)
+
+
+def _record(value: object, depth: int) -> bytes:
+    if isinstance(value, BaseModel):
+        return _opaque(value) + _mapping(value.__dict__, depth)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+        return _opaque(value) + _mapping(fields, depth)
+    if isinstance(value, functools.partial):
+        bound = cast("functools.partial[object]", value)
+        return _join(b"p", [_form(item, depth) for item in (bound.func, bound.args, bound.keywords)])
+    return _opaque(value)
+
+
+def _mapping(value: Mapping[Any, object], depth: int) -> bytes:
+    if not value:
+        return b"m"
+    return _join(b"m", sorted(_form(key, depth) + b"=" + _form(item, depth) for key, item in value.items()))
+
+
+def _opaque(value: object) -> bytes:
+    """Name a function or class itself, anything else by its type."""
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return b"o" + f"{named.__module__}.{getattr(named, '__qualname__', '')}".encode()
+
+
+_NO_ARGUMENTS: Final = _digest(b"")
