@@ -14,6 +14,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from typing_extensions import override
+
 from restate_patterns.clock import Clock
 from restate_patterns.errors import Failure
 from restate_patterns.options import HandlerOptions
@@ -50,6 +52,7 @@ class Target:
     handler: str
     key: str | None = None
 
+    @override
     def __str__(self) -> str:
         """Give `Service/handler` or `Object/key/handler`, as in the path of the ingress."""
         if self.key is None:
@@ -207,12 +210,15 @@ class Operations(Protocol):
         """
         ...
 
-    def sleep(self, deadline_ms: int, name: str) -> Handle:
-        """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past."""
+    def cancel_call(self, handle: Handle) -> None:
+        """Cancel the callee of a call whose wait was just failed by the invocation's cancel (rule 14).
+
+        Not in the journal: a backend ignores it while it replays.
+        """
         ...
 
-    def cancel_call(self, handle: Handle) -> None:
-        """Cancel the callee of an outstanding call: the caller itself was cancelled while it waited."""
+    def sleep(self, deadline_ms: int, name: str) -> Handle:
+        """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past."""
         ...
 
     def discard(self, handle: Handle) -> None:

@@ -1,0 +1,1 @@
+"""The embedded engine: durable execution on one SQLite file, in process."""

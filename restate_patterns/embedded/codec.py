@@ -1,0 +1,74 @@
+"""Commands and failures as stored bytes.
+
+A journal row's commands are one blob: for each command its kind, a flag byte, and its name,
+fingerprint, value and failure with their lengths. Lengths are 4 bytes, big endian.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+
+from restate_patterns.embedded.records import Command, CommandKind
+from restate_patterns.errors import Failure
+
+_HEAD = struct.Struct(">BBII")
+_LENGTH = struct.Struct(">I")
+_HAS_VALUE = 1
+_HAS_FAILURE = 2
+
+
+def failure_text(failure: Failure | None) -> str | None:
+    """Give a failure as JSON text, or None."""
+    if failure is None:
+        return None
+    return json.dumps([failure.code, failure.message, dict(failure.metadata)], separators=(",", ":"))
+
+
+def failure_from_text(text: str | None) -> Failure | None:
+    """Read a failure that `failure_text` wrote."""
+    if text is None:
+        return None
+    code, message, metadata = json.loads(text)
+    return Failure(code, message, metadata)
+
+
+def encode_commands(commands: Iterable[Command]) -> bytes:
+    """Give the commands of one drain as one blob; no commands are no bytes."""
+    parts: list[bytes] = []
+    for kind, name, fingerprint, value, failure in commands:
+        name_bytes = name.encode()
+        flags = (_HAS_VALUE if value is not None else 0) | (_HAS_FAILURE if failure is not None else 0)
+        parts.append(_HEAD.pack(kind, flags, len(name_bytes), len(fingerprint)))
+        parts.append(name_bytes)
+        parts.append(fingerprint)
+        if value is not None:
+            parts.append(_LENGTH.pack(len(value)))
+            parts.append(value)
+        if failure is not None:
+            text = (failure_text(failure) or "").encode()
+            parts.append(_LENGTH.pack(len(text)))
+            parts.append(text)
+    return b"".join(parts)
+
+
+def decode_commands(blob: bytes) -> list[Command]:
+    """Read what `encode_commands` wrote."""
+    commands: list[Command] = []
+    at = 0
+
+    def take(length: int) -> bytes:
+        nonlocal at
+        at += length
+        return blob[at - length : at]
+
+    while at < len(blob):
+        kind, flags, name_length, fingerprint_length = _HEAD.unpack(take(_HEAD.size))
+        name = take(name_length).decode()
+        fingerprint = take(fingerprint_length)
+        value = take(_LENGTH.unpack(take(_LENGTH.size))[0]) if flags & _HAS_VALUE else None
+        text = take(_LENGTH.unpack(take(_LENGTH.size))[0]) if flags & _HAS_FAILURE else None
+        failure = failure_from_text(text.decode()) if text is not None else None
+        commands.append(Command(CommandKind(kind), name, fingerprint, value, failure))
+    return commands

@@ -1,0 +1,375 @@
+"""The heart of the engine: which invocation advances next, and what a drain of it leads to.
+
+Everything here is synchronous and runs on the loop. What it decides is put in the log's open batch;
+nothing here waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from restate_patterns.clock import Cancellable, Clock
+from restate_patterns.embedded.admission import Admission
+from restate_patterns.embedded.batch import Batch
+from restate_patterns.embedded.control import Control
+from restate_patterns.embedded.deadlocks import find_cycle
+from restate_patterns.embedded.endings import Endings
+from restate_patterns.embedded.ids import Ids
+from restate_patterns.embedded.keys import KeyEntry, Keys
+from restate_patterns.embedded.log import Log
+from restate_patterns.embedded.operations import JournalOperations
+from restate_patterns.embedded.records import CANCEL_ROW, START_ROW, CommandKind, Record, Row, Status
+from restate_patterns.embedded.records_table import RecordsTable
+from restate_patterns.embedded.steps import Steps
+from restate_patterns.embedded.store import Store
+from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
+from restate_patterns.embedded.waits import Waits
+from restate_patterns.errors import ContextError, DeadlockError, Failure
+from restate_patterns.failures import to_failure
+from restate_patterns.limits import ADVANCE_SLICE_MS, IDLE_ATTEMPTS_MAX
+from restate_patterns.seam import (
+    AttemptEnd,
+    Completion,
+    Crashed,
+    Deployment,
+    Handle,
+    Invocation,
+    StepResult,
+    Stuck,
+)
+
+_logger = logging.getLogger("restate_patterns.embedded")
+
+
+class Core:
+    """Owns the parts of one running engine and advances invocations.
+
+    Args:
+        deployment: The services.
+        store: The open store.
+        clock: Where time comes from.
+        epoch: The boot epoch: one more than at the last start of this file.
+        secret: The file's secret for ids.
+        next_num: The first free invocation number.
+        inactivity_timeout_ms: How long an idle invocation stays in memory by default.
+        fatal: Called when the file can't be written any more.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        store: Store,
+        clock: Clock,
+        *,
+        epoch: int,
+        secret: bytes,
+        next_num: int,
+        inactivity_timeout_ms: int,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.deployment = deployment
+        self.store = store
+        self.clock = clock
+        self.epoch = epoch
+        self.ids = Ids(secret)
+        self.log = Log(store, clock, self._committed, fatal)
+        self.records = RecordsTable(store, self.log, self.ids, deployment)
+        self.keys = Keys(store, self.log)
+        self.timers = Timers(store, self.log, clock, self._timer_fired)
+        self.endings = Endings(self)
+        self.steps = Steps(store, self.log, clock, self._step_settled, self.endings.step_broken)
+        self.waits = Waits(self)
+        self.admission = Admission(self, next_num)
+        self.control = Control(self)
+        self.recovery: deque[int] = deque()
+        self.stopped = False
+        self._inactivity_timeout_ms = inactivity_timeout_ms
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[Record] = deque()
+        self._pump_scheduled = False
+        self._idle: dict[int, OrderedDict[int, Record]] = {}
+        self._idle_count = 0
+        self._sweep: Cancellable | None = None
+
+    def key_of(self, record: Record) -> KeyEntry:
+        """Give the key entry of an invocation of an object or workflow."""
+        if record.key is None:
+            raise ContextError(f"{record.target} is a service handler: it has no key and no state")
+        return self.keys.entry(record.service, record.key)
+
+    def _committed(self, batch: Batch) -> None:
+        self.records.release(batch, self.steps.running)
+
+    def note_row(self, record: Record, row: Row) -> None:
+        """Note that a row's commands changed."""
+        identity = (record.num, row.index)
+        if identity not in self.log.open.new_rows:
+            self.log.open.rows[identity] = row
+        self.log.append(record)
+
+    def append_row(
+        self, record: Record, handle: Handle, value: bytes | None = None, failure: Failure | None = None
+    ) -> Row:
+        """Append a completion to a journal."""
+        rows = self.records.load_rows(record)
+        row = Row(len(rows), handle, self.log.now_ms(), value, failure)
+        rows.append(row)
+        self.log.open.new_rows[(record.num, row.index)] = row
+        self.log.append(record)
+        return row
+
+    def complete_operation(
+        self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None
+    ) -> None:
+        """Append what an operation came to and let the invocation go on; a second answer is ignored."""
+        if record.status is Status.COMPLETED:
+            return
+        self.records.load_rows(record)
+        if handle in record.done or handle < record.first_handle:
+            return
+        record.done.add(handle)
+        record.timers.discard(handle)
+        self.append_row(record, handle, value, failure)
+        if record.status in (Status.ACTIVE, Status.SUSPENDED):
+            self.wake(record)
+
+    def _step_settled(self, record: Record, handle: Handle, result: StepResult) -> None:
+        self.complete_operation(record, handle, result.value, result.failure)
+
+    def _timer_fired(self, num: int, handle: Handle, due_ms: int) -> None:
+        record = self.records.get(num)
+        if record is None:
+            return
+        if handle == START_TIMER:
+            if record.status is Status.SCHEDULED:
+                self.admission.enqueue(record)
+        elif handle == RETRY_TIMER:
+            if record.status is Status.BACKING_OFF:
+                self.wake(record)
+        else:
+            self.complete_operation(record, handle, None, None)
+
+    def wake(self, record: Record) -> None:
+        """Let an invocation advance as soon as possible."""
+        if record.status is not Status.ACTIVE:
+            record.status = Status.ACTIVE
+            record.retry_at_ms = None
+            record.modified_ms = self.log.now_ms()
+            self.log.append(record)
+        if not record.in_ready_queue:
+            record.in_ready_queue = True
+            self._ready.append(record)
+            self._schedule_pump()
+
+    def recover(self, nums: Sequence[int]) -> None:
+        """Bring back invocations that were active when the last process ended, bit by bit."""
+        self.recovery.extend(nums)
+        self._schedule_pump()
+
+    def _schedule_pump(self) -> None:
+        if not self._pump_scheduled and not self.stopped:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        end_ms = self.clock.monotonic_ms() + ADVANCE_SLICE_MS
+        while not self.stopped:
+            if self._ready:
+                record = self._ready.popleft()
+                record.in_ready_queue = False
+                if record.status is Status.ACTIVE:
+                    self._advance(record)
+            elif self.recovery:
+                found = self.records.get(self.recovery.popleft())
+                if found is not None and found.status is Status.ACTIVE and found.attempt is None:
+                    self.wake(found)
+            else:
+                return
+            if self.clock.monotonic_ms() > end_ms:
+                self._schedule_pump()
+                return
+
+    def _advance(self, record: Record) -> None:
+        """Deliver all completions that are there, one at a time, each followed by a drain."""
+        if record.idle_since_ms is not None:
+            self._leave_idle(record)
+        rows = self.records.load_rows(record)
+        if record.attempt is None and not self._begin_attempt(record, rows):
+            return
+        attempt, operations = record.attempt, record.operations
+        if attempt is None or operations is None:
+            return
+        while record.delivered_count < len(rows):
+            row = rows[record.delivered_count]
+            record.delivered_count += 1
+            operations.begin(row)
+            end: AttemptEnd | None
+            try:
+                if row.handle == START_ROW:
+                    end = attempt.start()
+                elif row.handle == CANCEL_ROW:
+                    end = attempt.deliver_cancel(row.time_ms)
+                else:
+                    end = attempt.deliver(Completion(row.handle, row.time_ms, row.value, row.failure))
+            except Exception as error:
+                _logger.exception("the attempt of %s (%s) broke", record.target, record.id)
+                end = Crashed(error)
+            mismatch = operations.finish(cut_short=isinstance(end, Crashed | Stuck))
+            if mismatch is not None:
+                end = Stuck(mismatch, mismatch=True)
+            if end is not None:
+                self.endings.attempt_ended(record, end)
+                return
+        self._go_idle(record)
+
+    def _begin_attempt(self, record: Record, rows: list[Row]) -> bool:
+        if record.info is None:
+            self.endings.pause(
+                record,
+                f"this app has no handler {record.service}/{record.handler}: add it again and resume, or kill",
+            )
+            return False
+        if not rows:
+            record.start_ms = self.append_row(record, START_ROW).time_ms
+        record.delivered_count = 0
+        record.operations = JournalOperations(self, record)
+        invocation = Invocation(
+            record.id,
+            record.target,
+            record.body,
+            record.headers,
+            self.ids.random_seed(record.num, record.epoch),
+            record.start_ms,
+        )
+        record.attempt = self.deployment.attempt(invocation, record.operations)
+        return True
+
+    def drop_attempt(self, record: Record) -> None:
+        """End an attempt without running any of its code."""
+        if record.idle_since_ms is not None:
+            self._leave_idle(record)
+        attempt, operations = record.attempt, record.operations
+        record.attempt = record.operations = None
+        record.waits = None
+        if operations is not None:
+            operations.closed = True
+        if attempt is not None:
+            attempt.close()
+
+    def _go_idle(self, record: Record) -> None:
+        attempt = record.attempt
+        if attempt is None:
+            return
+        awaited = [handle for handle in attempt.awaited() if handle not in record.done]
+        waits = [record.calls.get(handle) for handle in awaited]
+        record.waits = None
+        if awaited and None not in waits:
+            record.waits = tuple(num for num in waits if num is not None)
+            if self._break_deadlock(record, awaited):
+                return
+        if self.steps.running(record.num):
+            return
+        timeout_ms = self._timeout_ms(record)
+        record.idle_since_ms = self.clock.monotonic_ms()
+        self._idle.setdefault(timeout_ms, OrderedDict())[record.num] = record
+        self._idle_count += 1
+        if timeout_ms == 0 or self._idle_count > IDLE_ATTEMPTS_MAX:
+            self._sweep_idle()
+        elif self._sweep is None:
+            self._sweep = self.clock.call_later(timeout_ms, self._on_sweep)
+
+    def _timeout_ms(self, record: Record) -> int:
+        timeout = None if record.info is None else record.info.options.inactivity_timeout
+        if timeout is None:
+            return self._inactivity_timeout_ms
+        return round(timeout.total_seconds() * 1000)
+
+    def _leave_idle(self, record: Record) -> None:
+        record.idle_since_ms = None
+        if self._idle[self._timeout_ms(record)].pop(record.num, None) is not None:
+            self._idle_count -= 1
+
+    def _on_sweep(self) -> None:
+        self._sweep = None
+        if not self.stopped:
+            self._sweep_idle()
+
+    def _sweep_idle(self) -> None:
+        """Suspend what has been idle for its timeout, and what has been idle longest when there is too much."""
+        now_ms = self.clock.monotonic_ms()
+        next_ms = math.inf
+        for timeout_ms, line in self._idle.items():
+            while line:
+                record = next(iter(line.values()))
+                due_ms = (record.idle_since_ms or 0.0) + timeout_ms
+                if due_ms > now_ms and self._idle_count <= IDLE_ATTEMPTS_MAX:
+                    next_ms = min(next_ms, due_ms)
+                    break
+                self.suspend(record)
+        if next_ms < math.inf and self._sweep is None:
+            self._sweep = self.clock.call_later(next_ms - now_ms, self._on_sweep)
+
+    def suspend(self, record: Record) -> None:
+        """Drop the attempt of an idle invocation; it is replayed when something it waits for is there."""
+        waits = record.waits
+        self.drop_attempt(record)
+        record.status = Status.SUSPENDED
+        record.waits = waits
+        record.modified_ms = self.log.now_ms()
+        self.log.append(record)
+
+    def _break_deadlock(self, record: Record, awaited: Sequence[Handle]) -> bool:
+        """Fail the newest wait of an invocation that has closed a cycle of waiting."""
+        cycle = find_cycle(record.num, self._waits_of)
+        if cycle is None:
+            return False
+        handle = awaited[-1]
+        names = [str(found.target) for num in cycle if (found := self.records.peek(num)) is not None]
+        error = DeadlockError(cycle=[*names, names[0]])
+        callee = self.records.get(record.calls[handle])
+        self.complete_operation(record, handle, None, to_failure(error))
+        if (
+            callee is not None
+            and callee.status is Status.QUEUED
+            and (callee.caller, callee.caller_handle) == (record.num, handle)
+        ):
+            self.endings.remove(callee, to_failure(error))
+        return True
+
+    def _waits_of(self, num: int) -> Sequence[int] | None:
+        record = self.records.peek(num)
+        if record is None:
+            return None
+        if record.status is Status.QUEUED:
+            holder = self.key_of(record).holder
+            return None if holder is None or holder == num else (holder,)
+        if record.status is Status.SUSPENDED:
+            return record.waits
+        if record.status is Status.ACTIVE and record.attempt is not None and not record.in_ready_queue:
+            return record.waits
+        return None
+
+    def halt(self) -> None:
+        """Advance nothing any more and drop all attempts, without recording anything."""
+        self.stopped = True
+        self.timers.stop()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for record in self.records.in_memory():
+            self.drop_attempt(record)
+        self._ready.clear()
+
+    def replay_commands(self, record: Record) -> list[tuple[Handle, CommandKind, str]]:
+        """Give what an invocation asked for so far: handle, kind and name."""
+        found: list[tuple[Handle, CommandKind, str]] = []
+        handle = record.first_handle
+        for row in self.records.load_rows(record):
+            for command in row.commands or ():
+                found.append((handle, command.kind, command.name))
+                handle += 1
+        return found

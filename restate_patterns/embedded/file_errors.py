@@ -1,0 +1,52 @@
+"""What can be wrong with the engine's file; each is a sentence that names the fix.
+
+* `FileError`
+    * `FileOwnedError`: another process has it open.
+    * `ForeignFileError`: it is not a file of this engine.
+    * `NewerFileError`: it was written by a newer version.
+    * `UnusableFileError`: it can't be opened, read or written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class FileError(Exception):
+    """The engine's file can't be used; nothing in it was changed."""
+
+
+class FileOwnedError(FileError):
+    """Another process owns the file."""
+
+    def __init__(self, file: Path, owner: str) -> None:
+        super().__init__(
+            f"{file} is in use by {owner}. One process owns an embedded file at a time: stop that one first, "
+            "or send your requests to its HTTP port"
+        )
+
+
+class ForeignFileError(FileError):
+    """The file is not one of ours."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(
+            f"{file} is not a file of the embedded engine ({reason}). Nothing was changed; give another file name"
+        )
+
+
+class NewerFileError(FileError):
+    """The file has a newer schema than this version knows."""
+
+    def __init__(self, file: Path, found: int, known: int) -> None:
+        super().__init__(
+            f"{file} has schema version {found}, this version of restate-patterns knows up to {known}. "
+            "Nothing was changed; install the newer version that wrote it"
+        )
+
+
+class UnusableFileError(FileError):
+    """The file can't be opened, read or written."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file} can't be used: {reason}. Check the path, the permissions and the disk")

@@ -1,0 +1,210 @@
+"""The log: one sequence number for every change, batches that become durable in order.
+
+Changes go to the open batch. It is closed between drains of handlers, when no commit is under way;
+its rows are written on the loop, its COMMIT runs in the writer thread (the fsync does not hold the
+interpreter's lock there), and the next batch fills meanwhile. Who must not be seen before the disk
+has it waits with `when_durable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+
+from restate_patterns.clock import Clock
+from restate_patterns.embedded.batch import Batch, Statement
+from restate_patterns.embedded.records import Record
+from restate_patterns.embedded.store import Store, StoreBusyError
+from restate_patterns.limits import CLOCK_GAP_WARNING_MS, COMMIT_RETRY_MS
+
+_logger = logging.getLogger("restate_patterns.embedded")
+
+
+class Log:
+    """Collects changes, makes them durable batch by batch, and tells time.
+
+    Args:
+        store: The open store.
+        clock: Where time comes from.
+        committed: Called on the loop with each batch after it is durable.
+        fatal: Called with an I/O error that no retry can mend; nothing is answered any more after it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        committed: Callable[[Batch], None],
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.open = Batch()
+        self.sequence = 0
+        self.durable_sequence = 0
+        self.commit_count = 0
+        self.full = False
+        self.closed = False
+        self._store = store
+        self._clock = clock
+        self._committed = committed
+        self._fatal = fatal
+        self._committing: Batch | None = None
+        self._statements: list[Statement] = []
+        self._flush_scheduled = False
+        self._anchor_ms = 0.0
+        self._time_ms = 0
+        self._loop = asyncio.get_running_loop()
+        self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def start(self, last_durable_ms: int) -> None:
+        """Anchor live time to the later of the file's and the wall clock, and start the writer thread."""
+        wall_ms = self._clock.wall_ms()
+        gap_ms = last_durable_ms - wall_ms
+        if gap_ms > CLOCK_GAP_WARNING_MS:
+            _logger.warning(
+                "the wall clock is %.1f s behind the file; time goes on from the file's. Check the machine's clock",
+                gap_ms / 1000,
+            )
+        self._time_ms = max(last_durable_ms, wall_ms)
+        self._anchor_ms = self._time_ms - self._clock.monotonic_ms()
+        if not self._store.in_memory:
+            self._thread = threading.Thread(target=self._write, name="restate-patterns-writer", daemon=True)
+            self._thread.start()
+
+    def now_ms(self) -> int:
+        """Give durable time: Unix milliseconds that never go back, not even over a restart."""
+        now = int(self._anchor_ms + self._clock.monotonic_ms())
+        self._time_ms = max(self._time_ms, now)
+        return self._time_ms
+
+    def append(self, record: Record | None = None) -> int:
+        """Number a change that was just put in the open batch; gives its sequence number."""
+        self.sequence += 1
+        self.open.last_sequence = self.sequence
+        if record is not None:
+            record.last_sequence = self.sequence
+            self.open.records[record.num] = record
+        if not self._flush_scheduled and self._committing is None:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        return self.sequence
+
+    def when_durable(self, sequence: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once `sequence` is durable; at once when it is."""
+        if sequence <= self.durable_sequence:
+            callback()
+        elif self._committing is not None and sequence <= self._committing.last_sequence:
+            self._committing.committed.append(callback)
+        else:
+            self.open.committed.append(callback)
+
+    async def durable(self, sequence: int) -> None:
+        """Wait until `sequence` is durable."""
+        if sequence > self.durable_sequence:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self.when_durable(sequence, lambda: _set(future))
+            await future
+
+    def pending(self) -> Iterator[Batch]:
+        """Give the batches that are not durable, older first: what the store does not show yet."""
+        if self._committing is not None:
+            yield self._committing
+        yield self.open
+
+    async def close(self) -> None:
+        """Make everything durable and stop the writer thread."""
+        while not self.closed and self.sequence > self.durable_sequence:
+            await self.durable(self.sequence)
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Stop without another commit, as a crash would; one that is under way ends first."""
+        self.closed = True
+        if self._thread is not None:
+            self._commits.put(False)
+            while self._thread.is_alive():
+                await asyncio.sleep(0.001)
+            self._thread = None
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self._committing is not None or self.closed or self.sequence == self.durable_sequence:
+            return
+        self._committing, self.open = self.open, Batch()
+        self.open.last_sequence = self.sequence
+        self._statements = self._committing.render()
+        self._statements.append(
+            ("INSERT OR REPLACE INTO meta VALUES ('time_ms', ?)", [(self.now_ms(),)]),
+        )
+        self._write_statements()
+
+    def _write_statements(self) -> None:
+        if self.closed:
+            return
+        try:
+            self._store.write(self._statements)
+            if self._store.in_memory:
+                self._store.commit()
+        except StoreBusyError as error:
+            self._retry(error)
+        except sqlite3.Error as error:
+            self._fail(error)
+        else:
+            if self._store.in_memory:
+                self._finish()
+            else:
+                self._commits.put(True)
+
+    def _write(self) -> None:
+        while self._commits.get():
+            try:
+                self._store.commit()
+            except StoreBusyError as error:
+                self._loop.call_soon_threadsafe(self._retry, error)
+            except Exception as error:  # noqa: BLE001 - any failure to write is handed to the loop
+                self._loop.call_soon_threadsafe(self._fail, error)
+            else:
+                self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        batch = self._committing
+        if batch is None or self.closed:
+            return
+        self._committing = None
+        self._statements = []
+        self.commit_count += 1
+        self.durable_sequence = batch.last_sequence
+        if self.full and self._store.restore_reserve():
+            self.full = False
+            _logger.warning("there is room on the disk again: new work is accepted")
+        if self.sequence > self.durable_sequence and not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        self._committed(batch)
+        for callback in batch.committed:
+            callback()
+
+    def _retry(self, error: StoreBusyError) -> None:
+        if not self.full:
+            self.full = True
+            _logger.error(
+                "%s can't be written (%s): no new work is accepted until it can; accepted work is kept and waits",
+                self._store.file,
+                error,
+            )
+            self._store.spend_reserve()
+        if not self.closed:
+            self._clock.call_later(COMMIT_RETRY_MS, self._write_statements)
+
+    def _fail(self, error: BaseException) -> None:
+        self.closed = True
+        self._fatal(error)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

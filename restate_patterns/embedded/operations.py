@@ -1,0 +1,321 @@
+"""What one attempt asks for: recorded the first time, matched against the journal on replay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from restate_patterns.embedded.records import Command, CommandKind, Record, Row
+from restate_patterns.embedded.records_table import note_call
+from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch
+from restate_patterns.seam import (
+    Handle,
+    IdempotencyRef,
+    InvocationRef,
+    Issued,
+    Operations,
+    Ready,
+    Request,
+    StepAction,
+    StepResult,
+    WorkflowRef,
+)
+
+if TYPE_CHECKING:
+    from restate_patterns.embedded.core import Core
+
+_NO_FINGERPRINT = b""
+
+
+def _digest(*parts: bytes) -> bytes:
+    if len(parts) == 1:
+        return hashlib.blake2b(parts[0], digest_size=8).digest()
+    return hashlib.blake2b(b"\0".join(parts), digest_size=8).digest()
+
+
+def _ref_name(ref: InvocationRef) -> str:
+    match ref:
+        case IdempotencyRef(target, idempotency_key):
+            return f"{target}/{idempotency_key}"
+        case WorkflowRef(service, key):
+            return f"{service}/{key}"
+        case _:
+            return ref
+
+
+class JournalOperations(Operations):
+    """The operations of one attempt of one invocation.
+
+    Each drain works on one row of the journal: `begin` opens it, `finish` checks that all the journal
+    has there was asked for. The last row that was delivered may grow: its drain may have been cut
+    short by a crash of the attempt.
+    """
+
+    __slots__ = ("_core", "_cursor", "_next_handle", "_record", "_recorded", "_row", "closed")
+
+    def __init__(self, core: Core, record: Record) -> None:
+        self._core = core
+        self._record = record
+        self._row: Row | None = None
+        self._recorded: list[Command] | None = None
+        """The commands to match in this drain; None while recording."""
+        self._cursor = 0
+        self._next_handle = record.first_handle
+        self.closed = False
+
+    def begin(self, row: Row) -> None:
+        """Open the row of the drain that is about to run."""
+        self._row = row
+        self._cursor = 0
+        if row.commands is None:
+            row.commands = []
+            self._recorded = None
+            self._core.note_row(self._record, row)
+        else:
+            self._recorded = row.commands
+
+    def finish(self, *, cut_short: bool) -> JournalMismatch | None:
+        """Close the row; gives the mismatch when the journal has commands that were not asked for."""
+        recorded = self._recorded
+        if recorded is None or cut_short or self._cursor >= len(recorded):
+            return None
+        return JournalMismatch(
+            self._next_handle, str(recorded[self._cursor]), "nothing more before its next wait or its end"
+        )
+
+    @property
+    @override
+    def replaying(self) -> bool:
+        return self._recorded is not None
+
+    def _match(self, kind: CommandKind, name: str, fingerprint: bytes) -> Command | None:
+        """Give the recorded command in this place, or None when a new one is to be recorded."""
+        if self.closed:
+            raise AttemptSealed
+        handle = self._next_handle
+        recorded = self._recorded
+        if recorded is None:
+            self._next_handle = handle + 1
+            return None
+        if self._cursor < len(recorded):
+            command = recorded[self._cursor]
+            if command.kind is not kind or command.name != name or command.fingerprint != fingerprint:
+                raise JournalMismatch(handle, *_difference(command, Command(kind, name, fingerprint)))
+            self._cursor += 1
+            self._next_handle = handle + 1
+            return command
+        if not self._is_last_delivered():
+            found = str(Command(kind, name, fingerprint))
+            raise JournalMismatch(handle, "nothing more before the next wait", found)
+        self._recorded = None
+        self._next_handle = handle + 1
+        return None
+
+    def _is_last_delivered(self) -> bool:
+        rows = self._record.rows or []
+        following = (self._row.index if self._row is not None else 0) + 1
+        return following >= len(rows) or rows[following].commands is None
+
+    def _keep(
+        self,
+        kind: CommandKind,
+        name: str,
+        fingerprint: bytes,
+        value: bytes | None = None,
+        failure: Failure | None = None,
+    ) -> Handle:
+        """Record a new command; gives its handle."""
+        row = self._row
+        if row is None or row.commands is None:
+            raise AttemptSealed
+        command = Command(kind, name, fingerprint, value, failure)
+        row.commands.append(command)
+        self._core.note_row(self._record, row)
+        handle = self._next_handle - 1
+        note_call(self._record, handle, command)
+        return handle
+
+    @override
+    def call(self, request: Request) -> Handle:
+        name = str(request.target)
+        fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
+        if self._match(CommandKind.CALL, name, fingerprint) is None:
+            handle = self._next_handle - 1
+            num = self._core.admission.call_from(self._record, handle, request)
+            self._keep(CommandKind.CALL, name, fingerprint, None if num is None else b"%d" % num)
+        return self._next_handle - 1
+
+    @override
+    def send(self, request: Request, delay_ms: int) -> Issued:
+        name = str(request.target)
+        fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
+        replayed = self._match(CommandKind.SEND, name, fingerprint)
+        if replayed is not None:
+            return Ready(replayed.value, replayed.failure)
+        value, failure = self._core.admission.send_from(self._record, request, delay_ms)
+        self._keep(CommandKind.SEND, name, fingerprint, value, failure)
+        return Ready(value, failure)
+
+    @override
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+        replayed = self._match(CommandKind.RUN, name, fingerprint) is not None
+        handle = self._next_handle - 1
+        if not replayed:
+            self._keep(CommandKind.RUN, name, fingerprint)
+        if handle not in self._record.done:
+            self._core.steps.ensure(self._record, handle, name, action, replayed=replayed)
+        return handle
+
+    @override
+    def stop_step(self, handle: Handle) -> None:
+        if handle not in self._record.done:
+            self._core.steps.stop(self._record.num, handle)
+
+    @override
+    def cancel_call(self, handle: Handle) -> None:
+        callee = self._record.calls.get(handle)
+        if callee is not None and self._recorded is None and handle not in self._record.done:
+            self._core.control.cancel_child(callee)
+
+    @override
+    def sleep(self, deadline_ms: int, name: str) -> Handle:
+        if self._match(CommandKind.SLEEP, name, _NO_FINGERPRINT) is None:
+            handle = self._keep(CommandKind.SLEEP, name, _NO_FINGERPRINT, b"%d" % deadline_ms)
+            if deadline_ms <= self._core.log.now_ms():
+                self._core.complete_operation(self._record, handle, None, None)
+            else:
+                self._record.timers.add(handle)
+                self._core.timers.add(self._record.num, handle, deadline_ms)
+        return self._next_handle - 1
+
+    @override
+    def discard(self, handle: Handle) -> None:
+        if handle in self._record.timers and handle not in self._record.done:
+            self._record.timers.discard(handle)
+            self._core.timers.drop(self._record.num, handle)
+
+    @override
+    def get_state(self, name: str) -> Issued:
+        replayed = self._match(CommandKind.GET_STATE, name, _NO_FINGERPRINT)
+        if replayed is not None:
+            return Ready(replayed.value)
+        value = self._core.key_of(self._record).state.get(name)
+        self._keep(CommandKind.GET_STATE, name, _NO_FINGERPRINT, value)
+        return Ready(value)
+
+    @override
+    def state_names(self) -> Issued:
+        replayed = self._match(CommandKind.STATE_NAMES, "", _NO_FINGERPRINT)
+        if replayed is not None:
+            return Ready(replayed.value)
+        value = json.dumps(sorted(self._core.key_of(self._record).state)).encode()
+        self._keep(CommandKind.STATE_NAMES, "", _NO_FINGERPRINT, value)
+        return Ready(value)
+
+    @override
+    def set_state(self, name: str, value: bytes) -> None:
+        fingerprint = _digest(value)
+        if self._match(CommandKind.SET_STATE, name, fingerprint) is None:
+            self._keep(CommandKind.SET_STATE, name, fingerprint)
+            self._core.keys.set_state(self._core.key_of(self._record), name, value)
+
+    @override
+    def clear_state(self, name: str) -> None:
+        if self._match(CommandKind.CLEAR_STATE, name, _NO_FINGERPRINT) is None:
+            self._keep(CommandKind.CLEAR_STATE, name, _NO_FINGERPRINT)
+            self._core.keys.clear_state(self._core.key_of(self._record), name)
+
+    @override
+    def clear_all_state(self) -> None:
+        if self._match(CommandKind.CLEAR_ALL_STATE, "", _NO_FINGERPRINT) is None:
+            self._keep(CommandKind.CLEAR_ALL_STATE, "", _NO_FINGERPRINT)
+            self._core.keys.clear_all_state(self._core.key_of(self._record))
+
+    @override
+    def promise_value(self, name: str) -> Handle:
+        if self._match(CommandKind.PROMISE_VALUE, name, _NO_FINGERPRINT) is None:
+            handle = self._keep(CommandKind.PROMISE_VALUE, name, _NO_FINGERPRINT)
+            self._core.waits.for_promise(self._record, handle, name)
+        return self._next_handle - 1
+
+    @override
+    def promise_peek(self, name: str) -> Issued:
+        replayed = self._match(CommandKind.PROMISE_PEEK, name, _NO_FINGERPRINT)
+        if replayed is not None:
+            return Ready(replayed.value, replayed.failure)
+        answer = self._core.key_of(self._record).promises.get(name)
+        value, failure = (None, None) if answer is None else (answer.value, answer.failure)
+        self._keep(CommandKind.PROMISE_PEEK, name, _NO_FINGERPRINT, value, failure)
+        return Ready(value, failure)
+
+    @override
+    def promise_complete(self, name: str, result: StepResult) -> Issued:
+        fingerprint = _digest(repr(result).encode())
+        replayed = self._match(CommandKind.PROMISE_COMPLETE, name, fingerprint)
+        if replayed is not None:
+            return Ready(replayed.value, replayed.failure)
+        failure = self._core.waits.complete_promise(self._record, name, result)
+        self._keep(CommandKind.PROMISE_COMPLETE, name, fingerprint, None, failure)
+        return Ready(None, failure)
+
+    @override
+    def awakeable(self) -> tuple[str, Handle]:
+        if self._match(CommandKind.AWAKEABLE, "", _NO_FINGERPRINT) is None:
+            awakeable_id = self._core.ids.awakeable(
+                self._record.num, self._core.epoch, self._next_handle - 1
+            ).encode()
+            self._keep(CommandKind.AWAKEABLE, "", _NO_FINGERPRINT, awakeable_id)
+            return awakeable_id.decode(), self._next_handle - 1
+        handle = self._next_handle - 1
+        commands = self._recorded or []
+        return (commands[self._cursor - 1].value or b"").decode(), handle
+
+    @override
+    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        fingerprint = _digest(repr(result).encode())
+        if self._match(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint) is None:
+            self._keep(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint)
+            self._core.waits.complete_awakeable(awakeable_id, result)
+
+    @override
+    def attach(self, ref: InvocationRef) -> Handle:
+        name = _ref_name(ref)
+        if self._match(CommandKind.ATTACH, name, _NO_FINGERPRINT) is None:
+            num = self._core.admission.find(ref)
+            handle = self._keep(
+                CommandKind.ATTACH, name, _NO_FINGERPRINT, None if num is None else b"%d" % num
+            )
+            self._core.waits.for_invocation(self._record, handle, num)
+        return self._next_handle - 1
+
+    @override
+    def output(self, ref: InvocationRef) -> Issued:
+        name = _ref_name(ref)
+        replayed = self._match(CommandKind.OUTPUT, name, _NO_FINGERPRINT)
+        if replayed is not None:
+            return Ready(replayed.value, replayed.failure)
+        value, failure = self._core.waits.peek_output(self._core.admission.find(ref))
+        self._keep(CommandKind.OUTPUT, name, _NO_FINGERPRINT, value, failure)
+        return Ready(value, failure)
+
+    @override
+    def cancel_invocation(self, ref: InvocationRef) -> None:
+        name = _ref_name(ref)
+        if self._match(CommandKind.CANCEL_INVOCATION, name, _NO_FINGERPRINT) is None:
+            self._keep(CommandKind.CANCEL_INVOCATION, name, _NO_FINGERPRINT)
+            num = self._core.admission.find(ref)
+            if num is not None:
+                self._core.control.cancel_child(num)
+
+
+def _difference(expected: Command, found: Command) -> tuple[str, str]:
+    """Give both commands in words; with their fingerprints only when nothing else differs."""
+    if (expected.kind, expected.name) != (found.kind, found.name):
+        return str(expected), str(found)
+    return (
+        f"{expected} with arguments of fingerprint {expected.fingerprint.hex()}",
+        f"{found} with arguments of fingerprint {found.fingerprint.hex()}",
+    )

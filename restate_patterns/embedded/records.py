@@ -1,0 +1,209 @@
+"""What the engine keeps of an invocation: its record, the rows of its journal, the commands in them.
+
+Plain data. This file knows neither SQLite nor asyncio, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from typing_extensions import override
+
+from restate_patterns.errors import Failure
+from restate_patterns.seam import Handle, Target
+
+if TYPE_CHECKING:
+    from restate_patterns.embedded.operations import JournalOperations
+    from restate_patterns.seam import Attempt, HandlerInfo
+
+START_ROW: Handle = -1
+"""Stands in the place of a completion's handle in the first row of a journal."""
+CANCEL_ROW: Handle = -2
+"""Stands in the place of a completion's handle where the invocation was cancelled."""
+
+
+class Status(enum.IntEnum):
+    """Where an invocation is in its life. The numbers are stored."""
+
+    SCHEDULED = 0
+    QUEUED = 1
+    ACTIVE = 2
+    SUSPENDED = 3
+    BACKING_OFF = 4
+    PAUSED = 5
+    COMPLETED = 6
+
+
+class CommandKind(enum.IntEnum):
+    """What a handler asked for. The numbers are stored."""
+
+    CALL = 1
+    SEND = 2
+    RUN = 3
+    SLEEP = 4
+    GET_STATE = 5
+    STATE_NAMES = 6
+    SET_STATE = 7
+    CLEAR_STATE = 8
+    CLEAR_ALL_STATE = 9
+    PROMISE_VALUE = 10
+    PROMISE_PEEK = 11
+    PROMISE_COMPLETE = 12
+    AWAKEABLE = 13
+    COMPLETE_AWAKEABLE = 14
+    ATTACH = 15
+    OUTPUT = 16
+    CANCEL_INVOCATION = 17
+
+
+class Command(NamedTuple):
+    """One operation that a handler asked for, as the journal has it.
+
+    `value` and `failure` are the answer of an operation that was ready at once, or what replay needs
+    to find the operation again: the number of a called invocation, the deadline of a timer.
+    """
+
+    kind: CommandKind
+    name: str
+    fingerprint: bytes
+    value: bytes | None = None
+    failure: Failure | None = None
+
+    @override
+    def __str__(self) -> str:
+        """Give the command in words, for errors and listings."""
+        kind = self.kind.name.lower().replace("_", " ")
+        return f"{kind} {self.name!r}" if self.name else kind
+
+
+class Row:
+    """One row of a journal: a completion, and the commands that the drain after it issued.
+
+    `commands` is None until the completion was delivered for the first time.
+    """
+
+    __slots__ = ("commands", "failure", "handle", "index", "time_ms", "value")
+
+    def __init__(
+        self,
+        index: int,
+        handle: Handle,
+        time_ms: int,
+        value: bytes | None = None,
+        failure: Failure | None = None,
+        commands: list[Command] | None = None,
+    ) -> None:
+        self.index = index
+        self.handle = handle
+        self.time_ms = time_ms
+        self.value = value
+        self.failure = failure
+        self.commands = commands
+
+
+class Record:
+    """One invocation: what is stored of it, and what this process keeps while it lives in memory."""
+
+    __slots__ = (
+        "attached",
+        "attempt",
+        "body",
+        "caller",
+        "caller_handle",
+        "calls",
+        "completed_ms",
+        "created_ms",
+        "delivered_count",
+        "done",
+        "epoch",
+        "expires_ms",
+        "failed_at_index",
+        "failed_count",
+        "failure",
+        "first_handle",
+        "handler",
+        "headers",
+        "id",
+        "idempotency_key",
+        "idle_since_ms",
+        "in_ready_queue",
+        "info",
+        "key",
+        "last_sequence",
+        "mismatch",
+        "modified_ms",
+        "num",
+        "operations",
+        "output",
+        "output_failure",
+        "queue_sequence",
+        "retry_at_ms",
+        "rows",
+        "service",
+        "start_ms",
+        "status",
+        "timers",
+        "waits",
+    )
+
+    def __init__(
+        self,
+        num: int,
+        epoch: int,
+        invocation_id: str,
+        target: Target,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> None:
+        self.num = num
+        self.epoch = epoch
+        self.id = invocation_id
+        self.service = target.service
+        self.handler = target.handler
+        self.key = target.key
+        self.body = body
+        self.headers = headers
+        self.idempotency_key: str | None = None
+        self.caller: int | None = None
+        self.caller_handle: Handle = 0
+        self.created_ms = 0
+        self.modified_ms = 0
+        self.start_ms = 0
+        self.status = Status.ACTIVE
+        self.queue_sequence: int | None = None
+        self.first_handle: Handle = 0
+        self.failed_count = 0
+        self.failure: str | None = None
+        self.mismatch = False
+        self.retry_at_ms: int | None = None
+        self.waits: tuple[int, ...] | None = None
+        self.attached = False
+        self.output: bytes | None = None
+        self.output_failure: Failure | None = None
+        self.completed_ms: int | None = None
+        self.expires_ms: int | None = None
+
+        self.info: HandlerInfo | None = None
+        self.rows: list[Row] | None = None
+        self.done: set[Handle] = set()
+        self.calls: dict[Handle, int] = {}
+        self.timers: set[Handle] = set()
+        self.delivered_count = 0
+        self.failed_at_index = 0
+        self.attempt: Attempt | None = None
+        self.operations: JournalOperations | None = None
+        self.in_ready_queue = False
+        self.idle_since_ms: float | None = None
+        self.last_sequence = 0
+
+    @property
+    def target(self) -> Target:
+        """The handler and key that the invocation is for."""
+        return Target(self.service, self.handler, self.key)
+
+    @property
+    def object_key(self) -> tuple[str, str] | None:
+        """The service and key, or None for an invocation of a service without keys."""
+        return None if self.key is None else (self.service, self.key)

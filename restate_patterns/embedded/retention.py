@@ -1,0 +1,82 @@
+"""Forgets what is past its retention, a bounded number at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from restate_patterns.embedded.records import Record, Status
+from restate_patterns.limits import RETENTION_LIMIT
+from restate_patterns.seam import RUN_HANDLER, HandlerKind
+
+if TYPE_CHECKING:
+    from restate_patterns.embedded.core import Core
+
+RETRY_LATER_MS: Final = 60_000
+
+
+class RetentionCounts(NamedTuple):
+    """What one run removed, and what it put off because its key is in use."""
+
+    removed: int
+    postponed: int
+    promises: int
+
+
+class Retention:
+    """Removes expired invocations, with the state of expired workflows, and promises nobody ran for."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def run_once(self, limit: int = RETENTION_LIMIT) -> RetentionCounts:
+        """Remove at most `limit` invocations and as many promises."""
+        now_ms = self._core.log.now_ms()
+        removed = postponed = 0
+        expired = self._core.records.select(
+            "expires_ms IS NOT NULL AND expires_ms <= ? ORDER BY expires_ms LIMIT ?", (now_ms, limit)
+        )
+        for record in expired:
+            if record.status is not Status.COMPLETED or self._gone(record.num):
+                continue
+            if record.expires_ms is None or record.expires_ms > now_ms:
+                continue
+            if self._key_is_in_use(record):
+                record.expires_ms = now_ms + RETRY_LATER_MS
+                self._core.log.append(record)
+                postponed += 1
+            else:
+                self._core.control.purge(record)
+                removed += 1
+        return RetentionCounts(removed, postponed, self._expire_promises(now_ms, limit))
+
+    def _gone(self, num: int) -> bool:
+        return any(num in batch.removed for batch in self._core.log.pending())
+
+    def _key_is_in_use(self, record: Record) -> bool:
+        """Tell whether handlers of a workflow's key still run: they may want its state and promises."""
+        if record.key is None or record.info is None or record.info.kind is not HandlerKind.WORKFLOW:
+            return False
+        running = self._core.store.read(
+            "SELECT 1 FROM invocation WHERE service=? AND key=? AND status < ? LIMIT 1",
+            (record.service, record.key, int(Status.COMPLETED)),
+        )
+        return bool(running) or any(
+            found.status is not Status.COMPLETED and found.object_key == record.object_key
+            for found in self._core.records.in_memory()
+        )
+
+    def _expire_promises(self, now_ms: int, limit: int) -> int:
+        expired = self._core.store.read(
+            "SELECT service, key, name FROM promise WHERE expires_ms IS NOT NULL AND expires_ms <= ? LIMIT ?",
+            (now_ms, limit),
+        )
+        count = 0
+        for service, key, name in expired:
+            entry = self._core.keys.entry(service, key)
+            answer = entry.promises.get(name)
+            if answer is None or answer.expires_ms is None or answer.expires_ms > now_ms:
+                continue
+            if self._core.admission.idempotent((service, key, RUN_HANDLER, "")) is None:
+                self._core.keys.clear_promise(entry, name)
+                count += 1
+        return count

@@ -1,0 +1,180 @@
+"""The only file that speaks to SQLite: opens it, reads rows, writes batches.
+
+Two connections to one file: the writer's, and the reader's, which sees what is committed. In memory
+both are one. It knows rows and statements, not what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from restate_patterns.embedded.batch import Statement
+from restate_patterns.embedded.file_errors import ForeignFileError, NewerFileError, UnusableFileError
+from restate_patterns.embedded.owner import OwnerLock
+from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from restate_patterns.limits import DISK_RESERVE_BYTES, STORE_CACHE_KIB
+
+_RETRIABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class StoreBusyError(Exception):
+    """A batch could not be written now (full disk, busy file); the same batch may be tried again."""
+
+
+class Store:
+    """A SQLite file with the engine's tables, owned by this process from `open` to `close`."""
+
+    def __init__(self, file: str | Path) -> None:
+        self.in_memory = str(file) == ":memory:"
+        self.file = Path(file)
+        self._owner = OwnerLock(self.file)
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._reserve = self.file.with_name(self.file.name + ".reserve")
+
+    def open(self) -> None:
+        """Open the file, or make it; bring its tables to this version.
+
+        Raises:
+            FileOwnedError: Another process has it.
+            ForeignFileError: It is not ours.
+            NewerFileError: It is from a newer version.
+            UnusableFileError: It can't be opened or written.
+        """
+        if self._writer is not None:
+            return
+        if self.in_memory:
+            self._writer = self._reader = self._connect()
+            self._migrate(self._writer)
+            return
+        if not self.file.parent.is_dir():
+            raise UnusableFileError(self.file, "its folder does not exist")
+        self._owner.acquire()
+        try:
+            self._writer = self._connect()
+            self._check(self._writer)
+            self._migrate(self._writer)
+            self._reader = self._connect()
+            self._reader.execute("PRAGMA query_only = ON")
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise ForeignFileError(self.file, "it is not a SQLite database") from error
+            raise UnusableFileError(self.file, str(error)) from error
+        except BaseException:
+            self.close()
+            raise
+        self._fill_reserve()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.file, check_same_thread=False, isolation_level=None, timeout=0)
+        connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_KIB}")
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application_id != APPLICATION_ID and (tables or application_id or version):
+            raise ForeignFileError(self.file, "it is another program's SQLite database")
+        if version > VERSION:
+            raise NewerFileError(self.file, version, VERSION)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if not self.in_memory:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for target in range(version + 1, VERSION + 1):
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {MIGRATIONS[target]} "
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {target}; COMMIT;"
+            )
+
+    def close(self) -> None:
+        """Close the connections and give the file free. What was committed stays."""
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        self._reader = self._writer = None
+        self._owner.release()
+
+    def lose_uncommitted(self) -> None:
+        """Lose what a dying process would lose: closes a file; a memory store stays open, rolled back."""
+        if not self.in_memory:
+            self.close()
+        elif self._writer is not None and self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    @property
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            raise RuntimeError(f"the store {self.file} is closed")
+        return self._writer
+
+    def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Give the rows of a query over what is committed."""
+        if self._reader is None:
+            raise RuntimeError(f"the store {self.file} is closed")
+        return self._reader.execute(sql, parameters).fetchall()
+
+    def write(self, statements: Iterable[Statement]) -> None:
+        """Begin a transaction and run statements in it; `commit` ends it.
+
+        Raises:
+            StoreBusyError: The disk is full or the file is busy; nothing was written.
+        """
+        writer = self._open_writer
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            for sql, rows in statements:
+                writer.executemany(sql, rows)
+        except sqlite3.OperationalError as error:
+            self._roll_back(error)
+
+    def commit(self) -> None:
+        """Make the open transaction durable (one fsync); may run in another thread.
+
+        Raises:
+            StoreBusyError: The disk is full or the file is busy; nothing was written.
+        """
+        try:
+            self._open_writer.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            self._roll_back(error)
+
+    def _roll_back(self, error: sqlite3.OperationalError) -> None:
+        writer = self._open_writer
+        with contextlib.suppress(sqlite3.Error):
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+        if (error.sqlite_errorcode & 0xFF) in _RETRIABLE:
+            raise StoreBusyError(str(error)) from error
+        raise error
+
+    def _fill_reserve(self) -> None:
+        """Hold back some disk, to be given free when the disk is full so that accepted work can finish."""
+        with contextlib.suppress(OSError), self._reserve.open("wb") as reserve:
+            os.posix_fallocate(reserve.fileno(), 0, DISK_RESERVE_BYTES)
+
+    def spend_reserve(self) -> None:
+        """Give the held-back disk free."""
+        if not self.in_memory:
+            self._reserve.unlink(missing_ok=True)
+
+    def restore_reserve(self) -> bool:
+        """Hold disk back again; gives whether there was room."""
+        if self.in_memory:
+            return True
+        try:
+            with self._reserve.open("wb") as reserve:
+                os.posix_fallocate(reserve.fileno(), 0, DISK_RESERVE_BYTES)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            return False
+        return True

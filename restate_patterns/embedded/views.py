@@ -1,0 +1,164 @@
+"""What people see of invocations: listings, and one invocation with its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from restate_patterns.embedded.admission import SENT
+from restate_patterns.embedded.records import Command, CommandKind, Record, Status
+from restate_patterns.engine_port import (
+    InvocationDetail,
+    InvocationFilter,
+    InvocationStatus,
+    InvocationView,
+    JournalEntryView,
+)
+from restate_patterns.errors import Failure
+from restate_patterns.seam import Handle
+
+if TYPE_CHECKING:
+    from restate_patterns.embedded.core import Core
+
+_STATUS = {
+    Status.SCHEDULED: InvocationStatus.SCHEDULED,
+    Status.QUEUED: InvocationStatus.QUEUED,
+    Status.ACTIVE: InvocationStatus.RUNNING,
+    Status.SUSPENDED: InvocationStatus.SUSPENDED,
+    Status.BACKING_OFF: InvocationStatus.BACKING_OFF,
+    Status.PAUSED: InvocationStatus.PAUSED,
+    Status.COMPLETED: InvocationStatus.COMPLETED,
+}
+_WAITS = {
+    CommandKind.CALL: "the call of",
+    CommandKind.RUN: "the step",
+    CommandKind.SLEEP: "the timer",
+    CommandKind.PROMISE_VALUE: "the promise",
+    CommandKind.AWAKEABLE: "an awakeable",
+    CommandKind.ATTACH: "the invocation",
+}
+_SHORT = 200
+
+
+def view_of(core: Core, record: Record) -> InvocationView:
+    """Give what people see of an invocation."""
+    status = _STATUS[record.status]
+    if record.status is Status.ACTIVE and record.attempt is None:
+        status = InvocationStatus.READY
+    caller = None if record.caller is None else core.records.peek(record.caller)
+    return InvocationView(
+        id=record.id,
+        target=record.target,
+        status=status,
+        created_ms=record.created_ms,
+        modified_ms=record.modified_ms,
+        scheduled_ms=_scheduled_ms(core, record),
+        completed_ms=record.completed_ms,
+        attempt_count=record.failed_count + (1 if record.start_ms else 0),
+        last_failure=record.failure,
+        next_retry_ms=record.retry_at_ms,
+        waits_for=_waits(core, record),
+        idempotency_key=record.idempotency_key,
+        invoked_by=None if caller is None else caller.id,
+        failure=record.output_failure,
+    )
+
+
+def _scheduled_ms(core: Core, record: Record) -> int | None:
+    if record.status is not Status.SCHEDULED:
+        return None
+    due = dict(core.store.read("SELECT handle, due_ms FROM timer WHERE invocation=?", (record.num,)))
+    for batch in core.log.pending():
+        for (num, handle), timer in batch.timers.items():
+            if num == record.num and timer is not None:
+                due[handle] = timer[0]
+    return due.get(SENT)
+
+
+def _waits(core: Core, record: Record) -> Sequence[str]:
+    if record.status is Status.QUEUED:
+        holder = core.records.peek(core.key_of(record).holder or 0)
+        if holder is None:
+            return ()
+        return (f"the key {record.key!r}, held by {holder.target} ({holder.id}), which is {_state(holder)}",)
+    if record.status is not Status.ACTIVE or record.attempt is None:
+        return ()
+    commands = {handle: (kind, name) for handle, kind, name in core.replay_commands(record)}
+    sentences = []
+    for handle in record.attempt.awaited():
+        kind, name = commands.get(handle, (CommandKind.RUN, "?"))
+        sentences.append(
+            f"{_WAITS.get(kind, kind.name.lower())} {name}".strip() + _detail(core, record, handle)
+        )
+    return sentences
+
+
+def _state(record: Record) -> str:
+    return _STATUS[record.status].value
+
+
+def _detail(core: Core, record: Record, handle: Handle) -> str:
+    callee = core.records.peek(record.calls[handle]) if handle in record.calls else None
+    if callee is not None:
+        return f" ({callee.id}), which is {_state(callee)}"
+    for step in core.steps.of(record.num):
+        if step.handle == handle and step.last_failure is not None:
+            return f", which failed {step.failed_count} times, last with {step.last_failure}"
+    return ""
+
+
+def list_views(
+    core: Core, chosen: InvocationFilter, limit: int, after_num: int | None
+) -> Sequence[InvocationView]:
+    """List invocations, newest first, from what is durable."""
+    where, parameters = ["1"], list[object]()
+    for column, value in (("service", chosen.service), ("handler", chosen.handler), ("key", chosen.key)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            parameters.append(value)
+    if chosen.statuses:
+        wanted = sorted(int(status) for status, word in _STATUS.items() if _matches(word, chosen.statuses))
+        where.append(f"status IN ({', '.join(map(str, wanted))})")
+    if after_num is not None:
+        where.append("num < ?")
+        parameters.append(after_num)
+    condition = " AND ".join(where) + " ORDER BY num DESC LIMIT ?"
+    return [view_of(core, record) for record in core.records.select(condition, (*parameters, limit))]
+
+
+def _matches(word: InvocationStatus, wanted: frozenset[InvocationStatus]) -> bool:
+    return word in wanted or (word is InvocationStatus.RUNNING and InvocationStatus.READY in wanted)
+
+
+def describe(core: Core, record: Record) -> InvocationDetail:
+    """Give one invocation with its journal."""
+    rows = core.records.load_rows(record)
+    answers = {row.handle: (row.value, row.failure) for row in rows if row.handle >= 0}
+    entries = []
+    handle = record.first_handle
+    for row in rows:
+        for command in row.commands or ():
+            entries.append(_entry(command, handle, answers))
+            handle += 1
+    if record.status is Status.COMPLETED:
+        record.rows = None
+    return InvocationDetail(view_of(core, record), entries)
+
+
+def _entry(
+    command: Command, handle: Handle, answers: dict[Handle, tuple[bytes | None, Failure | None]]
+) -> JournalEntryView:
+    waits = command.kind in _WAITS
+    completed = handle in answers or not waits
+    value, failure = answers.get(handle, (None if waits else command.value, command.failure))
+    detail = "" if completed else "open"
+    if command.kind is CommandKind.SLEEP and command.value is not None:
+        due = datetime.fromtimestamp(int(command.value) / 1000, UTC)
+        detail = f"until {due:%Y-%m-%d %H:%M:%S} UTC"
+    elif failure is not None:
+        detail = f"failed with {failure.code}: {failure.message}"
+    elif completed and value is not None:
+        detail = value[:_SHORT].decode(errors="replace")
+    kind = command.kind.name.lower().replace("_", "-")
+    return JournalEntryView(handle, kind, command.name, completed, detail)

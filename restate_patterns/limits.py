@@ -1,0 +1,65 @@
+"""Every bound of the framework, by name and with its unit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DRAIN_CALLBACKS_MAX: Final = 200_000
+"""Callbacks an attempt may run without going idle before it counts as spinning."""
+
+CANCEL_REDELIVERIES_MAX: Final = 16
+"""Times anyio may redeliver a cancellation for each completion that is delivered."""
+
+THREADS_MAX: Final = 40
+"""Synchronous actions of steps that run at the same time in threads."""
+
+BODY_BYTES_MAX: Final = 10 * 1024 * 1024
+"""Largest body of a request over HTTP."""
+
+SHUTDOWN_GRACE_S: Final = 10.0
+"""How long a server that was told to stop lets running requests finish."""
+
+STORE_CACHE_KIB: Final = 32 * 1024
+"""SQLite's page cache of each connection."""
+
+DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
+"""Disk held back beside the file, given free when the disk is full so that accepted work can finish."""
+
+COMMIT_RETRY_MS: Final = 250
+"""Wait before a batch that could not be written is tried again."""
+
+CLOCK_GAP_WARNING_MS: Final = 1_000
+"""How far the wall clock may be behind the file at start before that is worth a warning."""
+
+INACTIVITY_TIMEOUT_MS: Final = 60_000
+"""How long an idle invocation stays in memory by default."""
+
+IDLE_ATTEMPTS_MAX: Final = 5_000
+"""Idle attempts kept in memory; over that the one idle longest suspends early."""
+
+RETENTION_MS: Final = 24 * 60 * 60 * 1000
+"""How long results and workflows stay readable by default."""
+
+KEYS_CACHED_MAX: Final = 10_000
+"""Keys whose state and queue stay in memory when nobody uses them."""
+
+TIMERS_LOADED_MAX: Final = 10_000
+"""Timers read from the file at a time; twice as many are kept in memory at most."""
+
+ADVANCE_SLICE_MS: Final = 5.0
+"""How long the engine advances invocations before it lets the loop do other work."""
+
+RECOVERY_STARTS_MAX: Final = 1_000
+"""Interrupted invocations that are brought back at the same time after a start."""
+
+RETENTION_INTERVAL_MS: Final = 1_000
+"""How often expired results are looked for."""
+
+RETENTION_LIMIT: Final = 500
+"""Expired results removed in one go, so that removal never holds up traffic."""
+
+DEADLOCK_NODES_MAX: Final = 10_000
+"""Invocations looked at in one search for a deadlock."""
+
+LIST_LIMIT_MAX: Final = 1_000
+"""Invocations given in one listing."""
