@@ -14,6 +14,7 @@ CONFIRM = forward("confirm flight")
 CANCEL = undo("cancel flight")
 
 
+# --8<-- [start:flights]
 @dataclass
 class Flights(Service):
     """Reserves seats on flights.
@@ -40,3 +41,6 @@ class Flights(Service):
     async def cancel(self, ctx: Context, reservation_id: str) -> None:
         """Let go of the seat."""
         await ctx.run(CANCEL, self.airline.cancel, reservation_id)
+
+
+# --8<-- [end:flights]

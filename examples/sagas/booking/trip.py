@@ -48,6 +48,7 @@ class Trip(Workflow, name="BookingWorkflow"):
     payments: Payments
     progress = State[str](default="not started")
 
+    # --8<-- [start:run]
     @handler(raises=[NotAvailable, PaymentDeclined])
     async def run(self, ctx: WorkflowContext, trip: TripRequest) -> Booking:
         """Book everything, or undo what was booked and fail with the reason."""
@@ -63,6 +64,9 @@ class Trip(Workflow, name="BookingWorkflow"):
         self.progress.set(ctx, "booked")
         return booking
 
+    # --8<-- [end:run]
+
+    # --8<-- [start:book]
     async def _book(
         self, ctx: WorkflowContext, trip: TripRequest, undo_actions: list[Callable[[], Awaitable[object]]]
     ) -> Booking:
@@ -85,6 +89,8 @@ class Trip(Workflow, name="BookingWorkflow"):
         await flights.confirm(flight.id)
         await cars.confirm(car.id)
         return Booking(flight_id=flight.id, car_id=car.id, payment_id=payment.id)
+
+    # --8<-- [end:book]
 
     @handler
     async def status(self, ctx: WorkflowSharedContext) -> str:

@@ -42,6 +42,7 @@ class Cart(VirtualObject, name="CartObject"):
     hold: timedelta = timedelta(minutes=15)
     reservations = State[dict[str, str]](default_factory=dict, name="tickets")
 
+    # --8<-- [start:add]
     @handler(name="addTicket")
     async def add_ticket(self, ctx: ObjectContext, ticket_id: str) -> bool:
         """Reserve a seat and put it into the cart; False when somebody has it."""
@@ -59,6 +60,8 @@ class Cart(VirtualObject, name="CartObject"):
             raise
         return True
 
+    # --8<-- [end:add]
+
     @handler(name="expireTicket")
     async def expire_ticket(self, ctx: ObjectContext, ticket_id: str) -> None:
         """Let go of a seat now; does nothing when it is not in the cart."""
@@ -66,6 +69,7 @@ class Cart(VirtualObject, name="CartObject"):
         if name is not None:
             await self._drop(ctx, Reservation(ticket_id=ticket_id, name=name))
 
+    # --8<-- [start:release]
     @handler(private=True)
     async def release(self, ctx: ObjectContext, reservation: Reservation) -> None:
         """Let go of a seat whose time is over.
@@ -76,7 +80,10 @@ class Cart(VirtualObject, name="CartObject"):
         if (await self.reservations.get(ctx)).get(reservation.ticket_id) == reservation.name:
             await self._drop(ctx, reservation)
 
+    # --8<-- [end:release]
+
     @handler
+    # --8<-- [start:checkout]
     async def checkout(self, ctx: ObjectContext) -> bool:
         """Pay for all seats in the cart; False when it is empty or the payment is declined."""
         held = await self.reservations.get(ctx)
@@ -90,6 +97,8 @@ class Cart(VirtualObject, name="CartObject"):
         for ticket_id in tickets:
             await ctx.object_client(Ticket, ticket_id).mark_as_sold.send()
         return True
+
+    # --8<-- [end:checkout]
 
     @handler
     async def contents(self, ctx: ObjectSharedContext) -> list[str]:

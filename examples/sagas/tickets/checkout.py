@@ -42,6 +42,7 @@ class Checkout(Service, name="CheckoutService"):
     @handler
     async def handle(self, ctx: Context, order: Order) -> bool:
         """Charge for the order and tell whether it is paid; the user gets a mail either way."""
+        # --8<-- [start:handle]
         key = str(ctx.uuid4())
         amount = TICKET_PRICE * len(order.tickets)
         mail = ctx.service_client(Notifications)
@@ -59,3 +60,4 @@ class Checkout(Service, name="CheckoutService"):
             await ctx.run(REFUND, self.payments.refund, key)
             raise
         return True
+        # --8<-- [end:handle]

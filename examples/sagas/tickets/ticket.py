@@ -19,6 +19,7 @@ class TicketStatus(enum.Enum):
     SOLD = "sold"
 
 
+# --8<-- [start:reserve]
 class Ticket(VirtualObject, name="TicketObject"):
     """A seat, by its number.
 
@@ -37,6 +38,8 @@ class Ticket(VirtualObject, name="TicketObject"):
             self.reservation.set(ctx, reservation)
             return True
         return await self._is_held_by(ctx, reservation)
+
+    # --8<-- [end:reserve]
 
     @handler
     async def unreserve(self, ctx: ObjectContext, reservation: str | None = None) -> None:
