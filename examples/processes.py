@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -101,6 +102,22 @@ class Program:
                 process.kill()
         self._reap(process)
 
+    def close_input(self) -> None:
+        """Close its standard input, as if this process were gone."""
+        if (stdin := self._running.stdin) is not None:
+            stdin.close()
+
+    def wait_for_end(self, timeout_s: float = 15.0) -> int:
+        """Wait until it ends by itself and give its exit code.
+
+        Raises:
+            ProcessError: `timeout_s` seconds were not enough.
+        """
+        try:
+            return self._running.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ProcessError(f"{self._arguments[0]} still runs\n{self._tail()}") from None
+
     def wait_until(self, ready: Callable[[], bool], what: str, timeout_s: float = 15.0) -> None:
         """Wait until `ready()` is true.
 
@@ -109,10 +126,10 @@ class Program:
         """
         deadline = time.monotonic() + timeout_s
         while not ready():
-            if self._running.poll() is not None:
-                raise ProcessError(
-                    f"{self._arguments[0]} ended with {self._running.returncode}\n{self._tail()}"
-                )
+            code = self._running.poll()
+            # Asked once more: it may have become ready and ended between the two questions.
+            if code is not None and not ready():
+                raise ProcessError(f"{self._arguments[0]} ended with {code}\n{self._tail()}")
             if time.monotonic() > deadline:
                 raise ProcessError(f"{what}: not within {timeout_s:g} s\n{self._tail()}")
             time.sleep(0.02)
@@ -125,6 +142,19 @@ class Program:
 
     def _tail(self) -> str:
         return "\n".join(self.output.splitlines()[-30:])
+
+
+def leave_with_parent() -> None:
+    """Stop this program when whoever started it is gone, however that one ended.
+
+    A `Program` keeps our standard input open as long as it lives, so the end of the input is the news.
+    """
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def free_ports(count: int) -> list[int]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 
-from examples.processes import ROOT
+from examples.processes import ROOT, leave_with_parent
 from restate_patterns import App, Embedded
 
 
@@ -20,6 +20,8 @@ def serve_with_providers(app: App, *, default_db: str) -> None:
     """
     arguments = _parse(default_db)
     backend = Embedded(arguments.db, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port)
+    if arguments.with_parent:
+        leave_with_parent()
     with contextlib.nullcontext() if arguments.no_providers else _providers():
         app.serve(backend)
 
@@ -32,12 +34,15 @@ def _parse(default_db: str) -> argparse.Namespace:
     parser.add_argument(
         "--no-providers", action="store_true", help="call those that FLIGHTS_URL and the like name"
     )
+    parser.add_argument(
+        "--with-parent", action="store_true", help="leave when standard input is closed: the parent is gone"
+    )
     return parser.parse_args()
 
 
 @contextlib.contextmanager
 def _providers() -> Generator[None]:
-    command = [sys.executable, "-m", "examples.providers", "--with-stdin"]
+    command = [sys.executable, "-m", "examples.providers", "--with-parent"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
         try:
             yield

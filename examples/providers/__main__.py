@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
 from pathlib import Path
 
+from examples.processes import leave_with_parent
 from examples.providers.provider import Provider
 from examples.providers.server import ProviderServer
 
@@ -24,8 +24,8 @@ def main() -> None:
         server = _open(Provider(name, arguments.file), port)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"{name} ready at {server.url}", flush=True)
-    if arguments.with_stdin:
-        threading.Thread(target=_exit_with_stdin, daemon=True).start()
+    if arguments.with_parent:
+        leave_with_parent()
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
@@ -43,17 +43,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("name", nargs="?", choices=USUAL_PORTS, help="the provider; all four when left out")
     parser.add_argument("--port", type=int, help="0 lets the system choose; only with a name")
     parser.add_argument("--file", type=Path, help="where it keeps its ledger; only with a name")
-    parser.add_argument("--with-stdin", action="store_true", help="leave when standard input is closed")
+    parser.add_argument(
+        "--with-parent",
+        action="store_true",
+        help="leave when standard input is closed: whoever started it is gone",
+    )
     arguments = parser.parse_args()
     if arguments.name is None and (arguments.port is not None or arguments.file is not None):
         parser.error("--port and --file need the name of one provider")
     return arguments
-
-
-def _exit_with_stdin() -> None:
-    """Leave with whoever started this process, however that one ended."""
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ class ReservationDesk(Desk):
         return Reply(status=200, body={"id": record.id, "state": record.state})
 
     def _reserve(self, order: Order, records: Records) -> Reply:
-        record = Record(id=f"{self._prefix}-{secrets.token_hex(3)}", state="reserved", details=order.body)
+        name = f"{self._prefix}-{secrets.token_hex(3)}"
+        record = Record(id=name, key=order.idempotency_key, state="reserved", details=order.body)
         records[record.id] = record
         return Reply(status=201, body={"id": record.id, "state": record.state})
 
@@ -103,12 +104,12 @@ class PaymentDesk(Desk):
             return Reply(status=400, body={"reason": "a payment needs an idempotency-key header"})
         if key in records:
             return Reply(status=409, body={"reason": f"payment {key} was called off before it was made"})
-        records[key] = Record(id=key, state="charged", details=order.body)
+        records[key] = Record(id=key, key=key, state="charged", details=order.body)
         return Reply(status=201, body={"id": key, "state": "charged"})
 
     def _refund(self, key: str, records: Records) -> Reply:
         """Pay back what was charged; for a key never seen, make sure it never will be."""
-        record = records.setdefault(key, Record(id=key, state="void", details={}))
+        record = records.setdefault(key, Record(id=key, key=key, state="void", details={}))
         if record.state == "charged":
             record.state = "refunded"
         return Reply(status=200, body={"id": key, "state": record.state})
@@ -124,7 +125,8 @@ class MailDesk(Desk):
 
     @override
     def act(self, order: Order, records: Records) -> Reply:
-        record = Record(id=f"mail-{secrets.token_hex(3)}", state="sent", details=order.body)
+        name = f"mail-{secrets.token_hex(3)}"
+        record = Record(id=name, key=order.idempotency_key, state="sent", details=order.body)
         records[record.id] = record
         return Reply(status=202, body={"id": record.id, "state": record.state})
 

@@ -23,6 +23,9 @@ class Record(BaseModel):
     """One booking, payment or message."""
 
     id: str
+    key: str | None = None
+    """The idempotency key it was made with."""
+
     state: str
     details: dict[str, JsonValue]
 

@@ -28,11 +28,11 @@ class RunningProvider:
     def fail(self, operation: str, kind: FaultKind, *, times: int | None = 1, delay_s: float = 0.0) -> None:
         """Let the next `times` requests of `operation` go wrong; None for all of them."""
         fault = Fault(operation=operation, kind=kind, times=times, delay_s=delay_s)
-        httpx.post(f"{self.url}/faults", json=fault.model_dump(mode="json")).raise_for_status()
+        self._request("POST", "/faults", fault)
 
     def behave(self) -> None:
         """Take back the faults that are not used up."""
-        httpx.delete(f"{self.url}/faults").raise_for_status()
+        self._request("DELETE", "/faults")
 
     @property
     def history(self) -> list[Entry]:
@@ -45,16 +45,19 @@ class RunningProvider:
         return self._ledger("records").records
 
     def _ledger(self, part: str) -> Ledger:
-        response = httpx.get(f"{self.url}/{part}")
-        response.raise_for_status()
-        return Ledger.model_validate_json(response.content)
+        return Ledger.model_validate_json(self._request("GET", f"/{part}"))
+
+    def _request(self, method: str, path: str, body: Fault | None = None) -> bytes:
+        content = body.model_dump_json() if body else None
+        response = httpx.request(method, f"{self.url}{path}", content=content, trust_env=False)
+        return response.raise_for_status().content
 
 
 @contextmanager
 def running_provider(name: str, folder: Path, port: int = 0) -> Generator[RunningProvider]:
     """Run a provider for the length of the block; its log goes to `folder`."""
     log = folder / f"{name}.log"
-    arguments = ["examples.providers", name, "--port", str(port), "--with-stdin"]
+    arguments = ["examples.providers", name, "--port", str(port), "--with-parent"]
     with Program(arguments, log=log) as program:
         marker = f"{name} ready at "
         program.wait_until(lambda: marker in program.output, f"{name} ready")

@@ -71,5 +71,5 @@ class RemoteApi:
 
 
 def connect(url: str) -> RemoteApi:
-    """Give the API at `url`; it connects when it is first called."""
-    return RemoteApi(httpx.AsyncClient(base_url=url, timeout=10))
+    """Give the API at `url`; it connects when it is first called, and past any proxy."""
+    return RemoteApi(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False))

@@ -32,20 +32,25 @@ from examples.sagas.booking.flights import Flights
 from examples.sagas.booking.reservations import Reservations
 from examples.sagas.booking.trip import Trip
 from examples.sagas.payments import Payments
-from examples.sagas.remote import connect
+from examples.sagas.remote import RemoteApi, connect
 from examples.sagas.settings import Settings
 from restate_patterns import App
 
 
-def build(settings: Settings) -> App:
+def build(*, flights: RemoteApi, cars: RemoteApi, payments: RemoteApi) -> App:
     """Wire the services to their providers."""
     return App(
         [
-            Flights(airline=Reservations(connect(settings.flights_url))),
-            Cars(rental=Reservations(connect(settings.cars_url))),
-            Trip(payments=Payments(connect(settings.payments_url))),
+            Flights(airline=Reservations(flights)),
+            Cars(rental=Reservations(cars)),
+            Trip(payments=Payments(payments)),
         ]
     )
 
 
-app = build(Settings.from_environment())
+settings = Settings.from_environment()
+app = build(
+    flights=connect(settings.flights_url),
+    cars=connect(settings.cars_url),
+    payments=connect(settings.payments_url),
+)

@@ -21,8 +21,10 @@ Read `ticket` first, then `cart`, where expiry and checkout race, then `checkout
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from examples.sagas.payments import Payments
-from examples.sagas.remote import connect
+from examples.sagas.remote import RemoteApi, connect
 from examples.sagas.settings import Settings
 from examples.sagas.tickets.cart import Cart
 from examples.sagas.tickets.checkout import Checkout
@@ -32,17 +34,18 @@ from examples.sagas.tickets.ticket import Ticket
 from restate_patterns import App
 
 
-def build(settings: Settings) -> App:
-    """Wire the services to their providers."""
+def build(*, payments: RemoteApi, mail: RemoteApi, hold: timedelta) -> App:
+    """Wire the services to their providers; a seat is held for `hold`."""
     return App(
         [
-            Cart(hold=settings.hold),
+            Cart(hold=hold),
             Ticket(),
-            Checkout(payments=Payments(connect(settings.payments_url))),
-            Notifications(mail=Mail(connect(settings.mail_url))),
+            Checkout(payments=Payments(payments)),
+            Notifications(mail=Mail(mail)),
             UserSession(),
         ]
     )
 
 
-app = build(Settings.from_environment())
+settings = Settings.from_environment()
+app = build(payments=connect(settings.payments_url), mail=connect(settings.mail_url), hold=settings.hold)

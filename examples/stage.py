@@ -1,0 +1,142 @@
+"""Where a demonstration plays: the providers, a server of one example, and what they were seen doing.
+
+Everything runs in processes of its own, on free ports of the loopback interface, with its files in
+one folder. Leaving the `with` block ends every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from examples.processes import Program, free_ports
+from examples.providers.remote_control import RunningProvider, running_provider
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that a provider got."""
+
+    provider: str
+    operation: str
+    subject: str
+    status: int | None
+    """What it answered; None when the caller was gone, or the answer lost."""
+
+    def __str__(self) -> str:
+        answer = "no answer" if self.status is None else str(self.status)
+        return f"{self.provider:<9} {self.operation:<8} {self.subject:<37} {answer}"
+
+
+class Stage:
+    """The providers by name, and the server of an example that can be killed and started again.
+
+    Args:
+        module: The example, as in `python -m MODULE`.
+        providers: The names of the providers it calls.
+        folder: Where logs and the database go.
+        environment: Variables for the example, beside the addresses of the providers.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        providers: Sequence[str],
+        folder: Path,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.db = folder / "example.db"
+        self.providers: dict[str, RunningProvider] = {}
+        self._module = module
+        self._names = providers
+        self._folder = folder
+        self._environment = environment or {}
+        self.ingress_port, self.admin_port = free_ports(2)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for name in self._names:
+                self.providers[name] = stack.enter_context(running_provider(name, self._folder))
+            self._server = stack.enter_context(self._program())
+            self.ingress = stack.enter_context(
+                httpx.Client(base_url=self.ingress_url, timeout=30, trust_env=False)
+            )
+            self._await_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def ingress_url(self) -> str:
+        """Where the example is called."""
+        return f"http://127.0.0.1:{self.ingress_port}"
+
+    @property
+    def server_log(self) -> str:
+        """All that the server has written."""
+        return self._server.output
+
+    @property
+    def server_pid(self) -> int:
+        """The id of the server's process."""
+        return self._server.pid
+
+    def kill_server(self) -> None:
+        """End the server with SIGKILL: it gets no chance to save anything."""
+        self._server.kill()
+
+    def start_server(self) -> None:
+        """Start the server again, on the same file and ports."""
+        self._server.start()
+        self._await_ready()
+
+    def wait_for_request(self, provider: str, operation: str, after: int = 0) -> None:
+        """Wait until `provider` has got a request for `operation` among those after the first `after`."""
+
+        def arrived() -> bool:
+            history = self.providers[provider].history[after:]
+            return any(entry.operation == operation for entry in history)
+
+        self._server.wait_until(arrived, f"{provider} gets {operation}")
+
+    def mark(self) -> dict[str, int]:
+        """Remember how much was seen, for `seen_since`."""
+        return {name: len(provider.history) for name, provider in self.providers.items()}
+
+    def seen_since(self, mark: dict[str, int]) -> list[Seen]:
+        """Give the requests to all providers since `mark`, in the order they arrived."""
+        arrived = [
+            (entry.at_ns, Seen(name, entry.operation, entry.subject, entry.status))
+            for name, provider in self.providers.items()
+            for entry in provider.history[mark[name] :]
+        ]
+        return [seen for _, seen in sorted(arrived, key=lambda pair: pair[0])]
+
+    def _program(self) -> Program:
+        ports = ["--ingress-port", str(self.ingress_port), "--admin-port", str(self.admin_port)]
+        addresses = {f"{name.upper()}_URL": provider.url for name, provider in self.providers.items()}
+        return Program(
+            [self._module, "--db", str(self.db), *ports, "--no-providers", "--with-parent"],
+            log=self._folder / "server.log",
+            environment={**addresses, **self._environment},
+        )
+
+    def _await_ready(self) -> None:
+        self._server.wait_until(self._is_healthy, "the server is ready")
+
+    def _is_healthy(self) -> bool:
+        try:
+            return self.ingress.get("/restate/health").is_success
+        except httpx.TransportError:
+            return False
