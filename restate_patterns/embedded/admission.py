@@ -28,7 +28,7 @@ SENT: Handle = -1
 """The caller's handle of an invocation that was sent: nobody waits for its output."""
 
 
-class TargetNotFound(TerminalError, code=404):
+class TargetNotFoundError(TerminalError, code=404):
     """The app has no such service or handler."""
 
 
@@ -70,15 +70,15 @@ class Admission:
         )
         return record.id.encode(), None
 
-    def refusal(self, target: Target) -> TargetNotFound | None:
+    def refusal(self, target: Target) -> TargetNotFoundError | None:
         """Give the error for a target that this app does not have."""
         service = self._core.deployment.services.get(target.service)
         if service is None:
-            return TargetNotFound(
+            return TargetNotFoundError(
                 message=f"service '{target.service}' not found, make sure to add it to the App"
             )
         if target.handler not in service.handlers:
-            return TargetNotFound(
+            return TargetNotFoundError(
                 message=f"the service '{target.service}' exists, but the handler '{target.handler}' was not found"
             )
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock, SystemClock
 from restate_patterns.embedded.core import Core
+from restate_patterns.embedded.ids import new_secret
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.retention import Retention
@@ -95,7 +95,7 @@ class Engine(EnginePort):
         self._store.open()
         meta = dict(self._store.read("SELECT name, value FROM meta"))
         epoch = int(meta.get("epoch", 0)) + 1
-        secret = meta.get("secret") or secrets.token_bytes(32)
+        secret = meta.get("secret") or new_secret()
         (last_num,) = self._store.read("SELECT coalesce(max(num), 0) FROM invocation")[0]
         core = Core(
             self._deployment,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 import struct
 from typing import Final, NamedTuple
 
@@ -20,6 +21,11 @@ _AWAKEABLE_PREFIX: Final = "sign_1"
 _INVOCATION = struct.Struct(">QI")
 _AWAKEABLE = struct.Struct(">QII")
 _CODE_BYTES: Final = 8
+
+
+def new_secret() -> bytes:
+    """Give a secret for a new file."""
+    return secrets.token_bytes(32)
 
 
 class InvocationIdentity(NamedTuple):

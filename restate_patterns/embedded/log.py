@@ -126,8 +126,7 @@ class Log:
         self.closed = True
         if self._thread is not None:
             self._commits.put(False)
-            while self._thread.is_alive():
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(self._thread.join)
             self._thread = None
 
     def _flush(self) -> None:
