@@ -125,9 +125,7 @@ def test_no_module_is_a_drawer() -> None:
 MARKERS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:wo" + r"rk|ro" + r"ot|Us" + r"ers|home/\w+)/")
 TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
-BARE_IGNORES = re.compile(
-    r"#\s*(?:type|pyright):\s*ignore(?:\[[^\]]*\])?\s*$|#\s*noqa(?::\s*[A-Z0-9, ]+)?\s*$"
-)
+BARE_IGNORES = re.compile(r"#\s*(?:type|pyright):\s*ignore(?:\[[^\]]*\])?\s*$|#\s*noqa(?::\s*[A-Z0-9, ]+)?\s*$")
 
 
 @pytest.mark.parametrize(
