@@ -42,7 +42,15 @@ class Clock(Protocol):
 
 
 class SystemClock(Clock):
-    """The machine's clocks and the running asyncio loop."""
+    """The machine's clocks and one asyncio loop.
+
+    Args:
+        loop: The real loop; default the running one. Held, because while a handler runs its own loop
+            is the running one.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
 
     @override
     def wall_ms(self) -> int:
@@ -54,7 +62,7 @@ class SystemClock(Clock):
 
     @override
     def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
-        return asyncio.get_running_loop().call_later(delay_ms / 1000, callback)
+        return self._loop.call_later(delay_ms / 1000, callback)
 
     @override
     async def sleep(self, delay_ms: float) -> None:

@@ -329,8 +329,7 @@ class Core:
         if cycle is None:
             return False
         handle = awaited[-1]
-        names = [str(found.target) for num in cycle if (found := self.records.peek(num)) is not None]
-        error = DeadlockError(cycle=[*names, names[0]])
+        error = DeadlockError(cycle=self._cycle_names(cycle))
         callee = self.records.get(record.calls[handle])
         self.complete_operation(record, handle, None, to_failure(error))
         if (
@@ -340,6 +339,15 @@ class Core:
         ):
             self.endings.remove(callee, to_failure(error))
         return True
+
+    def _cycle_names(self, cycle: Sequence[int]) -> list[str]:
+        """Give the targets of a cycle, closed; a call in a key's line and the key's holder are one place."""
+        names: list[str] = []
+        for num in (*cycle, cycle[0]):
+            record = self.records.peek(num)
+            if record is not None and (record.status is not Status.QUEUED or len(cycle) == 1):
+                names.append(str(record.target))
+        return names if names[0] == names[-1] else [*names, names[0]]
 
     def _waits_of(self, num: int) -> Sequence[int] | None:
         record = self.records.peek(num)

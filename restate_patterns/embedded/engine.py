@@ -77,12 +77,13 @@ class Engine(EnginePort):
     ) -> None:
         self._deployment = deployment
         self._store = store
-        self._clock = clock or SystemClock()
+        self._given_clock = clock
         self._inactivity_timeout_ms = inactivity_timeout_ms
         self._fatal = fatal
         self._running: Core | None = None
         self._retention: Retention | None = None
         self._retention_alarm: Cancellable | None = None
+        self._clock: Clock
 
     async def start(self) -> None:
         """Open the file, make the new boot epoch durable, and bring back what was interrupted.
@@ -92,6 +93,7 @@ class Engine(EnginePort):
         Raises:
             FileError: The file can't be used.
         """
+        self._clock = clock = self._given_clock or SystemClock()
         self._store.open()
         meta = dict(self._store.read("SELECT name, value FROM meta"))
         epoch = int(meta.get("epoch", 0)) + 1
@@ -100,7 +102,7 @@ class Engine(EnginePort):
         core = Core(
             self._deployment,
             self._store,
-            self._clock,
+            clock,
             epoch=epoch,
             secret=secret,
             next_num=max(last_num, int(meta.get("last_num", 0))) + 1,
