@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from restate_patterns.errors import Failure
@@ -101,7 +101,7 @@ class InvocationFilter:
     service: str | None = None
     handler: str | None = None
     key: str | None = None
-    statuses: frozenset[InvocationStatus] = field(default_factory=frozenset)
+    statuses: frozenset[InvocationStatus] = frozenset()
 
 
 class EnginePort(Protocol):
@@ -228,9 +228,7 @@ class EnginePort(Protocol):
         """Give all state of a key by name; empty when it has none."""
         ...
 
-    async def set_state(
-        self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False
-    ) -> None:
+    async def set_state(self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False) -> None:
         """Write the given names, in the key's turn; the others stay, or go with `replace`."""
         ...
 

@@ -1,0 +1,97 @@
+"""Durations in a query (`PT10S`, `500ms`, `1 sec`) and times in an answer."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_ISO = re.compile(
+    rf"P(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?"
+    rf"(?P<time>T(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_FRIENDLY_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zµμ]+)\s*,?", re.IGNORECASE)
+
+_SECOND_MS = 1_000
+_MINUTE_MS = 60 * _SECOND_MS
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
+_UNITS_MS: dict[str, Decimal] = {
+    name: Decimal(size)
+    for size, names in {
+        "0.000001": "ns nsec nsecs nanosecond nanoseconds",
+        "0.001": "us µs μs usec usecs microsecond microseconds",
+        "1": "ms msec msecs milli millis millisecond milliseconds",
+        str(_SECOND_MS): "s sec secs second seconds",
+        str(_MINUTE_MS): "m min mins minute minutes",
+        str(_HOUR_MS): "h hr hrs hour hours",
+        str(_DAY_MS): "d day days",
+        str(7 * _DAY_MS): "w wk wks week weeks",
+    }.items()
+    for name in names.split()
+}
+_ISO_UNITS_MS = (None, None, 7 * _DAY_MS, _DAY_MS, _HOUR_MS, _MINUTE_MS, _SECOND_MS)
+
+DELAY_MS_MAX = 100 * 365 * _DAY_MS
+"""The longest delay: a hundred years."""
+
+
+def parse_duration_ms(text: str) -> int:
+    """Give the milliseconds of an ISO 8601 duration or of a friendly one, rounded up.
+
+    Years and months have no fixed length and are refused; so is a bare number, which says no unit.
+
+    Raises:
+        ValueError: It is neither, or it is longer than a hundred years; the text says what to write.
+    """
+    duration_ms = _iso_ms(text) if text[:1] in ("P", "p") else _friendly_ms(text)
+    if duration_ms > DELAY_MS_MAX:
+        raise ValueError(f"the duration '{text}' is longer than 100 years")
+    return int(duration_ms.to_integral_value(rounding="ROUND_CEILING"))
+
+
+def _iso_ms(text: str) -> Decimal:
+    match = _ISO.fullmatch(text)
+    if match is None or match["time"] in ("T", "t") or len(text) == 1:
+        raise _unreadable(text)
+    total = Decimal(0)
+    groups = [group for index, group in enumerate(match.groups(), 1) if index != match.re.groupindex["time"]]
+    for number, unit_ms in zip(groups, _ISO_UNITS_MS, strict=True):
+        if number is None:
+            continue
+        if unit_ms is None:
+            raise ValueError(f"the duration '{text}' has years or months, whose length varies: use days")
+        total += Decimal(number.replace(",", ".")) * unit_ms
+    return total
+
+
+def _friendly_ms(text: str) -> Decimal:
+    total, position = Decimal(0), 0
+    while position < len(text):
+        match = _FRIENDLY_PART.match(text, position)
+        unit_ms = None if match is None else _UNITS_MS.get(match[2].lower())
+        if match is None or unit_ms is None:
+            raise _unreadable(text)
+        total += Decimal(match[1]) * unit_ms
+        position = match.end()
+    if position == 0 or text.rstrip().endswith(","):
+        raise _unreadable(text)
+    return total
+
+
+def _unreadable(text: str) -> ValueError:
+    return ValueError(f"'{text}' is not a duration: write ISO 8601 as in PT10S, or 10s, 500ms, 1 min")
+
+
+def duration_ms(value: timedelta) -> int:
+    """Give the whole milliseconds of a duration, rounded up."""
+    return -(-value // timedelta(milliseconds=1)) if value >= timedelta(0) else value // timedelta(milliseconds=1)
+
+
+def rfc3339(time_ms: int) -> str:
+    """Write Unix milliseconds as UTC with nine digits of fraction, as the reference does."""
+    seconds, millis = divmod(time_ms, 1000)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis:03d}000000Z"

@@ -1,0 +1,133 @@
+"""Granian as an ASGI server on a socket of ours, inside our event loop.
+
+Granian speaks HTTP/1.1 and HTTP/2 with prior knowledge on one port. Its own listening socket lets other
+processes share the port; this one is bound by us and does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Final, Protocol, cast
+
+from granian import net
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from typing_extensions import override
+
+from restate_patterns.http.asgi import AsgiApp
+
+_BACKLOG: Final = 1024
+_STREAMS_MAX: Final = 1000
+
+# Granian's default would replace every logging handler of the process; this leaves them alone.
+_LOGGING: Final[dict[str, object]] = {
+    "incremental": True,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"propagate": True}},
+}
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen; nobody else can share the port.
+
+    Raises:
+        OSError: The port is taken or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+class GranianServer:
+    """Serves one ASGI app on one listening socket.
+
+    Args:
+        app: What answers.
+        listening: A socket from `listen`; this owns it now.
+    """
+
+    def __init__(self, app: AsgiApp, listening: socket.socket) -> None:
+        self._listening = listening
+        self._server = cast("_Embedded", _SocketServer(app, listening))
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to serve in the running loop; connections that came since `listen` are not lost."""
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve(), name="http server")
+
+    def stop_accepting(self) -> None:
+        """Refuse new connections; requests that are being answered go on."""
+        self._server.stop()
+        self._listening.close()
+
+    async def closed(self) -> None:
+        """Wait until every connection has been closed in good order."""
+        if self._serving is not None:
+            await asyncio.shield(self._serving)
+
+    async def abort(self) -> None:
+        """Leave the connections that are still open."""
+        if self._serving is not None and not self._serving.done():
+            for worker in self._server.wrks:
+                worker.kill()
+            self._serving.cancel()
+            await asyncio.wait([self._serving])
+
+
+class _SocketServer(Server):
+    """Granian's embedded server on a socket that exists."""
+
+    def __init__(self, app: AsgiApp, listening: socket.socket) -> None:
+        host, port = listening.getsockname()[:2]
+        super().__init__(
+            app,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            websockets=False,
+            backlog=_BACKLOG,
+            http1_settings=HTTP1Settings(),
+            http2_settings=HTTP2Settings(max_concurrent_streams=_STREAMS_MAX),
+            log_level=LogLevels.error,
+            log_dictconfig=_LOGGING,
+        )
+        self._listening = listening
+
+    @override
+    def _init_shared_socket(self) -> None:
+        # Granian owns the descriptor from here, and closes it when it stops accepting.
+        holder = cast("_SocketHolder", vars(net)["SocketHolder"])
+        vars(self)["_shd"] = holder(self._listening.detach(), False, _BACKLOG)
+
+
+class _SocketHolder(Protocol):
+    """A constructor that Granian's stubs leave out."""
+
+    def __call__(self, descriptor: int, is_unix_socket: bool, backlog: int) -> object: ...
+
+
+class _Worker(Protocol):
+    def kill(self) -> None: ...
+
+
+class _Embedded(Protocol):
+    """The part of Granian's embedded server used here, with the types it does not declare."""
+
+    wrks: Sequence[_Worker]
+
+    async def serve(self) -> None: ...
+
+    def stop(self) -> None: ...

@@ -1,0 +1,192 @@
+"""The ingress: calls, sends, attach and output, awakeables over HTTP.
+
+It checks what can be checked without running anything (path, method, content type, size) and leaves
+the rest to the engine. See `docs/` for the surface; it answers as a Restate server does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pydantic_core import to_json
+from typing_extensions import override
+
+from restate_patterns.engine_port import CompletedResult, EnginePort
+from restate_patterns.errors import Failure
+from restate_patterns.http.asgi import Headers, Receive, Response, Scope, read_body
+from restate_patterns.http.door import Responder
+from restate_patterns.http.durations import parse_duration_ms, rfc3339
+from restate_patterns.http.inputs import check_input
+from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse
+from restate_patterns.http.problems import Problem
+from restate_patterns.http.wire import FAILURE_TYPE, decode_failure
+from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
+
+_JSON_TYPE: Final = (b"content-type", b"application/json")
+_NOT_FOR_HANDLERS: Final = frozenset({b"host", b"connection", b"idempotency-key"})
+
+
+class Ingress(Responder):
+    """Answers the ingress routes from an engine.
+
+    Args:
+        engine: Where invocations run.
+    """
+
+    def __init__(self, engine: EnginePort) -> None:
+        self._engine = engine
+
+    @override
+    async def respond(self, scope: Scope, receive: Receive) -> Response:
+        asked = parse(scope["raw_path"], self._engine.services)
+        _check_method(asked, scope["method"])
+        if isinstance(asked, Invoke):
+            return await self._invoke(asked, scope, receive)
+        if isinstance(asked, LookAt):
+            return await self._look(asked)
+        if isinstance(asked, CompleteAwakeable):
+            return await self._complete_awakeable(asked, scope, receive)
+        return Response(200, [_JSON_TYPE], to_json({"services": sorted(self._engine.services)}))
+
+    @override
+    def refuse(self, problem: Problem) -> Response:
+        source = "ingress" if problem.invocation_id is None else "invocation"
+        body = {"code": problem.status, "message": problem.message, "source": source}
+        headers = [_JSON_TYPE, (b"x-restate-error-source", source.encode()), *problem.headers]
+        if problem.invocation_id is not None:
+            headers.append((b"x-restate-id", problem.invocation_id.encode()))
+        return Response(problem.status, headers, to_json(body))
+
+    async def _invoke(self, asked: Invoke, scope: Scope, receive: Receive) -> Response:
+        service, handler = asked.service, asked.handler
+        if handler.options.private:
+            raise Problem(400, "the invoked service is not public")
+        delay_ms = _delay_ms(scope["query_string"], asked)
+        headers, idempotency_key, content_type = _handler_headers(scope["headers"])
+        if (
+            idempotency_key is not None
+            and service.kind is ServiceKind.WORKFLOW
+            and handler.kind is HandlerKind.WORKFLOW
+        ):
+            raise Problem(400, "a workflow runs once per key: an idempotency key cannot be given to its run handler")
+        body = await read_body(scope["headers"], receive)
+        check_input(handler, content_type, body)
+        request = Request(asked.target, body, headers, idempotency_key)
+        if asked.send:
+            return await self._send(request, delay_ms)
+        return _result(await self._engine.call(request), handler)
+
+    async def _send(self, request: Request, delay_ms: int | None) -> Response:
+        accepted = await self._engine.submit(request, delay_ms)
+        body = {
+            "invocationId": accepted.invocation_id,
+            "status": "PreviouslyAccepted" if accepted.previously else "Accepted",
+        }
+        if accepted.execution_time_ms is not None:
+            body["executionTime"] = rfc3339(accepted.execution_time_ms)
+        return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], to_json(body))
+
+    async def _look(self, asked: LookAt) -> Response:
+        if asked.look == "attach":
+            result = await self._engine.result(asked.ref)
+        else:
+            found = await self._engine.output(asked.ref)
+            if found is None:
+                raise Problem(470, "the invocation exists but has not completed yet")
+            result = found
+        return _result(result, self._handler_of(result))
+
+    def _handler_of(self, result: CompletedResult) -> HandlerInfo | None:
+        target = result.target
+        service = None if target is None else self._engine.services.get(target.service)
+        return None if service is None or target is None else service.handlers.get(target.handler)
+
+    async def _complete_awakeable(self, asked: CompleteAwakeable, scope: Scope, receive: Receive) -> Response:
+        body = await read_body(scope["headers"], receive)
+        result = StepResult(body, None)
+        if asked.reject:
+            result = StepResult(None, _rejection(scope["headers"], body))
+        await self._engine.complete_awakeable(asked.awakeable_id, result)
+        return Response(202, [], b"")
+
+
+def _check_method(asked: Asked, method: str) -> None:
+    if isinstance(asked, (LookAt, Health)):
+        allowed: tuple[str, ...] = ("GET",)
+    elif isinstance(asked, CompleteAwakeable):
+        allowed = ("POST",)
+    else:
+        allowed = ("POST", "GET")
+    if method not in allowed:
+        raise Problem(
+            405,
+            f"method {method} is not allowed here, use {' or '.join(allowed)}",
+            headers=((b"allow", ", ".join([*allowed, "OPTIONS"]).encode()),),
+        )
+
+
+def _handler_headers(headers: Headers) -> tuple[Mapping[str, str], str | None, str | None]:
+    """Give the headers a handler sees, the idempotency key and the content type."""
+    seen: dict[str, str] = {}
+    idempotency_key: str | None = None
+    for raw_name, raw_value in headers:
+        if raw_name in _NOT_FOR_HANDLERS:
+            if raw_name == b"idempotency-key":
+                idempotency_key = raw_value.decode("latin-1") or None
+            continue
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        seen[name] = f"{seen[name]}, {value}" if name in seen else value
+    return seen, idempotency_key, seen.get("content-type") or None
+
+
+def _delay_ms(query: bytes, asked: Invoke) -> int | None:
+    if b"delay" not in query:
+        return None
+    try:
+        pairs = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise Problem(400, "bad query: it is not valid UTF-8") from None
+    text = pairs.get("delay")
+    if text is None:
+        return None
+    if not asked.send:
+        raise Problem(400, f"a call cannot be delayed: send it, as in POST /{asked.target}/send?delay={text}")
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise Problem(400, f"bad delay: {error}") from None
+
+
+def _rejection(headers: Headers, body: bytes) -> Failure:
+    content_type = next((value for name, value in headers if name == b"content-type"), b"")
+    try:
+        if content_type.decode("latin-1") == FAILURE_TYPE:
+            return decode_failure(body)
+        return Failure(500, body.decode())
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Problem(400, f"bad body: the reason of a reject is not readable: {error}") from None
+
+
+def _result(result: CompletedResult, handler: HandlerInfo | None) -> Response:
+    headers = [(b"x-restate-id", result.invocation_id.encode())]
+    if result.expires_ms is not None:
+        headers.append((b"idempotency-expires", rfc3339(result.expires_ms).encode()))
+    if result.failure is not None:
+        return _failure(result.failure, headers)
+    body = result.value or b""
+    if body or (handler is not None and handler.has_output):
+        content_type = "application/json" if handler is None else handler.output_content_type
+        headers.append((b"content-type", content_type.encode()))
+    return Response(200, headers, body)
+
+
+def _failure(failure: Failure, headers: list[tuple[bytes, bytes]]) -> Response:
+    body: dict[str, object] = {"code": failure.code, "message": failure.message}
+    if failure.metadata:
+        body["metadata"] = failure.metadata
+    body["source"] = "invocation"
+    headers += [_JSON_TYPE, (b"x-restate-error-source", b"invocation")]
+    status = failure.code if 200 <= failure.code <= 999 else 500
+    return Response(status, headers, to_json(body))

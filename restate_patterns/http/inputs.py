@@ -1,0 +1,45 @@
+"""Whether a body and its content type fit a handler; what is in the body is the handler's business."""
+
+from __future__ import annotations
+
+from restate_patterns.http.problems import Problem
+from restate_patterns.seam import HandlerInfo
+
+
+def check_input(handler: HandlerInfo, content_type: str | None, body: bytes) -> None:
+    """Check body and content type against what a handler takes.
+
+    Raises:
+        Problem: 400, with what to send instead.
+    """
+    if not handler.takes_input:
+        if body or content_type is not None:
+            raise _bad(f"the handler '{handler.name}' takes no input: send neither a body nor a content type")
+        return
+    wanted = handler.input_content_type
+    if body:
+        if content_type is None:
+            raise _bad(f"the body has no content type, add the header 'content-type: {wanted}'")
+        if not _matches(content_type, wanted):
+            raise _bad(f"Content-type '{content_type}' does not match '{wanted}'")
+    elif handler.input_required and _essence(wanted) == "application/json":
+        if content_type is not None:
+            raise _bad(f"the content type '{content_type}' comes with an empty body, which the handler needs")
+        raise _bad(f"the handler '{handler.name}' needs a body of content type '{wanted}'")
+
+
+def _bad(reason: str) -> Problem:
+    return Problem(400, f"input validation error: {reason}")
+
+
+def _essence(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _matches(content_type: str, wanted: str) -> bool:
+    if content_type == wanted:
+        return True
+    given, pattern = _essence(content_type), _essence(wanted)
+    if pattern.endswith("/*"):
+        return pattern == "*/*" or given.startswith(pattern[:-1])
+    return given == pattern

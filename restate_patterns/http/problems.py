@@ -1,0 +1,52 @@
+"""Errors of the HTTP layer, and the one table from the engine's errors to statuses."""
+
+from __future__ import annotations
+
+from restate_patterns import engine_errors, errors
+
+_STATUS_OF: dict[type[engine_errors.EngineError], int] = {
+    engine_errors.MalformedId: 400,
+    engine_errors.InvocationCompleted: 409,
+    engine_errors.InvocationNotCompleted: 409,
+    engine_errors.InvocationNotPaused: 409,
+    engine_errors.WorkflowAlreadyInvoked: 409,
+    engine_errors.CancelRefused: 409,
+    engine_errors.NotAccepting: 503,
+}
+
+
+class Problem(Exception):
+    """A request that gets an error as its answer.
+
+    Args:
+        status: HTTP status, which is also the code in the body.
+        message: The sentence people read.
+        invocation_id: The invocation it is about, if there is one.
+        headers: Headers to add to the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        invocation_id: str | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.invocation_id = invocation_id
+        self.headers = headers
+
+
+def problem_of(error: engine_errors.EngineError | errors.TerminalError) -> Problem:
+    """Translate what an engine raised."""
+    if isinstance(error, errors.TerminalError):
+        return Problem(error.code, error.message)
+    status = _STATUS_OF.get(type(error), 500)
+    if isinstance(error, engine_errors.WorkflowAlreadyInvoked):
+        return Problem(status, str(error), invocation_id=error.subject)
+    if isinstance(error, engine_errors.NotAccepting):
+        return Problem(status, str(error), headers=((b"retry-after", b"1"),))
+    return Problem(status, str(error))

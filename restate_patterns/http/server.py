@@ -1,0 +1,164 @@
+"""Ingress and admin on their ports, from start to a shutdown in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from types import TracebackType
+from typing import Final, Self
+
+from restate_patterns.engine_port import EnginePort
+from restate_patterns.http.admin import Admin
+from restate_patterns.http.door import Door
+from restate_patterns.http.granian_server import GranianServer, listen
+from restate_patterns.http.ingress import Ingress
+from restate_patterns.http.signals import stop_signals
+from restate_patterns.limits import SHUTDOWN_GRACE_S
+
+_LOG = logging.getLogger(__name__)
+
+_FLUSH_S: Final = 0.5
+"""How long answers that were given may still be on their way to a client at the end."""
+
+
+class PortError(OSError):
+    """A port cannot be listened on; the message names it and says what to do."""
+
+
+class HttpServer:
+    """The HTTP face of an engine.
+
+    Args:
+        engine: What answers; it must run in the same event loop.
+        host: Address to bind. Default: loopback only.
+        ingress_port: Port of the ingress; 0 takes a free one.
+        admin_port: Port of the admin API; 0 takes a free one.
+    """
+
+    def __init__(
+        self,
+        engine: EnginePort,
+        *,
+        host: str = "127.0.0.1",
+        ingress_port: int = 8080,
+        admin_port: int = 9070,
+    ) -> None:
+        self._engine = engine
+        self._host = host
+        self._ingress_port = ingress_port
+        self._admin_port = admin_port
+        self._doors: list[Door] = []
+        self._servers: list[GranianServer] = []
+
+    @property
+    def ingress_url(self) -> str:
+        """Where the ingress is, once started."""
+        return _url(self._host, self._ingress_port)
+
+    @property
+    def admin_url(self) -> str:
+        """Where the admin API is, once started."""
+        return _url(self._host, self._admin_port)
+
+    async def start(self) -> None:
+        """Listen and serve; requests are answered when this returns.
+
+        Raises:
+            PortError: A port is taken, or may not be used; nothing is listened on then.
+        """
+        ingress = _listen(self._host, self._ingress_port, "ingress")
+        try:
+            admin = _listen(self._host, self._admin_port, "admin")
+        except PortError:
+            ingress.close()
+            raise
+        self._ingress_port = ingress.getsockname()[1]
+        self._admin_port = admin.getsockname()[1]
+        self._doors = [
+            Door(Ingress(self._engine), cors=True),
+            Door(Admin(self._engine, ingress_url=self.ingress_url), cors=False),
+        ]
+        self._servers = [
+            GranianServer(door, listening) for door, listening in zip(self._doors, (ingress, admin), strict=True)
+        ]
+        for server in self._servers:
+            server.start()
+
+    async def stop(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+        """Stop accepting, let running requests finish for up to `grace_s` seconds, then leave.
+
+        A request over that bound is answered with 503; its invocation goes on at the next start.
+        """
+        for server in self._servers:
+            server.stop_accepting()
+        if not await self._drained(grace_s):
+            left = sum(door.abandon() for door in self._doors)
+            _LOG.warning("left %d requests unanswered after %s s of shutdown", left, grace_s)
+            await self._drained(_FLUSH_S)
+        closed = [asyncio.ensure_future(server.closed()) for server in self._servers]
+        if closed:
+            await asyncio.wait(closed, timeout=_FLUSH_S)
+        for server, waiting in zip(self._servers, closed, strict=True):
+            waiting.cancel()
+            await server.abort()
+        await asyncio.gather(*closed, return_exceptions=True)
+        self._servers = []
+
+    async def serve_until_signal(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+        """Start, serve until SIGTERM or SIGINT, and stop; a second signal cuts the grace short."""
+        async with stop_signals() as signals:
+            await self.start()
+            arrived = await signals.next()
+            _LOG.info("%s: finishing the running requests (%s s at most)", arrived.name, grace_s)
+            stopping = asyncio.ensure_future(self.stop(grace_s))
+            again = asyncio.ensure_future(signals.next())
+            await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
+            if again.done():
+                for door in self._doors:
+                    door.abandon()
+            again.cancel()
+            await stopping
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _drained(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                for door in self._doors:
+                    await door.drained()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _listen(host: str, port: int, name: str) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise PortError(error.errno, _why_not(error, host, port, name)) from None
+
+
+def _why_not(error: OSError, host: str, port: int, name: str) -> str:
+    option = f"--{name}-port (in code: {name}_port=)"
+    if error.errno == errno.EADDRINUSE:
+        return f"the {name} port {port} on {host} is taken: stop what listens there, or choose another with {option}"
+    if error.errno == errno.EACCES:
+        return f"the {name} port {port} needs more rights than this process has: choose one above 1023 with {option}"
+    return f"cannot listen on {host}:{port} for the {name}: {error.strerror or error}"
+
+
+def _url(host: str, port: int) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
