@@ -52,8 +52,11 @@ ADVANCE_SLICE_MS: Final = 5.0
 RECOVERY_STARTS_MAX: Final = 1_000
 """Interrupted invocations that are brought back at the same time after a start."""
 
-RETENTION_INTERVAL_MS: Final = 1_000
+RETENTION_INTERVAL_MS: Final = 60_000
 """How often expired results are looked for."""
+
+RETENTION_PAUSE_MS: Final = 50
+"""Wait before the next removals while there is more to remove than fits one go."""
 
 RETENTION_LIMIT: Final = 500
 """Expired results removed in one go, so that removal never holds up traffic."""

@@ -55,9 +55,7 @@ class Admission:
         self._core.waits.for_invocation(caller, handle, num)
         return num
 
-    def send_from(
-        self, caller: Record, request: Request, delay_ms: int
-    ) -> tuple[bytes | None, Failure | None]:
+    def send_from(self, caller: Record, request: Request, delay_ms: int) -> tuple[bytes | None, Failure | None]:
         """Make or find the invocation a handler sends; gives its id, or the failure."""
         refusal = self.refusal(request.target)
         if refusal is not None:
@@ -65,18 +63,14 @@ class Admission:
         identity = self._identity(request)
         num = None if identity is None else self.idempotent(identity)
         found = None if num is None else self._core.records.peek(num)
-        record = found or self.create(
-            request, identity, caller=caller.num, caller_handle=SENT, delay_ms=delay_ms
-        )
+        record = found or self.create(request, identity, caller=caller.num, caller_handle=SENT, delay_ms=delay_ms)
         return record.id.encode(), None
 
     def refusal(self, target: Target) -> TargetNotFoundError | None:
         """Give the error for a target that this app does not have."""
         service = self._core.deployment.services.get(target.service)
         if service is None:
-            return TargetNotFoundError(
-                message=f"service '{target.service}' not found, make sure to add it to the App"
-            )
+            return TargetNotFoundError(message=f"service '{target.service}' not found, make sure to add it to the App")
         if target.handler not in service.handlers:
             return TargetNotFoundError(
                 message=f"the service '{target.service}' exists, but the handler '{target.handler}' was not found"

@@ -20,14 +20,14 @@ TimerId: TypeAlias = tuple[int, int]
 """Invocation number and handle."""
 
 _INSERT_INVOCATION = (
-    "INSERT INTO invocation (status, modified_ms, start_ms, queue_sequence, first_handle, failed_count, failure, "
-    "mismatch, retry_at_ms, waits, attached, output, output_failure, completed_ms, expires_ms, num, epoch, service, "
+    "INSERT INTO invocation (status, modified_ms, start_ms, queue_sequence, first_handle, failed_count, "
+    "failed_at_index, failure, mismatch, retry_at_ms, waits, attached, output, output_failure, completed_ms, expires_ms, num, epoch, service, "
     "handler, key, body, headers, idempotency_key, caller, caller_handle, created_ms) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _UPDATE_INVOCATION = (
     "UPDATE invocation SET status=?, modified_ms=?, start_ms=?, queue_sequence=?, first_handle=?, failed_count=?, "
-    "failure=?, mismatch=?, retry_at_ms=?, waits=?, attached=?, output=?, output_failure=?, completed_ms=?, "
+    "failed_at_index=?, failure=?, mismatch=?, retry_at_ms=?, waits=?, attached=?, output=?, output_failure=?, completed_ms=?, "
     "expires_ms=? WHERE num=?"
 )
 
@@ -40,6 +40,7 @@ def _mutable(record: Record) -> tuple[object, ...]:
         record.queue_sequence,
         record.first_handle,
         record.failed_count,
+        record.failed_at_index,
         record.failure,
         record.mismatch,
         record.retry_at_ms,

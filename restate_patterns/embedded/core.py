@@ -122,9 +122,7 @@ class Core:
         self.log.append(record)
         return row
 
-    def complete_operation(
-        self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None
-    ) -> None:
+    def complete_operation(self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None) -> None:
         """Append what an operation came to and let the invocation go on; a second answer is ignored."""
         if record.status is Status.COMPLETED:
             return
@@ -361,6 +359,13 @@ class Core:
         if record.status is Status.ACTIVE and record.attempt is not None and not record.in_ready_queue:
             return record.waits
         return None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is left to do until a timer, a step or somebody outside brings something."""
+        return not (
+            self._ready or self._pump_scheduled or self.recovery or self.log.sequence > self.log.durable_sequence
+        ) and not self.steps.working(self.log.now_ms())
 
     def halt(self) -> None:
         """Advance nothing any more and drop all attempts, without recording anything."""

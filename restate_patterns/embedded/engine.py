@@ -31,7 +31,13 @@ from restate_patterns.engine_port import (
     InvocationView,
 )
 from restate_patterns.errors import InvocationNotFound
-from restate_patterns.limits import INACTIVITY_TIMEOUT_MS, LIST_LIMIT_MAX, RETENTION_INTERVAL_MS
+from restate_patterns.limits import (
+    INACTIVITY_TIMEOUT_MS,
+    LIST_LIMIT_MAX,
+    RETENTION_INTERVAL_MS,
+    RETENTION_LIMIT,
+    RETENTION_PAUSE_MS,
+)
 from restate_patterns.seam import (
     Accepted,
     Deployment,
@@ -109,16 +115,12 @@ class Engine(EnginePort):
             inactivity_timeout_ms=self._inactivity_timeout_ms,
             fatal=self._fatal,
         )
-        self._store.write(
-            [("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])]
-        )
+        self._store.write([("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])])
         self._store.commit()
         core.log.start(int(meta.get("time_ms", 0)))
         self._running, self._retention = core, Retention(core)
         core.timers.start()
-        active = self._store.read(
-            "SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),)
-        )
+        active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
         core.recover([num for (num,) in active])
         self._retain()
 
@@ -162,11 +164,13 @@ class Engine(EnginePort):
     def _retain(self) -> None:
         if self._running is None or self._retention is None or self._running.stopped:
             return
+        pause_ms = RETENTION_INTERVAL_MS
         try:
-            self._retention.run_once()
+            if self._retention.run_once().removed == RETENTION_LIMIT:
+                pause_ms = RETENTION_PAUSE_MS
         except Exception:
             _logger.exception("removing expired invocations failed; it is tried again")
-        self._retention_alarm = self._clock.call_later(RETENTION_INTERVAL_MS, self._retain)
+        self._retention_alarm = self._clock.call_later(pause_ms, self._retain)
 
     @property
     @override
@@ -304,9 +308,7 @@ class Engine(EnginePort):
         await self._durable(None)
 
     @override
-    async def set_state(
-        self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False
-    ) -> None:
+    async def set_state(self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False) -> None:
         def change(entry: KeyEntry) -> None:
             for name in [name for name in entry.state if replace and name not in values]:
                 self.core.keys.clear_state(entry, name)

@@ -264,9 +264,7 @@ class JournalOperations(Operations):
     @override
     def awakeable(self) -> tuple[str, Handle]:
         if self._match(CommandKind.AWAKEABLE, "", _NO_FINGERPRINT) is None:
-            awakeable_id = self._core.ids.awakeable(
-                self._record.num, self._core.epoch, self._next_handle - 1
-            ).encode()
+            awakeable_id = self._core.ids.awakeable(self._record.num, self._core.epoch, self._next_handle - 1).encode()
             self._keep(CommandKind.AWAKEABLE, "", _NO_FINGERPRINT, awakeable_id)
             return awakeable_id.decode(), self._next_handle - 1
         handle = self._next_handle - 1
@@ -285,9 +283,7 @@ class JournalOperations(Operations):
         name = _ref_name(ref)
         if self._match(CommandKind.ATTACH, name, _NO_FINGERPRINT) is None:
             num = self._core.admission.find(ref)
-            handle = self._keep(
-                CommandKind.ATTACH, name, _NO_FINGERPRINT, None if num is None else b"%d" % num
-            )
+            handle = self._keep(CommandKind.ATTACH, name, _NO_FINGERPRINT, None if num is None else b"%d" % num)
             self._core.waits.for_invocation(self._record, handle, num)
         return self._next_handle - 1
 

@@ -32,9 +32,7 @@ class OwnerLock:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise UnusableFileError(
-                self._file, f"its lock file can't be opened ({error.strerror})"
-            ) from error
+            raise UnusableFileError(self._file, f"its lock file can't be opened ({error.strerror})") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

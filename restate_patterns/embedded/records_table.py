@@ -15,8 +15,8 @@ from restate_patterns.seam import Deployment, Handle, Target
 
 _COLUMNS = (
     "num, epoch, service, handler, key, body, headers, idempotency_key, caller, caller_handle, created_ms, status, "
-    "modified_ms, start_ms, queue_sequence, first_handle, failed_count, failure, mismatch, retry_at_ms, waits, "
-    "attached, output, output_failure, completed_ms, expires_ms"
+    "modified_ms, start_ms, queue_sequence, first_handle, failed_count, failed_at_index, failure, mismatch, "
+    "retry_at_ms, waits, attached, output, output_failure, completed_ms, expires_ms"
 )
 _CALLED = (CommandKind.CALL, CommandKind.ATTACH)
 
@@ -84,7 +84,8 @@ class RecordsTable:
         )
         for name in (
             "idempotency_key", "caller", "caller_handle", "created_ms", "modified_ms", "start_ms", "queue_sequence",
-            "first_handle", "failed_count", "failure", "retry_at_ms", "output", "completed_ms", "expires_ms",
+            "first_handle", "failed_count", "failed_at_index", "failure", "retry_at_ms",
+            "output", "completed_ms", "expires_ms",
         ):  # fmt: skip
             setattr(record, name, values[name])
         record.status = Status(int(str(values["status"])))
@@ -115,16 +116,14 @@ class RecordsTable:
                 None if commands is None else decode_commands(commands),
             )
             for index, handle, time_ms, value, failure, commands in self._store.read(
-                "SELECT idx, handle, time_ms, value, failure, commands FROM journal "
-                "WHERE invocation=? ORDER BY idx",
+                "SELECT idx, handle, time_ms, value, failure, commands FROM journal WHERE invocation=? ORDER BY idx",
                 (record.num,),
             )
         ]
         record.rows = rows
         record.done = {row.handle for row in rows if row.handle >= 0}
         record.timers = {
-            handle
-            for (handle,) in self._store.read("SELECT handle FROM timer WHERE invocation=?", (record.num,))
+            handle for (handle,) in self._store.read("SELECT handle FROM timer WHERE invocation=?", (record.num,))
         }
         handle = record.first_handle
         for row in rows:

@@ -31,6 +31,7 @@ CREATE TABLE invocation (
     queue_sequence INTEGER,
     first_handle INTEGER NOT NULL,
     failed_count INTEGER NOT NULL,
+    failed_at_index INTEGER NOT NULL,
     failure TEXT,
     mismatch INTEGER NOT NULL,
     retry_at_ms INTEGER,

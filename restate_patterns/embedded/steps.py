@@ -101,17 +101,13 @@ class Steps:
         self._steps: dict[tuple[int, Handle], RunningStep] = {}
         self._counts: Counter[int] = Counter()
 
-    def ensure(
-        self, record: Record, handle: Handle, name: str, action: StepAction, *, replayed: bool
-    ) -> None:
+    def ensure(self, record: Record, handle: Handle, name: str, action: StepAction, *, replayed: bool) -> None:
         """Start a step, or adopt the one that runs."""
         identity = (record.num, handle)
         if identity in self._steps:
             return
         failed_count = self._failed_count(identity) if replayed else 0
-        step = self._steps[identity] = RunningStep(
-            self._log, self._clock, record, handle, name, action, failed_count
-        )
+        step = self._steps[identity] = RunningStep(self._log, self._clock, record, handle, name, action, failed_count)
         self._counts[record.num] += 1
         self._log.when_durable(self._log.sequence, lambda: self._start(step))
 
@@ -184,6 +180,14 @@ class Steps:
     def running(self, num: int) -> bool:
         """Tell whether an invocation has steps that run."""
         return num in self._counts
+
+    def any_running(self) -> bool:
+        """Tell whether any step runs."""
+        return bool(self._steps)
+
+    def working(self, now_ms: int) -> bool:
+        """Tell whether a step runs that does not wait for its next try."""
+        return any(step.retry_at_ms is None or step.retry_at_ms <= now_ms for step in self._steps.values())
 
     async def abandon(self) -> None:
         """Cancel all steps without recording anything, and wait until their actions have ended."""

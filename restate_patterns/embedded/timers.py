@@ -36,9 +36,7 @@ class Timers:
         fire: Called with the invocation number, the handle and the due time of each timer that is over.
     """
 
-    def __init__(
-        self, store: Store, log: Log, clock: Clock, fire: Callable[[int, Handle, int], None]
-    ) -> None:
+    def __init__(self, store: Store, log: Log, clock: Clock, fire: Callable[[int, Handle, int], None]) -> None:
         self._store = store
         self._log = log
         self._clock = clock

@@ -88,9 +88,7 @@ def _waits(core: Core, record: Record) -> Sequence[str]:
     sentences = []
     for handle in record.attempt.awaited():
         kind, name = commands.get(handle, (CommandKind.RUN, "?"))
-        sentences.append(
-            f"{_WAITS.get(kind, kind.name.lower())} {name}".strip() + _detail(core, record, handle)
-        )
+        sentences.append(f"{_WAITS.get(kind, kind.name.lower())} {name}".strip() + _detail(core, record, handle))
     return sentences
 
 
@@ -108,9 +106,7 @@ def _detail(core: Core, record: Record, handle: Handle) -> str:
     return ""
 
 
-def list_views(
-    core: Core, chosen: InvocationFilter, limit: int, after_num: int | None
-) -> Sequence[InvocationView]:
+def list_views(core: Core, chosen: InvocationFilter, limit: int, after_num: int | None) -> Sequence[InvocationView]:
     """List invocations, newest first, from what is durable."""
     where, parameters = ["1"], list[object]()
     for column, value in (("service", chosen.service), ("handler", chosen.handler), ("key", chosen.key)):

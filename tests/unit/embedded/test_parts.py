@@ -47,14 +47,16 @@ def test_ids_are_read_back_and_a_changed_one_names_nothing() -> None:
         pass
 
 
-@pytest.mark.parametrize("text", ["", "inv_1", "inv_1zzzz", "hello", "inv_1" + "é" * 32, "sign_1" + "0" * 40, "inv_1" + "w" * 32])
+@pytest.mark.parametrize(
+    "text", ["", "inv_1", "inv_1zzzz", "hello", "inv_1" + "é" * 32, "sign_1" + "0" * 40, "inv_1" + "w" * 32]
+)
 def test_what_is_no_id_is_malformed(text: str) -> None:
     with pytest.raises(MalformedId):
         Ids(new_secret()).read_invocation(text)
 
 
 def _cycle(graph: dict[int, list[int] | None], start: int) -> list[int] | None:
-    return find_cycle(start, lambda node: graph.get(node))
+    return find_cycle(start, graph.get)
 
 
 def test_self_call_pair_and_ring_are_dead() -> None:
@@ -80,7 +82,10 @@ def test_acyclic_graphs_are_never_dead(edges: dict[int, list[int]]) -> None:
     assert all(_cycle(acyclic, node) is None for node in range(16))
 
 
-@given(st.dictionaries(st.integers(0, 12), st.lists(st.integers(0, 12), min_size=1, max_size=3), max_size=12), st.integers(0, 12))
+@given(
+    st.dictionaries(st.integers(0, 12), st.lists(st.integers(0, 12), min_size=1, max_size=3), max_size=12),
+    st.integers(0, 12),
+)
 def test_dead_means_no_way_out(edges: dict[int, list[int]], start: int) -> None:
     """The search agrees with the definition: dead exactly when nothing alive can be reached."""
     reached, to_visit = set[int](), [start]

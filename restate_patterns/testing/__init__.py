@@ -1,0 +1,1 @@
+"""What tests of services stand on: a clock that they drive, crashes, and an engine in memory."""
