@@ -1,0 +1,33 @@
+"""The ingress and the admin API over a scripted engine, reached through ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from restate_patterns.http.admin import Admin
+from restate_patterns.http.door import Door
+from restate_patterns.http.ingress import Ingress
+from tests.unit.http.fake_engine import FakeEngine
+
+
+@pytest.fixture
+async def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+async def ingress(engine: FakeEngine, anyio_backend: str) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(Door(Ingress(engine), cors=True))  # type: ignore[arg-type]  # httpx types ASGI by name
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(engine: FakeEngine, anyio_backend: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = Door(Admin(engine, ingress_url="http://127.0.0.1:8080"), cors=False)
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # httpx types ASGI by name
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+        yield client
