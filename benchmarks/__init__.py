@@ -1,0 +1,1 @@
+"""Measures the framework against its peers and its limits: `python -m benchmarks --help`."""

@@ -1,0 +1,123 @@
+"""Owns the processes and ports of the benchmarks: what is started is stopped, a taken port is refused.
+
+Knows nothing of what the processes do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+STOP_TIMEOUT_S = 10.0
+"""How long a process may take to leave after SIGTERM before it is killed."""
+
+PORT_RANGE = (20_000, 32_000)
+
+LOG_TAIL_LINES = 15
+"""How much of a process's log an error shows."""
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class ProcessError(RuntimeError):
+    """A process that a benchmark needs did not start, or died."""
+
+
+class PortTakenError(RuntimeError):
+    """Somebody listens on a port that a benchmark wants."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is taken: stop what listens there (`ss -ltnp`), or let the port be chosen")
+
+
+def free_ports(count: int) -> list[int]:
+    """Give ports of the loopback interface that nobody listens on, all different.
+
+    They are below the range from which systems take ports for outgoing connections: a client that tries
+    a dead server's port from that range can end up connected to itself.
+    """
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.randrange(*PORT_RANGE)
+        with contextlib.suppress(PortTakenError):
+            refuse_taken(port)
+            ports.add(port)
+    return list(ports)
+
+
+def refuse_taken(*ports: int) -> None:
+    """Make sure that nobody listens on these ports.
+
+    Raises:
+        PortTakenError: Somebody does; a server left over must not answer in a new one's place.
+    """
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise PortTakenError(port) from error
+
+
+def _die_with_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def log_tail(log: Path) -> str:
+    """Give the last lines of a log, indented, for an error message."""
+    lines = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    return "".join(f"\n    {line}" for line in lines)
+
+
+def spawn(
+    command: Sequence[str],
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+    stdout: int | IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process that cannot outlive this one; what it prints goes to `log`."""
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=sink if stdout is None else stdout,
+            stderr=sink,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  no threads are running here
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process: politely, then by force."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process for as long as the block lasts."""
+    process = spawn(command, log, cwd=cwd)
+    try:
+        yield process
+    finally:
+        stop(process)

@@ -1,0 +1,88 @@
+"""The peer DBOS on a SQLite file: workflows of five steps, as its documentation shows them.
+
+Two configurations. As documented: the default system database and asynchronous workflows. Tuned: what came out
+fastest when we tried, in DBOS's favour: the file switched to a write-ahead log beforehand and one executor
+thread, because threads that wait for SQLite's lock sleep longer than they would work.
+Both commit with `synchronous=FULL` (checked here): an answered step is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from dbos import DBOS, DBOSConfig
+
+from benchmarks.workers.protocol import Commands, Facts, at_once
+
+STEPS = 5
+FULL = 2
+FILE = Path("dbos.sqlite").absolute()
+
+
+@DBOS.step()
+async def step(number: int) -> int:
+    """Do nothing, durably."""
+    return number
+
+
+@DBOS.workflow()
+async def flow() -> int:
+    """Run five steps, one after the other."""
+    return sum([await step(number) for number in range(STEPS)])
+
+
+@DBOS.step()
+def step_in_thread(number: int) -> int:
+    """Do nothing, durably."""
+    return number
+
+
+@DBOS.workflow()
+def flow_in_thread() -> int:
+    """Run five steps, one after the other."""
+    return sum(step_in_thread(number) for number in range(STEPS))
+
+
+def check_durable() -> None:
+    """Make sure that commits of this file are fsynced."""
+    with contextlib.closing(sqlite3.connect(FILE)) as connection:
+        (level,) = connection.execute("PRAGMA synchronous").fetchone()
+    if level < FULL:
+        raise RuntimeError(f"SQLite was built with synchronous={level}: DBOS would not fsync its commits")
+
+
+@contextlib.asynccontextmanager
+async def side(tuned: bool = False) -> AsyncIterator[Commands]:
+    """Serve `steps`."""
+    config: DBOSConfig = {
+        "name": "benchmark",
+        "system_database_url": f"sqlite:///{FILE}",
+        "log_level": "ERROR",
+    }
+    if tuned:
+        with contextlib.closing(sqlite3.connect(FILE)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        config["max_executor_threads"] = 1
+    DBOS(config=config)
+    DBOS.launch()
+    check_durable()
+
+    async def one() -> int:
+        if tuned:
+            handle = DBOS.start_workflow(flow_in_thread)
+            await asyncio.to_thread(handle.get_result)
+        else:
+            await flow()
+        return STEPS
+
+    async def steps(concurrency: int, seconds: float) -> Facts:
+        return await at_once(concurrency, seconds, one)
+
+    try:
+        yield {"steps": steps}
+    finally:
+        DBOS.destroy()

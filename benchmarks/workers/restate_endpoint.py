@@ -1,0 +1,48 @@
+"""The services of the peer restate-sdk, served as its documentation shows: an ASGI app on hypercorn over h2c."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import hypercorn.asyncio
+import hypercorn.config
+import restate
+
+STEPS = 5
+
+bench = restate.Service("Bench")
+
+
+async def step(number: int) -> int:
+    """Do nothing, durably."""
+    return number
+
+
+@bench.handler()
+async def five(ctx: restate.Context) -> int:
+    """Run five steps, one after the other."""
+    total = 0
+    for number in range(STEPS):
+        total += await ctx.run_typed("step", step, number=number)
+    return total
+
+
+@bench.handler()
+async def noop(ctx: restate.Context) -> None:
+    """Do nothing."""
+
+
+app = restate.app(services=[bench])
+
+
+def main() -> None:
+    """Serve on the loopback port given as argument."""
+    config = hypercorn.config.Config()
+    config.bind = [f"127.0.0.1:{sys.argv[1]}"]
+    config.accesslog = None
+    asyncio.run(hypercorn.asyncio.serve(app, config))  # type: ignore[arg-type]  # restate types ASGI loosely
+
+
+if __name__ == "__main__":
+    main()
