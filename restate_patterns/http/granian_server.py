@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
 from granian import net
@@ -22,6 +21,7 @@ from restate_patterns.http.asgi import AsgiApp
 
 _BACKLOG: Final = 1024
 _STREAMS_MAX: Final = 1000
+_TICKS_TO_SPAWN: Final = 3
 
 # Granian's default would replace every logging handler of the process; this leaves them alone.
 _LOGGING: Final[dict[str, object]] = {
@@ -64,9 +64,12 @@ class GranianServer:
         self._server = cast("_Embedded", _SocketServer(app, listening))
         self._serving: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to serve in the running loop; connections that came since `listen` are not lost."""
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(), name="http server")
+        # The task must have spawned its worker, and that task run once, before either may be stopped.
+        for _ in range(_TICKS_TO_SPAWN):
+            await asyncio.sleep(0)
 
     def stop_accepting(self) -> None:
         """Refuse new connections; requests that are being answered go on."""
@@ -74,17 +77,13 @@ class GranianServer:
         self._listening.close()
 
     async def closed(self) -> None:
-        """Wait until every connection has been closed in good order."""
+        """Wait until every connection has been closed in good order.
+
+        An HTTP/2 client that is idle and does not read keeps its connection, and this wait: bound it. What
+        is left then ends with the loop. (Cancelling Granian's tasks instead makes it raise later.)
+        """
         if self._serving is not None:
             await asyncio.shield(self._serving)
-
-    async def abort(self) -> None:
-        """Leave the connections that are still open."""
-        if self._serving is not None and not self._serving.done():
-            for worker in self._server.wrks:
-                worker.kill()
-            self._serving.cancel()
-            await asyncio.wait([self._serving])
 
 
 class _SocketServer(Server):
@@ -119,14 +118,8 @@ class _SocketHolder(Protocol):
     def __call__(self, descriptor: int, is_unix_socket: bool, backlog: int) -> object: ...
 
 
-class _Worker(Protocol):
-    def kill(self) -> None: ...
-
-
 class _Embedded(Protocol):
     """The part of Granian's embedded server used here, with the types it does not declare."""
-
-    wrks: Sequence[_Worker]
 
     async def serve(self) -> None: ...
 

@@ -84,7 +84,7 @@ class HttpServer:
             GranianServer(door, listening) for door, listening in zip(self._doors, (ingress, admin), strict=True)
         ]
         for server in self._servers:
-            server.start()
+            await server.start()
 
     async def stop(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
         """Stop accepting, let running requests finish for up to `grace_s` seconds, then leave.
@@ -100,9 +100,8 @@ class HttpServer:
         closed = [asyncio.ensure_future(server.closed()) for server in self._servers]
         if closed:
             await asyncio.wait(closed, timeout=_FLUSH_S)
-        for server, waiting in zip(self._servers, closed, strict=True):
+        for waiting in closed:
             waiting.cancel()
-            await server.abort()
         await asyncio.gather(*closed, return_exceptions=True)
         self._servers = []
 
