@@ -19,17 +19,16 @@ IdempotencyId: TypeAlias = tuple[str, str, str, str]
 TimerId: TypeAlias = tuple[int, int]
 """Invocation number and handle."""
 
-_INSERT_INVOCATION = (
-    "INSERT INTO invocation (status, modified_ms, start_ms, queue_sequence, first_handle, failed_count, "
-    "failed_at_index, failure, mismatch, retry_at_ms, waits, attached, output, output_failure, completed_ms, expires_ms, num, epoch, service, "
-    "handler, key, body, headers, idempotency_key, caller, caller_handle, created_ms) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-)
-_UPDATE_INVOCATION = (
-    "UPDATE invocation SET status=?, modified_ms=?, start_ms=?, queue_sequence=?, first_handle=?, failed_count=?, "
-    "failed_at_index=?, failure=?, mismatch=?, retry_at_ms=?, waits=?, attached=?, output=?, output_failure=?, completed_ms=?, "
-    "expires_ms=? WHERE num=?"
-)
+_MUTABLE = (
+    "status", "modified_ms", "start_ms", "queue_sequence", "first_handle", "failed_count", "failed_at_index", "failure",
+    "mismatch", "retry_at_ms", "waits", "attached", "output", "output_failure", "completed_ms", "expires_ms",
+)  # fmt: skip
+_IMMUTABLE = (
+    "epoch", "service", "handler", "key", "body", "headers", "idempotency_key", "caller", "caller_handle", "created_ms",
+)  # fmt: skip
+_COLUMNS = (*_MUTABLE, "num", *_IMMUTABLE)
+_INSERT_INVOCATION = f"INSERT INTO invocation ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_UPDATE_INVOCATION = f"UPDATE invocation SET {', '.join(f'{name}=?' for name in _MUTABLE)} WHERE num=?"
 
 
 def _mutable(record: Record) -> tuple[object, ...]:

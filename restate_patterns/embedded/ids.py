@@ -7,7 +7,6 @@ invocation after a restart; the code keeps ids from being guessed.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
 import struct
@@ -82,15 +81,15 @@ class Ids:
 
     def _sealed(self, packed: bytes) -> str:
         code = hashlib.blake2b(packed, digest_size=_CODE_BYTES, key=self._secret).digest()
-        return base64.b32hexencode(packed + code).decode().rstrip("=").lower()
+        return (packed + code).hex()
 
     def _opened(self, text: str, prefix: str, size: int, what: str) -> bytes | None:
         body = text.removeprefix(prefix)
         try:
-            sealed = base64.b32hexdecode(body.upper() + "=" * (-len(body) % 8))
+            sealed = bytes.fromhex(body)
         except ValueError:
             raise MalformedId(text, what) from None
-        if body == text or len(sealed) != size + _CODE_BYTES or text != prefix + body.lower():
+        if body == text or len(sealed) != size + _CODE_BYTES or body != sealed.hex():
             raise MalformedId(text, what)
         packed = sealed[:size]
         return packed if text == prefix + self._sealed(packed) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -93,15 +94,25 @@ def request(path: str, body: bytes = b"", *, idempotency_key: str | None = None)
 class Bench:
     """A running engine that can be crashed and started again on what was durable."""
 
-    def __init__(self, deployment: Deployment, store: Store, clock: VirtualClock, timeout_ms: int) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        store: Store,
+        clock: VirtualClock,
+        timeout_ms: int,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
         self.deployment = deployment
         self.store = store
         self.clock = clock
         self._timeout_ms = timeout_ms
+        self._fatal = fatal
         self.engine = self._new_engine()
 
     def _new_engine(self) -> Engine:
-        return Engine(self.deployment, self.store, self.clock, inactivity_timeout_ms=self._timeout_ms)
+        return Engine(
+            self.deployment, self.store, self.clock, inactivity_timeout_ms=self._timeout_ms, fatal=self._fatal
+        )
 
     async def call(self, path: str, body: bytes = b"", *, idempotency_key: str | None = None) -> bytes:
         """Call and give the output; a failure is raised as AssertionError with its code and message."""
@@ -142,15 +153,49 @@ class Bench:
         await self.settle()
 
 
+class FaultyStore(Store):
+    """A store on a disk that can be full or broken."""
+
+    broken = False
+
+    def fill_up(self) -> None:
+        """Let SQLite find no further page."""
+        (pages,) = self._open_writer.execute("PRAGMA page_count").fetchone()
+        self._open_writer.execute(f"PRAGMA max_page_count = {pages}")
+
+    def make_room(self) -> None:
+        """Let SQLite find pages again."""
+        self._open_writer.execute("PRAGMA max_page_count = 1000000")
+
+    @override
+    def commit(self) -> None:
+        if self.broken:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        super().commit()
+
+
+def _unexpected(error: BaseException) -> None:
+    raise AssertionError("the engine could not write its file") from error
+
+
 async def bounded(work: Awaitable[T]) -> T:
     """Wait for something, at most `PATIENCE_S` seconds."""
     return await asyncio.wait_for(work, PATIENCE_S)
 
 
 @asynccontextmanager
-async def bench(deployment: Deployment, *, file: Path | None = None, timeout_ms: int = 60_000) -> AsyncIterator[Bench]:
-    """Run an engine in memory, or on a file."""
-    found = Bench(deployment, Store(file or ":memory:"), VirtualClock(), timeout_ms)
+async def bench(
+    deployment: Deployment,
+    *,
+    file: Path | None = None,
+    store: Store | None = None,
+    timeout_ms: int = 60_000,
+    fatal: Callable[[BaseException], None] = _unexpected,
+) -> AsyncIterator[Bench]:
+    """Run an engine in memory, on a file, or on a given store."""
+    found = Bench(deployment, store or Store(file or ":memory:"), VirtualClock(), timeout_ms, fatal)
     await found.engine.start()
     try:
         yield found
