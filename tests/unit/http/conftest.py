@@ -20,7 +20,7 @@ async def engine() -> FakeEngine:
 
 @pytest.fixture
 async def ingress(engine: FakeEngine, anyio_backend: str) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Door(Ingress(engine), cors=True))  # type: ignore[arg-type]  # httpx types ASGI by name
+    transport = httpx.ASGITransport(Door(Ingress(engine), cors=True))
     async with httpx.AsyncClient(transport=transport, base_url="http://ingress") as client:
         yield client
 
@@ -28,6 +28,6 @@ async def ingress(engine: FakeEngine, anyio_backend: str) -> AsyncIterator[httpx
 @pytest.fixture
 async def admin(engine: FakeEngine, anyio_backend: str) -> AsyncIterator[httpx.AsyncClient]:
     app = Door(Admin(engine, ingress_url="http://127.0.0.1:8080"), cors=False)
-    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # httpx types ASGI by name
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
         yield client

@@ -42,6 +42,7 @@ from restate_patterns.seam import (
 
 NOW_MS = 1_795_320_415_291
 RETENTION_MS = 86_400_000
+WAIT_S = 20.0
 Behaviour = Callable[[Request], StepResult | None]
 """Gives the outcome of an invocation, or None when it does not end by itself."""
 
@@ -93,8 +94,8 @@ SERVICES = (
 
 
 class FakeInvocation:
-    def __init__(self, id: str, request: Request) -> None:
-        self.id = id
+    def __init__(self, invocation_id: str, request: Request) -> None:
+        self.id = invocation_id
         self.request = request
         self.done: asyncio.Future[StepResult] = asyncio.get_running_loop().create_future()
         self.status = InvocationStatus.RUNNING
@@ -121,6 +122,7 @@ class FakeEngine(EnginePort):
         self.filters: list[tuple[InvocationFilter, int, str | None]] = []
         self.accepts = True
         self.waiting = 0
+        self._waiting_changed = asyncio.Event()
 
     @property
     @override
@@ -176,11 +178,22 @@ class FakeEngine(EnginePort):
         return made.result(read_back=previously and was_done)
 
     async def _wait(self, made: FakeInvocation) -> None:
-        self.waiting += 1
+        self._count_waiting(1)
         try:
             await asyncio.shield(made.done)
         finally:
-            self.waiting -= 1
+            self._count_waiting(-1)
+
+    def _count_waiting(self, change: int) -> None:
+        self.waiting += change
+        self._waiting_changed.set()
+        self._waiting_changed = asyncio.Event()
+
+    async def until_waiting(self, count: int) -> None:
+        """Wait until this many callers wait for an invocation."""
+        async with asyncio.timeout(WAIT_S):
+            while self.waiting != count:
+                await self._waiting_changed.wait()
 
     def _find(self, ref: InvocationRef) -> FakeInvocation:
         if isinstance(ref, str) and not ref.startswith("inv_"):

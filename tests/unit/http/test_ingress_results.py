@@ -44,8 +44,7 @@ async def test_attach_blocks_then_gives_the_result(
 ) -> None:
     await send(ingress, engine, sent)
     attached = asyncio.ensure_future(ingress.get(f"{ref}/attach"))
-    while not engine.waiting:
-        await asyncio.sleep(0)
+    await engine.until_waiting(1)
     assert not attached.done()
     engine.invocations["inv_1"].done.set_result(StepResult(b"42", None))
     answer = await attached

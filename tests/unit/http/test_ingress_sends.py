@@ -120,8 +120,7 @@ async def test_concurrent_calls_join(ingress: httpx.AsyncClient, engine: FakeEng
     engine.behaviours["Counter/add"] = lambda request: None
     headers = {"idempotency-key": "i"}
     calls = [asyncio.ensure_future(ingress.post("/Counter/k/add", json=1, headers=headers)) for _ in range(2)]
-    while engine.waiting < 2:
-        await asyncio.sleep(0)
+    await engine.until_waiting(2)
     engine.invocations["inv_1"].done.set_result(StepResult(b"7", None))
     answers = await asyncio.gather(*calls)
     assert [answer.json() for answer in answers] == [7, 7]

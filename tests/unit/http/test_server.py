@@ -16,23 +16,16 @@ import pytest
 from restate_patterns.http.server import HttpServer, PortError
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import StepResult
-from tests.unit.http.fake_engine import FakeEngine
+from tests.unit.http.fake_engine import WAIT_S, FakeEngine
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20.0
 JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
 async def server(engine: FakeEngine, anyio_backend: str) -> HttpServer:
     return HttpServer(engine, ingress_port=0, admin_port=0)
-
-
-async def until(engine: FakeEngine, waiting: int) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while engine.waiting != waiting:
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("http1", "http2"), [(True, False), (False, True)])
@@ -99,11 +92,11 @@ async def test_disconnect_leaves_the_invocation(server: HttpServer, engine: Fake
     async with server:
         async with httpx.AsyncClient() as client:
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
-            await until(engine, 1)
+            await engine.until_waiting(1)
             call.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await call
-        await until(engine, 0)
+        await engine.until_waiting(0)
         assert not engine.invocations["inv_1"].done.done()
         engine.invocations["inv_1"].done.set_result(StepResult(b"7", None))
         async with httpx.AsyncClient() as client:
@@ -116,7 +109,7 @@ async def test_stop_lets_requests_finish(server: HttpServer, engine: FakeEngine)
     await server.start()
     async with httpx.AsyncClient(timeout=WAIT_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
-        await until(engine, 1)
+        await engine.until_waiting(1)
         stopping = asyncio.ensure_future(server.stop(grace_s=WAIT_S))
         await refused(server.ingress_url)
         assert not stopping.done()
@@ -130,7 +123,7 @@ async def test_stop_leaves_after_its_bound(server: HttpServer, engine: FakeEngin
     await server.start()
     async with httpx.AsyncClient(timeout=WAIT_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
-        await until(engine, 1)
+        await engine.until_waiting(1)
         await server.stop(grace_s=0.05)
         answer = await call
         assert answer.status_code == 503
@@ -151,9 +144,8 @@ async def test_stop_is_quick_with_idle_connections(server: HttpServer) -> None:
 async def test_port_is_free_after_stop(server: HttpServer, engine: FakeEngine) -> None:
     async with server:
         port = int(server.ingress_url.rsplit(":", 1)[1])
-    async with HttpServer(engine, ingress_port=port, admin_port=0) as again:
-        async with httpx.AsyncClient() as client:
-            assert (await client.post(f"{again.ingress_url}/Greeter/ping")).status_code == 200
+    async with HttpServer(engine, ingress_port=port, admin_port=0) as again, httpx.AsyncClient() as client:
+        assert (await client.post(f"{again.ingress_url}/Greeter/ping")).status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -175,7 +167,7 @@ async def test_second_signal_cuts_the_grace_short(server: HttpServer, engine: Fa
     await answering(server)
     async with httpx.AsyncClient(timeout=WAIT_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
-        await until(engine, 1)
+        await engine.until_waiting(1)
         os.kill(os.getpid(), signal.SIGTERM)
         await refused(server.ingress_url)
         os.kill(os.getpid(), signal.SIGTERM)
