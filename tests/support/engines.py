@@ -185,6 +185,13 @@ async def bounded(work: Awaitable[T]) -> T:
     return await asyncio.wait_for(work, PATIENCE_S)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, at most `PATIENCE_S` seconds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - the condition is on the engine's own state
+            await asyncio.sleep(0.001)
+
+
 @asynccontextmanager
 async def bench(
     deployment: Deployment,

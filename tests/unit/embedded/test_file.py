@@ -20,7 +20,7 @@ from restate_patterns.embedded.file_errors import (
 from restate_patterns.embedded.store import Store
 from restate_patterns.engine_errors import NotAccepting
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.engines import FaultyStore, Functions, bench, bounded, request
+from tests.support.engines import FaultyStore, Functions, bench, bounded, request, until
 
 app = Functions()
 
@@ -94,16 +94,14 @@ def test_rule_20_a_full_disk_stops_acceptance_and_loses_nothing(tmp_path: Path) 
             assert await b.call("S/echo", b"before", idempotency_key="a") == b"before"
             store.fill_up()
             waiting = [asyncio.ensure_future(b.call("S/echo", b"x" * 50_000)) for _ in range(5)]
-            while b.engine.accepting:
-                await asyncio.sleep(0.001)
+            await until(lambda: not b.engine.accepting)
             with pytest.raises(NotAccepting, match="make room"):
                 await b.engine.call(request("S/echo"))
             assert not any(call.done() for call in waiting), "what was accepted waits and is never refused"
             assert not (tmp_path / "e.db.reserve").exists(), "the reserve was given free"
             store.make_room()
-            while not b.engine.accepting:
-                b.clock.step_to(b.clock.monotonic_ms() + 1000)
-                await asyncio.sleep(0.001)
+            b.clock.step_to(b.clock.monotonic_ms() + 1000)
+            await until(lambda: b.engine.accepting)
             assert [await bounded(call) for call in waiting] == [b"x" * 50_000] * 5
             await b.restart()
             assert await b.call("S/echo", b"other", idempotency_key="a") == b"before"
@@ -119,8 +117,7 @@ def test_another_error_of_the_disk_ends_the_engine_without_an_answer(tmp_path: P
             assert await b.call("S/echo", b"1", idempotency_key="kept") == b"1"
             store.broken = True
             unanswered = asyncio.ensure_future(b.call("S/echo", b"2", idempotency_key="lost"))
-            while not ended:
-                await asyncio.sleep(0.001)
+            await until(lambda: bool(ended))
             assert not unanswered.done()
             unanswered.cancel()
             store.broken = False
