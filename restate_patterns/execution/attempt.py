@@ -1,0 +1,216 @@
+"""One attempt of one invocation: drives the handler on its own loop, one completion at a time."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from typing_extensions import override
+
+from restate_patterns.errors import AttemptSpins, CallNotAwaited, Cancelled, JournalMismatch, NotDurable
+from restate_patterns.execution import boundary, closing, places
+from restate_patterns.execution.loop import InnerLoop, LoopHost, is_open
+from restate_patterns.execution.primitives import Primitives
+from restate_patterns.execution.tasks import InnerTask
+from restate_patterns.execution.timers import InnerTimer
+from restate_patterns.seam import (
+    Attempt,
+    AttemptEnd,
+    Completion,
+    Crashed,
+    Failed,
+    Handle,
+    Invocation,
+    Operations,
+    Stuck,
+    Succeeded,
+)
+
+
+class DurableAttempt(Primitives, Attempt, LoopHost):
+    """One attempt of a handler.
+
+    Args:
+        invocation: What is known of the invocation; the same on each attempt.
+        operations: What the backend does for this attempt.
+        main: Makes the handler's coroutine from this attempt; its bytes are the output.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        operations: Operations,
+        main: Callable[[DurableAttempt], Coroutine[Any, Any, bytes]],
+    ) -> None:
+        super().__init__(invocation, operations, InnerLoop(self, invocation.random_seed, invocation.start_ms))
+        self._make_main = main
+        self._context = contextvars.copy_context()
+        self._main: InnerTask[bytes] | None = None
+        self._cancel_delivered = False
+        self._broken: AttemptEnd | None = None
+        self._closed = False
+
+    # What the backend calls.
+
+    @override
+    def start(self) -> AttemptEnd | None:
+        return self._drive(self._start_main)
+
+    @override
+    def deliver(self, completion: Completion) -> AttemptEnd | None:
+        return self._drive(lambda: self._waits.deliver(completion))
+
+    @override
+    def deliver_cancel(self, time_ms: int) -> AttemptEnd | None:
+        def cancel() -> None:
+            self._loop.advance(time_ms)
+            self._cancel_delivered = True
+            self._cancel_pending = not self._waits.cancel_unshielded()
+
+        return self._drive(cancel)
+
+    @override
+    def awaited(self) -> Iterable[Handle]:
+        return self._waits.awaited()
+
+    @override
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            with self._loop.entered():
+                self._drop()
+
+    # How it runs.
+
+    def _start_main(self) -> None:
+        self._main = self._loop.create_task(
+            self._make_main(self), name=str(self.invocation.target), context=self._context
+        )
+        self._main.add_done_callback(self._main_ended)
+
+    def _drive(self, event: Callable[[], None]) -> AttemptEnd | None:
+        with self._loop.entered():
+            event()
+            end = self._run_to_next_wait()
+            if end is not None:
+                self._closed = True
+                self._drop()
+        return end
+
+    def _run_to_next_wait(self) -> AttemptEnd | None:
+        while True:
+            self._loop.run_until_idle()
+            if self._broken is not None:
+                return self._broken
+            end = self._main_end()
+            if end is not None and not isinstance(end, (Succeeded, Failed)):
+                return end
+            living = self._loop.live_tasks()
+            if not living and end is not None and not self._close_generators():
+                return end
+            if living and not (end is not None and self._cancel_all(living)):
+                return None if self._waits.any_awaited() else Stuck(self._nothing_to_wait_for(living))
+
+    def _main_ended(self, main: InnerTask[bytes]) -> None:
+        if isinstance(self._main_end(), (Succeeded, Failed)):
+            self._cancel_all(self._loop.live_tasks())
+
+    def _main_end(self) -> AttemptEnd | None:
+        main = self._main
+        if main is None or not main.done():
+            return None
+        end = boundary.end_of(main, self._loop.failed_tasks(), invocation_cancelled=self._cancel_delivered)
+        if isinstance(end, Succeeded) and (forgotten := self._tracked.never_awaited()):
+            return Stuck(
+                CallNotAwaited(
+                    f"{', '.join(forgotten)}: called but never awaited, so nothing was called. Write `await` "
+                    "before it, or give it to asyncio.gather or a TaskGroup; a call that nobody waits for is "
+                    "`await ... .send(...)`"
+                )
+            )
+        return end
+
+    def _cancel_all(self, living: list[InnerTask[Any]]) -> bool:
+        """Cancel the tasks that outlive the main coroutine, once each; tell whether there was one to cancel.
+
+        Tasks that these start while they clean up are left alone until the cancelled ones have ended.
+        """
+        if any(task.swept for task in living):
+            return False
+        for task in living:
+            task.swept = True
+            task.cancel()
+        return bool(living)
+
+    def _close_generators(self) -> bool:
+        """Start to close the async generators that were left half-way; tell whether there was one."""
+        open_ones = [generator for generator in self._loop.generators if is_open(generator)]
+        self._loop.generators.clear()
+        if not open_ones:
+            return False
+
+        async def close() -> None:
+            for generator in open_ones:
+                await generator.aclose()
+
+        task = self._loop.create_task(close(), name="close async generators", context=self._context)
+        task.swept = True
+        return True
+
+    def _nothing_to_wait_for(self, living: list[InnerTask[Any]]) -> NotDurable:
+        return NotDurable(
+            f"the handler of {self.invocation.target} waits for something that no journal will bring: "
+            f"{places.of_tasks(living)}. Wait for durable things only: calls, steps, sleeps, promises, "
+            'awakeables; wrap anything else in ctx.run("name", function)'
+        )
+
+    # What the loop tells.
+
+    @override
+    def timer_started(self, timer: InnerTimer) -> None:
+        if timer.sleeper is not None and self._cancel_pending and self._takes_cancel():
+            timer.sleeper.set_exception(Cancelled())
+        else:
+            self._waits.timer(self._ask(self._operations.sleep, timer.deadline_ms, timer.name), timer)
+
+    @override
+    def timer_cancelled(self, timer: InnerTimer) -> None:
+        if timer.handle is not None:
+            self._waits.abandon(timer.handle)
+
+    @override
+    def callback_failed(self, error: BaseException) -> None:
+        end = boundary.of_error(error)
+        self._break_off(Crashed(error) if isinstance(end, Failed) else end)
+
+    @override
+    def spins(self, place: str) -> None:
+        self._break_off(
+            Stuck(
+                AttemptSpins(
+                    f"the handler of {self.invocation.target} runs without ever waiting for anything durable, "
+                    f"last at {place}. A loop over asyncio.sleep(0) is no wait: sleep, or wait for what it polls for"
+                )
+            )
+        )
+
+    @override
+    def _mismatched(self, error: JournalMismatch) -> None:
+        self._break_off(Stuck(error, mismatch=True))
+
+    def _break_off(self, end: AttemptEnd) -> None:
+        """End the attempt here: no task runs on, nothing more reaches the backend."""
+        if self._broken is None:
+            self._broken = end
+        self._loop.seal()
+
+    def _drop(self) -> None:
+        loop = self._loop
+        loop.seal()
+        closing.close_tasks(loop, loop.live_tasks())
+        closing.close_generators(loop.generators)
+        self._waits.clear()
+        self._tracked.clear()
+        loop.release()
+        self._main = None

@@ -1,0 +1,106 @@
+"""The handler's boundary: what an attempt came to, from how its main coroutine ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
+from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
+from restate_patterns.failures import to_failure
+from restate_patterns.seam import AttemptEnd, Crashed, Failed, Stuck, Succeeded
+
+ALSO_FAILED = "error.also"
+"""Under this name the metadata of a failure lists the other failures of its exception group."""
+
+
+def end_of(main: asyncio.Task[bytes], failed: Sequence[InnerTask[Any]], *, invocation_cancelled: bool) -> AttemptEnd:
+    """Say how an attempt ended.
+
+    Args:
+        main: The task of the handler; it is done.
+        failed: The tasks that ended with an error, in creation order.
+        invocation_cancelled: Whether a cancellation of the invocation was delivered.
+    """
+    if main.cancelled():
+        return _cancelled(invocation_cancelled)
+    error = main.exception()
+    if error is None:
+        return Succeeded(main.result())
+    if isinstance(error, BaseExceptionGroup):
+        return _of_group(error, failed, invocation_cancelled)
+    return of_error(error)
+
+
+def of_error(error: BaseException) -> AttemptEnd:
+    """Say how an attempt ends that one error ended."""
+    if isinstance(error, TerminalError):
+        return Failed(to_failure(error))
+    if isinstance(error, JournalMismatch):
+        return Stuck(error, mismatch=True)
+    if isinstance(error, UsageError):
+        return Stuck(error)
+    if isinstance(error, RuntimeError) and "attached to a different loop" in str(error):
+        return Stuck(_foreign_wait(error))
+    return Crashed(error)
+
+
+def _foreign_wait(error: RuntimeError) -> NotDurable:
+    sentence = NotDurable(
+        "a handler awaited something that belongs to the event loop outside (a connection, a client, a "
+        'task): its result would not be in the journal. Wrap the use of it in ctx.run("name", function)'
+    )
+    sentence.__cause__ = error
+    return sentence
+
+
+def _cancelled(invocation_cancelled: bool) -> AttemptEnd:
+    if invocation_cancelled:
+        return Failed(to_failure(Cancelled()))
+    return Stuck(
+        UsageError(
+            "the handler ended with asyncio.CancelledError though nobody cancelled its invocation: it "
+            "cancelled its own task, or awaited a task that was cancelled. Catch it where it arises"
+        )
+    )
+
+
+def _of_group(
+    group: BaseExceptionGroup[BaseException], failed: Sequence[InnerTask[Any]], invocation_cancelled: bool
+) -> AttemptEnd:
+    leaves = list(_leaves(group))
+    for leaf in leaves:
+        if isinstance(end := of_error(leaf), Stuck):
+            return end
+    terminal = [leaf for leaf in leaves if isinstance(leaf, TerminalError)]
+    if len(terminal) + sum(isinstance(leaf, asyncio.CancelledError) for leaf in leaves) < len(leaves):
+        return Crashed(group)
+    if not terminal:
+        return _cancelled(invocation_cancelled)
+    numbers = _numbers(failed)
+    first, *others = (to_failure(leaf) for leaf in sorted(terminal, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
+    return Failed(_with_others(first, others))
+
+
+def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
+    numbers: dict[int, int] = {}
+    for task in failed:
+        numbers.setdefault(id(getattr(task, "_exception", None)), task.number)
+    return numbers
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _with_others(first: Failure, others: Sequence[Failure]) -> Failure:
+    if not others:
+        return first
+    also = json.dumps([{"code": other.code, "message": other.message} for other in others])
+    return Failure(first.code, first.message, {**first.metadata, ALSO_FAILED: also})

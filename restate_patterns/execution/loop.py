@@ -1,0 +1,339 @@
+"""The inner event loop: a ready queue, drained inside the real loop, and nothing else.
+
+Only completions of durable operations wake it, one at a time, in the order of the journal; so all that
+asyncio builds on top is a pure function of the journal. It knows no operation: timers go to its `LoopHost`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
+
+from typing_extensions import override
+
+from restate_patterns import limits
+from restate_patterns.errors import NotDurable
+from restate_patterns.execution import places
+from restate_patterns.execution.entering import Entered
+from restate_patterns.execution.refusals import RefusingLoop
+from restate_patterns.execution.tasks import InnerFuture, InnerTask
+from restate_patterns.execution.timers import InnerHandle, InnerTimer
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_HASH_BITS = (1 << 60) - 1
+
+
+class LoopHost(Protocol):
+    """What the loop needs from the attempt it belongs to."""
+
+    def timer_started(self, timer: InnerTimer) -> None:
+        """Ask the backend for a timer."""
+        ...
+
+    def timer_cancelled(self, timer: InnerTimer) -> None:
+        """Nobody needs this timer any more."""
+        ...
+
+    def callback_failed(self, error: BaseException) -> None:
+        """A callback raised, which asyncio would only log: the attempt can't go on."""
+        ...
+
+    def spins(self, place: str) -> None:
+        """The loop ran over its budget of callbacks, last at `place`."""
+        ...
+
+
+class _Nobody(LoopHost):
+    """The host of a loop whose attempt is over."""
+
+    @override
+    def timer_started(self, timer: InnerTimer) -> None:
+        pass
+
+    @override
+    def timer_cancelled(self, timer: InnerTimer) -> None:
+        pass
+
+    @override
+    def callback_failed(self, error: BaseException) -> None:
+        pass
+
+    @override
+    def spins(self, place: str) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
+class InnerLoop(RefusingLoop):
+    """The event loop of one attempt.
+
+    Args:
+        host: The attempt.
+        seed: The same on each attempt of one invocation; hashes of tasks and futures begin there.
+        start_ms: Durable time at which the invocation started, in Unix milliseconds.
+    """
+
+    def __init__(self, host: LoopHost, seed: int, start_ms: int) -> None:
+        self.host = host
+        self.hash_base = seed & _HASH_BITS
+        self.now_ms = start_ms
+        self._now_s = start_ms / 1000
+        self._count = 0
+        self._ready: deque[InnerHandle] = deque()
+        self._again: list[InnerHandle] = []
+        self._running: Callable[..., object] | None = None
+        self._cancelled_wakeups = 0
+        self._drained = True
+        self._halted = False
+        self.sealed = False
+        self._tasks: list[InnerTask[Any]] = []
+        self._tasks_limit = 64
+        self._generators_limit = 64
+        self.generators: list[AsyncGenerator[Any, Any]] = []
+
+    # Numbers and time.
+
+    def next_number(self) -> int:
+        """Number a task or a future, in creation order."""
+        self._count += 1
+        return self._count
+
+    @override
+    def time(self) -> float:
+        """Give durable time in Unix seconds."""
+        return self._now_s
+
+    def advance(self, now_ms: int, now_s: float = 0.0) -> None:
+        """Move durable time forward; it never goes back."""
+        if now_ms > self.now_ms:
+            self.now_ms = now_ms
+        self._now_s = max(self._now_s, now_s, self.now_ms / 1000)
+
+    # Draining.
+
+    def entered(self) -> Entered:
+        """Make this the running loop, and let callbacks be scheduled, within a `with` block."""
+        return Entered(self)
+
+    def set_open(self, is_open: bool) -> None:
+        """Say whether callbacks may be scheduled now."""
+        self._drained = not is_open
+
+    def halt(self) -> None:
+        """Run no further callback."""
+        self._halted = True
+
+    def seal(self) -> None:
+        """Run no further callback and keep none: the attempt is being dropped."""
+        self._halted = self.sealed = True
+        self._ready.clear()
+        self._again.clear()
+        self._cancelled_wakeups = 0
+
+    def run_until_idle(self) -> None:
+        """Run callbacks until none is ready, or the loop is halted.
+
+        A callback that scheduled itself (anyio delivers a cancellation that way, over and over until
+        the task ends) runs again only after something else has; what is left of it stays parked until
+        the next completion.
+        """
+        ready = self._ready
+        budget = limits.DRAIN_CALLBACKS_MAX
+        others_ran = True
+        self._order_cancelled_wakeups()
+        while not self._halted:
+            if not ready:
+                if not (self._again and others_ran):
+                    break
+                ready.extend(self._again)
+                self._again.clear()
+                others_ran = False
+            handle = ready.popleft()
+            if handle.cancelled():
+                continue
+            if not handle.again:
+                others_ran = True
+            budget -= 1
+            if budget < 0:
+                self.host.spins(places.of_callback(handle.callback))
+                break
+            self._run(handle)
+
+    def _run(self, handle: InnerHandle) -> None:
+        self._running = handle.callback
+        try:
+            handle.run()
+        except BaseException as error:  # noqa: BLE001 - a handler's SystemExit ends its attempt, not the process
+            self.host.callback_failed(error)
+        self._running = None
+        if self._cancelled_wakeups:
+            self._order_cancelled_wakeups()
+
+    def _order_cancelled_wakeups(self) -> None:
+        """Let the tasks that one callback cancelled wake in creation order.
+
+        The sweep that cancelled them may have gone over a set of objects that are hashed by address.
+        """
+        left, self._cancelled_wakeups = self._cancelled_wakeups, 0
+        if left < 2:
+            return
+        added: list[InnerHandle] = []
+        while left:
+            handle = self._ready.pop()
+            added.append(handle)
+            left -= handle.wakes_cancelled
+        added.reverse()
+        in_order = iter(sorted((handle for handle in added if handle.wakes_cancelled), key=InnerHandle.order))
+        self._ready.extend(next(in_order) if handle.wakes_cancelled else handle for handle in added)
+
+    # What asyncio asks of an event loop.
+
+    @override
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = InnerHandle(callback, args, self, context or contextvars.copy_context())
+        if self._drained:
+            self._refuse_foreign(callback)
+        if self.sealed:
+            return handle
+        if callback == self._running:
+            handle.again = True
+            self._again.append(handle)
+            return handle
+        if args and isinstance(args[0], asyncio.Future) and args[0].cancelled():
+            handle.wakes_cancelled = True
+            self._cancelled_wakeups += 1
+        self._ready.append(handle)
+        return handle
+
+    def _refuse_foreign(self, callback: Callable[..., object]) -> None:
+        raise NotDurable(
+            f"{places.foreign_caller()} woke {places.of_callback(callback)} of another invocation (or of an "
+            "earlier attempt): an asyncio object kept outside the handler is shared between invocations, and "
+            "what it does is in no journal. Make it inside the handler, or use a virtual object, a durable "
+            "promise or an awakeable"
+        )
+
+    @override
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    @override
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = InnerTimer(when, callback, args, self, context)
+        if when <= self._now_s:
+            timer.fire(self)
+        else:
+            self.host.timer_started(timer)
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if isinstance(handle, InnerTimer) and not self.sealed:
+            self.host.timer_cancelled(handle)
+
+    @override
+    def create_future(self) -> InnerFuture[Any]:
+        return InnerFuture(self)
+
+    @override
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
+        **kwargs: Any,
+    ) -> InnerTask[T]:
+        places.refuse_unordered()
+        parent = asyncio.current_task(self)
+        shield_depth = parent.shield_depth if isinstance(parent, InnerTask) else 0
+        task = InnerTask(self, coro, name, context or contextvars.copy_context(), shield_depth)
+        tasks = self._tasks
+        tasks.append(task)
+        if len(tasks) > self._tasks_limit:
+            self._tasks = [task for task in tasks if not task.done() or _failed(task)]
+            self._tasks_limit = 64 + 2 * len(self._tasks)
+        return task
+
+    @override
+    def get_task_factory(self) -> None:
+        return None
+
+    @override
+    def get_exception_handler(self) -> None:
+        return None
+
+    @override
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        self.call_exception_handler(context)
+
+    @override
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if "was never retrieved" in context.get("message", ""):
+            return
+        self.host.callback_failed(context.get("exception") or RuntimeError(context.get("message")))
+
+    @override
+    def get_debug(self) -> bool:
+        return False
+
+    @override
+    def is_running(self) -> bool:
+        return not self._drained
+
+    @override
+    def is_closed(self) -> bool:
+        return self.sealed
+
+    # What the attempt asks about its tasks.
+
+    def live_tasks(self) -> list[InnerTask[Any]]:
+        """Give the tasks that have not ended, in creation order."""
+        return [task for task in self._tasks if not task.done()]
+
+    def failed_tasks(self) -> list[InnerTask[Any]]:
+        """Give the tasks that ended with an error, in creation order."""
+        return [task for task in self._tasks if _failed(task)]
+
+    def release(self) -> None:
+        """Let go of all tasks and of the host, so that no cycle keeps an ended attempt in memory."""
+        self._tasks.clear()
+        self.generators.clear()
+        self.host = _NOBODY
+
+    def keep_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Keep an async generator that was started, so that no garbage collection decides when it ends."""
+        generators = self.generators
+        generators.append(generator)
+        if len(generators) > self._generators_limit:
+            self.generators = [generator for generator in generators if is_open(generator)]
+            self._generators_limit = 64 + 2 * len(self.generators)
+
+
+def is_open(generator: AsyncGenerator[Any, Any]) -> bool:
+    """Tell whether an async generator has code left to run."""
+    return getattr(generator, "ag_frame", None) is not None
+
+
+def _failed(task: InnerTask[Any]) -> bool:
+    return getattr(task, "_exception", None) is not None

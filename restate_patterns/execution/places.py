@@ -1,0 +1,94 @@
+"""Where code is: sentences for errors, made from tasks, callbacks and frames."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from restate_patterns.errors import NotDurable
+
+_ASYNCIO = str(Path(asyncio.__file__).parent)
+_OWN = str(Path(__file__).parent.parent)
+_ensure_future_code: CodeType = getattr(asyncio.tasks, "_ensure_future", asyncio.ensure_future).__code__
+_TASKS_SHOWN_MAX = 5
+
+
+def of_frame(frame: FrameType) -> str:
+    """Say file, line and function of a frame."""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _is_users(frame: FrameType) -> bool:
+    path = frame.f_code.co_filename
+    return not (path.startswith((_ASYNCIO, _OWN)) or f"{'/'}anyio{'/'}" in path)
+
+
+def of_coroutine(coroutine: Any) -> str:
+    """Say where a suspended coroutine waits: the innermost line that the user wrote."""
+    found: FrameType | None = None
+    while coroutine is not None:
+        frame: FrameType | None = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
+        if frame is not None and (found is None or _is_users(frame)):
+            found = frame
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
+    return "its end" if found is None else of_frame(found)
+
+
+def of_task(task: asyncio.Task[Any]) -> str:
+    """Say where a task waits, and for what."""
+    waiter = getattr(task, "_fut_waiter", None)
+    what = "" if waiter is None else f", for {type(waiter).__name__}"
+    return f"{task.get_name()} at {of_coroutine(task.get_coro())}{what}"
+
+
+def of_tasks(tasks: Iterable[asyncio.Task[Any]]) -> str:
+    """Say where some tasks wait."""
+    places = [of_task(task) for task in tasks]
+    more = len(places) - _TASKS_SHOWN_MAX
+    shown = "; ".join(places[:_TASKS_SHOWN_MAX])
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def of_callback(callback: Callable[..., object] | None) -> str:
+    """Say what a callback of the loop is: a task and its line, or a function."""
+    task = getattr(callback, "__self__", None)
+    if isinstance(task, asyncio.Task):
+        return of_task(task)
+    return getattr(callback, "__qualname__", None) or repr(callback)
+
+
+def foreign_caller() -> str:
+    """Name the object whose method, outside this package, reached the loop."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    if frame is None:
+        return "something"
+    owner = frame.f_locals.get("self")
+    return of_frame(frame) if owner is None else f"{owner!r} ({of_frame(frame)})"
+
+
+def refuse_unordered() -> None:
+    """Refuse a coroutine that `asyncio.as_completed` makes a task of, in an order of addresses."""
+    frame = sys._getframe(2)
+    if frame.f_code is not _ensure_future_code:
+        return
+    for _ in range(4):
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+        if "as_completed" in frame.f_code.co_name or "_AsCompletedIterator" in frame.f_code.co_qualname:
+            break
+    else:
+        return
+    for given in frame.f_locals.get("fs", frame.f_locals.get("aws", ())):
+        if asyncio.iscoroutine(given):
+            given.close()
+    raise NotDurable(
+        "asyncio.as_completed was given coroutines: it starts them in an order of memory addresses, which "
+        "no replay can repeat. Make tasks first: as_completed([asyncio.create_task(c) for c in coroutines])"
+    )

@@ -1,0 +1,232 @@
+"""The primitive operations of an attempt, on bytes: what contexts and typed clients stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from typing_extensions import override
+
+from restate_patterns.errors import AttemptSealed, Cancelled, ContextError, JournalMismatch
+from restate_patterns.execution.loop import InnerLoop
+from restate_patterns.execution.randomness import AttemptRandom
+from restate_patterns.execution.steps import StepRunner
+from restate_patterns.execution.tasks import InnerTask
+from restate_patterns.execution.tracking import Tracked
+from restate_patterns.execution.waits import Waits
+from restate_patterns.failures import from_failure
+from restate_patterns.options import Step
+from restate_patterns.seam import (
+    Caller,
+    Invocation,
+    InvocationRef,
+    Issued,
+    Operations,
+    Ready,
+    Request,
+    StepResult,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_get_running_loop = asyncio._get_running_loop
+
+
+class Primitives(Caller):
+    """What a handler may ask for. Each method must be called from inside the attempt.
+
+    Raises:
+        ContextError: It was called from anywhere else.
+        Cancelled: The invocation was cancelled while no task waited for anything durable.
+    """
+
+    invocation: Invocation
+    random: AttemptRandom
+
+    def __init__(self, invocation: Invocation, operations: Operations, loop: InnerLoop) -> None:
+        self.invocation = invocation
+        self.random = AttemptRandom(invocation.random_seed, loop)
+        self._operations = operations
+        self._loop = loop
+        self._waits = Waits(loop, operations)
+        self._tracked = Tracked()
+        self._cancel_pending = False
+
+    # About the attempt itself.
+
+    @property
+    def replaying(self) -> bool:
+        """Whether what the handler does right now was in the journal before."""
+        return self._operations.replaying
+
+    def now_ms(self) -> int:
+        """Give durable time in Unix milliseconds: the same on each replay."""
+        self.check_usable()
+        return self._loop.now_ms
+
+    def check_usable(self) -> None:
+        """Check that the caller runs inside this attempt, and that the attempt goes on.
+
+        Raises:
+            ContextError: The caller runs elsewhere: in another attempt, in a step's action, after the end.
+            AttemptSealed: The attempt is being dropped.
+        """
+        if _get_running_loop() is not self._loop:
+            raise ContextError(
+                f"the context of {self.invocation.target} was used outside its own attempt: in the action "
+                "of a step, in another invocation, in a thread, or after the handler had ended. Use it in the "
+                "handler only, and pass values into ctx.run actions"
+            )
+        if self._loop.sealed:
+            raise AttemptSealed
+
+    def track(self, coroutine: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
+        """Give the coroutine back; when the handler succeeds without awaiting it, an error names `what`."""
+        self._tracked.add(coroutine, what)
+        return coroutine
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Keep a cancellation of the invocation from this task and from tasks made inside, within a `with`."""
+        self.check_usable()
+        task = asyncio.current_task()
+        assert isinstance(task, InnerTask)
+        task.shield_depth += 1
+        try:
+            yield
+        finally:
+            task.shield_depth -= 1
+
+    # Calls.
+
+    @override
+    async def call(self, request: Request, timeout_s: float | None) -> bytes:
+        if timeout_s is not None:
+            async with asyncio.timeout(timeout_s):
+                return await self.call(request, None)
+        self._before_wait()
+        handle = self._ask(self._operations.call, request)
+        return await self._waits.operation(handle, is_call=True) or b""
+
+    @override
+    async def send(self, request: Request, delay_ms: int) -> str:
+        return (await self._answer(self._operations.send, request, delay_ms) or b"").decode("ascii")
+
+    @override
+    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
+        async with asyncio.timeout(timeout_s):
+            return await self._answer(self._operations.attach, ref) or b""
+
+    @override
+    async def output(self, ref: InvocationRef) -> bytes | None:
+        return await self._answer(self._operations.output, ref)
+
+    @override
+    async def cancel(self, ref: InvocationRef) -> None:
+        self._ask(self._operations.cancel_invocation, ref)
+
+    # Steps.
+
+    async def run(self, step: Step, fingerprint: bytes, action: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Run a step and give what its action gave, now or on the attempt that ran it first.
+
+        Args:
+            step: Its name and options.
+            fingerprint: Tells steps of the same name apart by their arguments.
+            action: What to do, on the real loop; it is tried again by the step's policy.
+
+        Raises:
+            TerminalError: The action raised it, or used up its tries under `then="fail"`.
+        """
+        self._before_wait()
+        runner = StepRunner(step, action)
+        handle = self._ask(self._operations.run, step.name, fingerprint, runner)
+        return await self._waits.step(handle) or b""
+
+    # State.
+
+    async def get_state(self, name: str) -> bytes | None:
+        """Read one state of the key; None when it is not set."""
+        return await self._answer(self._operations.get_state, name)
+
+    async def state_names(self) -> list[str]:
+        """List the names of the states of the key, sorted."""
+        names: list[str] = json.loads(await self._answer(self._operations.state_names) or b"[]")
+        return names
+
+    def set_state(self, name: str, value: bytes) -> None:
+        """Write one state of the key."""
+        self._ask(self._operations.set_state, name, value)
+
+    def clear_state(self, name: str) -> None:
+        """Remove one state of the key."""
+        self._ask(self._operations.clear_state, name)
+
+    def clear_all_state(self) -> None:
+        """Remove all state of the key."""
+        self._ask(self._operations.clear_all_state)
+
+    # Promises and awakeables.
+
+    async def promise_value(self, name: str) -> bytes:
+        """Wait for a durable promise of the workflow."""
+        return await self._answer(self._operations.promise_value, name) or b""
+
+    async def promise_peek(self, name: str) -> bytes | None:
+        """Look at a durable promise; None when it is not completed."""
+        return await self._answer(self._operations.promise_peek, name)
+
+    async def promise_complete(self, name: str, result: StepResult) -> None:
+        """Resolve or reject a durable promise; a terminal error 409 when it was completed before."""
+        await self._answer(self._operations.promise_complete, name, result)
+
+    def awakeable(self) -> tuple[str, Awaitable[bytes]]:
+        """Make an awakeable: its id, and what to await, also more than once."""
+        awakeable_id, handle = self._ask(self._operations.awakeable)
+        return awakeable_id, self._waits.awakeable(handle)
+
+    @override
+    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        self._ask(self._operations.complete_awakeable, awakeable_id, result)
+
+    # How they ask.
+
+    def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self.check_usable()
+        try:
+            return method(*args, **kwargs)
+        except JournalMismatch as error:
+            self._mismatched(error)
+            raise
+
+    async def _answer(self, method: Callable[P, Issued], *args: P.args, **kwargs: P.kwargs) -> bytes | None:
+        self._before_wait()
+        issued = self._ask(method, *args, **kwargs)
+        if not isinstance(issued, Ready):
+            return await self._waits.operation(issued)
+        if issued.failure is not None:
+            raise from_failure(issued.failure)
+        return issued.value
+
+    def _before_wait(self) -> None:
+        if self._cancel_pending and self._takes_cancel():
+            raise Cancelled
+
+    def _takes_cancel(self) -> bool:
+        """Whether the running task is the one to get a cancellation that found nobody; it then has it."""
+        task = asyncio.current_task(self._loop)
+        if not self._cancel_pending or (isinstance(task, InnerTask) and task.shield_depth):
+            return False
+        self._cancel_pending = False
+        return True
+
+    def _mismatched(self, error: JournalMismatch) -> None:
+        raise NotImplementedError

@@ -1,0 +1,73 @@
+"""Tasks and futures of the inner loop: numbered in creation order, and hashed by that number.
+
+asyncio and anyio keep tasks in sets. The default hash is an address, so the order of such a set differs
+from process to process; here it is the same on each replay of one invocation. The numbers of two invocations
+start at different seeds, so that the weak sets that all loops share do not fill with equal hashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from restate_patterns.execution.loop import InnerLoop
+
+T = TypeVar("T")
+
+UNNUMBERED = 1 << 62
+"""Sorts what has no number behind everything that has."""
+
+
+class InnerFuture(asyncio.Future[T], Generic[T]):
+    """A future of the inner loop."""
+
+    __slots__ = ("number", "seeded_hash", "sleeps")
+
+    def __init__(self, loop: InnerLoop) -> None:
+        self.number = loop.next_number()
+        self.seeded_hash = loop.hash_base + self.number
+        self.sleeps = False
+        """Whether this is what `asyncio.sleep` waits for."""
+        super().__init__(loop=loop)
+
+    @override
+    def __hash__(self) -> int:
+        return self.seeded_hash
+
+
+class InnerTask(asyncio.Task[T], Generic[T]):
+    """A task of the inner loop."""
+
+    __slots__ = ("context", "number", "seeded_hash", "shield_depth", "swept")
+
+    def __init__(
+        self,
+        loop: InnerLoop,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        name: str | None,
+        context: contextvars.Context,
+        shield_depth: int,
+    ) -> None:
+        self.number = number = loop.next_number()
+        self.seeded_hash = loop.hash_base + number
+        self.context = context
+        self.shield_depth = shield_depth
+        """Above 0: a cancellation of the invocation is not delivered to this task."""
+        self.swept = False
+        """Whether it was cancelled because the handler's main coroutine had ended."""
+        super().__init__(coro, loop=loop, name=name or f"Task-{number}", context=context)
+
+    @override
+    def __hash__(self) -> int:
+        return self.seeded_hash
+
+    @property
+    def waits_for(self) -> asyncio.Future[Any] | None:
+        """The future this task is suspended on, if any."""
+        waiter: asyncio.Future[Any] | None = getattr(self, "_fut_waiter", None)
+        return waiter

@@ -1,0 +1,269 @@
+"""What tasks wait for: one entry for each outstanding operation, found by its handle."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from typing import Any, Protocol, TypeAlias
+
+from typing_extensions import override
+
+from restate_patterns.errors import Cancelled
+from restate_patterns.execution.loop import InnerLoop
+from restate_patterns.execution.tasks import InnerFuture, InnerTask
+from restate_patterns.execution.timers import InnerTimer
+from restate_patterns.failures import from_failure
+from restate_patterns.seam import Completion, Handle
+
+
+class Backend(Protocol):
+    """The hints that waits give to the backend."""
+
+    def discard(self, handle: Handle) -> None:
+        """Nobody waits for this operation any more."""
+        ...
+
+    def stop_step(self, handle: Handle) -> None:
+        """Ask a running step to stop."""
+        ...
+
+    def cancel_call(self, handle: Handle) -> None:
+        """Cancel the callee of an outstanding call."""
+        ...
+
+
+class OperationWait(InnerFuture[bytes | None]):
+    """The wait of one task for one operation. Cancelling it abandons the wait, not the operation."""
+
+    __slots__ = ("handle", "is_call", "waits")
+
+    def __init__(self, waits: Waits, handle: Handle, is_call: bool) -> None:
+        self.waits = waits
+        self.handle = handle
+        self.is_call = is_call
+        super().__init__(waits.loop)
+
+    @override
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self.waits.abandon(self.handle)
+        return True
+
+    def settle(self, completion: Completion) -> None:
+        """Wake the task with what the operation came to."""
+        if completion.failure is not None:
+            self.set_exception(from_failure(completion.failure))
+        else:
+            self.set_result(completion.value)
+
+    def fail_cancelled(self) -> None:
+        """The invocation was cancelled: end this wait with that error."""
+        if self.is_call:
+            self.waits.backend.cancel_call(self.handle)
+        self.waits.abandon(self.handle)
+        self.set_exception(Cancelled())
+
+
+class StepWait(InnerFuture[bytes | None]):
+    """The wait of one task for a step. It ends when the step has ended, also when it is cancelled.
+
+    So no undo overtakes an action: cancelling asks the action to stop, and the task learns of the
+    cancellation once the outcome of the action is in the journal.
+    """
+
+    __slots__ = ("cancel_message", "handle", "invocation_cancelled", "stop_asked", "task_cancelled", "waits")
+
+    def __init__(self, waits: Waits, handle: Handle) -> None:
+        self.waits = waits
+        self.handle = handle
+        self.stop_asked = self.task_cancelled = self.invocation_cancelled = False
+        self.cancel_message: Any | None = None
+        super().__init__(waits.loop)
+
+    @override
+    def cancel(self, msg: Any | None = None) -> bool:
+        if self.done():
+            return False
+        if not self.waits.loop.sealed:
+            self.task_cancelled = True
+            self.cancel_message = msg
+            self._ask_to_stop()
+        return True
+
+    def fail_cancelled(self) -> None:
+        """The invocation was cancelled: end this wait with that error, once the action has stopped."""
+        self.invocation_cancelled = True
+        self._ask_to_stop()
+
+    def _ask_to_stop(self) -> None:
+        if not self.stop_asked:
+            self.stop_asked = True
+            self.waits.backend.stop_step(self.handle)
+
+    def settle(self, completion: Completion) -> None:
+        """Wake the task with the outcome of the step, or with the cancellation it has waited out."""
+        if self.task_cancelled:
+            super().cancel(self.cancel_message)
+        elif self.invocation_cancelled:
+            self.set_exception(Cancelled())
+        elif completion.failure is not None:
+            self.set_exception(from_failure(completion.failure))
+        else:
+            self.set_result(completion.value)
+
+
+class AwakeableWait(Awaitable[bytes]):
+    """An awakeable: can be awaited again after a wait for it was cancelled, and by several tasks."""
+
+    __slots__ = ("_completion", "handle", "waiters", "waits")
+
+    def __init__(self, waits: Waits, handle: Handle) -> None:
+        self.waits = waits
+        self.handle = handle
+        self.waiters: dict[AwakeableWaiter, None] = {}
+        self._completion: Completion | None = None
+
+    @override
+    def __await__(self) -> Generator[Any, None, bytes]:
+        if self._completion is None:
+            yield from AwakeableWaiter(self).__await__()
+        completion = self._completion
+        assert completion is not None
+        if completion.failure is not None:
+            raise from_failure(completion.failure)
+        return completion.value or b""
+
+    def settle(self, completion: Completion) -> None:
+        """Keep the outcome and wake who waits for it."""
+        self._completion = completion
+        for waiter in self.waiters:
+            waiter.set_result(None)
+
+
+class AwakeableWaiter(InnerFuture[None]):
+    """The wait of one task for an awakeable."""
+
+    __slots__ = ("awakeable",)
+
+    def __init__(self, awakeable: AwakeableWait) -> None:
+        self.awakeable = awakeable
+        super().__init__(awakeable.waits.loop)
+        awakeable.waits.awakeable_awaited(awakeable, self)
+
+    @override
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self.awakeable.waits.awakeable_left(self.awakeable, self)
+        return True
+
+    def fail_cancelled(self) -> None:
+        """The invocation was cancelled: end this wait with that error."""
+        self.awakeable.waits.awakeable_left(self.awakeable, self)
+        self.set_exception(Cancelled())
+
+
+Waiting: TypeAlias = OperationWait | StepWait | AwakeableWait | InnerTimer
+
+
+class Waits:
+    """The outstanding operations of one attempt, in order of issue.
+
+    Args:
+        loop: The attempt's loop.
+        backend: Where hints go.
+    """
+
+    def __init__(self, loop: InnerLoop, backend: Backend) -> None:
+        self.loop = loop
+        self.backend = backend
+        self._pending: dict[Handle, Waiting] = {}
+        self._idle_awakeables_count = 0
+
+    def operation(self, handle: Handle, *, is_call: bool = False) -> OperationWait:
+        """Give what to await for an operation."""
+        wait = self._pending[handle] = OperationWait(self, handle, is_call)
+        return wait
+
+    def step(self, handle: Handle) -> StepWait:
+        """Give what to await for a step."""
+        wait = self._pending[handle] = StepWait(self, handle)
+        return wait
+
+    def awakeable(self, handle: Handle) -> AwakeableWait:
+        """Give what to await, when and as often as wanted, for an awakeable."""
+        wait = self._pending[handle] = AwakeableWait(self, handle)
+        self._idle_awakeables_count += 1
+        return wait
+
+    def awakeable_awaited(self, awakeable: AwakeableWait, waiter: AwakeableWaiter) -> None:
+        """Somebody waits for an awakeable."""
+        if not awakeable.waiters:
+            self._idle_awakeables_count -= 1
+        awakeable.waiters[waiter] = None
+
+    def awakeable_left(self, awakeable: AwakeableWait, waiter: AwakeableWaiter) -> None:
+        """Somebody waits for an awakeable no longer."""
+        if awakeable.waiters.pop(waiter, self) is None and not awakeable.waiters:
+            self._idle_awakeables_count += 1
+
+    def timer(self, handle: Handle, timer: InnerTimer) -> None:
+        """Keep a timer until its time has come."""
+        timer.handle = handle
+        self._pending[handle] = timer
+
+    def abandon(self, handle: Handle) -> None:
+        """Forget an operation: its completion will be ignored."""
+        if self._pending.pop(handle, None) is not None and not self.loop.sealed:
+            self.backend.discard(handle)
+
+    def deliver(self, completion: Completion) -> None:
+        """Wake who waits for the operation that completed, and move durable time to it."""
+        waiting = self._pending.pop(completion.handle, None)
+        if waiting is None:
+            return
+        self.loop.advance(completion.time_ms)
+        if isinstance(waiting, InnerTimer):
+            waiting.fire(self.loop)
+            return
+        if isinstance(waiting, AwakeableWait) and not waiting.waiters:
+            self._idle_awakeables_count -= 1
+        waiting.settle(completion)
+
+    def any_awaited(self) -> bool:
+        """Tell whether the completion of some outstanding operation would wake somebody."""
+        return len(self._pending) > self._idle_awakeables_count
+
+    def awaited(self) -> Iterator[Handle]:
+        """Give the handles that tasks wait for, in order of issue."""
+        for handle, waiting in self._pending.items():
+            if not isinstance(waiting, AwakeableWait) or waiting.waiters:
+                yield handle
+
+    def cancel_unshielded(self) -> bool:
+        """Fail the durable waits of unshielded tasks, in creation order of the tasks.
+
+        Returns:
+            Whether there was any.
+        """
+        failing = [
+            fail for task in self.loop.live_tasks() if task.shield_depth == 0 and (fail := _failing(task)) is not None
+        ]
+        for fail in failing:
+            fail()
+        return bool(failing)
+
+    def clear(self) -> None:
+        """Forget everything, without a word to the backend."""
+        self._pending.clear()
+
+
+def _failing(task: InnerTask[Any]) -> Callable[[], None] | None:
+    leaf = task.waits_for
+    if leaf is None or leaf.done():
+        return None
+    if isinstance(leaf, (OperationWait, StepWait, AwakeableWaiter)):
+        return leaf.fail_cancelled
+    if isinstance(leaf, InnerFuture) and leaf.sleeps:
+        return lambda: None if leaf.done() else leaf.set_exception(Cancelled())
+    return None
