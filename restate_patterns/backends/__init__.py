@@ -1,0 +1,1 @@
+"""Where an app can run: one file per backend."""
