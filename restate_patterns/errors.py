@@ -1,6 +1,7 @@
 """Every error of the framework.
 
 * `DefinitionError`: a class, a handler or an option is wrong; raised when it is made.
+    * `UndefinedName`: an annotation that can't be resolved; raised at the latest when the `App` is made.
 * `TerminalError`: ends an invocation for good; travels to the caller with its fields.
     * `Cancelled`: the invocation was cancelled.
     * `Killed`: the invocation was killed.
@@ -40,6 +41,10 @@ class Failure:
 
 class DefinitionError(TypeError):
     """A service, handler, state or option is declared in a way that cannot work."""
+
+
+class UndefinedName(DefinitionError):
+    """A name that a definition uses can't be resolved, or not yet."""
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)

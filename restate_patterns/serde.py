@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from restate_patterns.errors import DefinitionError, InvalidInput, UnreadableValue
+from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +160,12 @@ def _adapter_of(type_: Any) -> TypeAdapter[Any]:
                 raise
             adapter = TypeAdapter[Any](type_)  # models and dataclasses have their own config
         adapter.rebuild()
-    except (PydanticUserError, NameError) as error:
+    except (PydanticUndefinedAnnotation, NameError) as error:
+        raise UndefinedName(
+            f"{type_name(type_)} is not fully defined: {error.name!r} can't be resolved; define it at module level, "
+            "before the App is made"
+        ) from None
+    except PydanticUserError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DefinitionError(
             f"{type_name(type_)} can't be turned into JSON and back: {reason}. Use a type that pydantic "

@@ -1,0 +1,165 @@
+"""Actions of `ctx.run`: a function of the user as something that gives bytes, and how to read them back.
+
+Owns how a function is called (on the loop or in a thread) and how the type of its result is known.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from restate_patterns.clients import Clients
+from restate_patterns.errors import DefinitionError, UsageError
+from restate_patterns.execution.steps import in_thread
+from restate_patterns.options import Step
+from restate_patterns.serde import Codec, codec
+
+_AWAITABLES: Final = (Coroutine, Awaitable, types.CoroutineType)
+_SELF: Final[Any] = typing.Self
+_PLAIN_SCALARS: Final = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A function with its arguments, ready to be tried; calling it gives the encoded result."""
+
+    step: Step
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    is_async: bool
+    codec: Codec[Any] | None
+    """How the result is stored; None where the function does not say, and the result must be plain JSON."""
+
+    async def __call__(self) -> bytes:
+        """Do it, and give the encoded result."""
+        if self.is_async:
+            result = await self.function(*self.args, **self.kwargs)
+        else:
+            result = await in_thread(self.function, *self.args, **self.kwargs)
+            if inspect.isawaitable(result):
+                result = await result
+        return self._encode(result)
+
+    def read(self, data: bytes) -> Any:
+        """Give the result behind `data`."""
+        return (self.codec or codec(Any)).read(data, f"the result of the step {self.step.name!r}")
+
+    def _encode(self, result: Any) -> bytes:
+        _refuse_context(result, f"step {self.step.name!r}: the result")
+        if self.codec is None:
+            if not _is_plain(result):
+                raise UsageError(
+                    f"step {self.step.name!r}: {_name(self.function)} has no return annotation, and returned a "
+                    f"{type(result).__qualname__}, which a replay could not give back; annotate what it returns"
+                )
+            return codec(Any).encode(result)
+        try:
+            return self.codec.encode(result)
+        except TypeError as error:
+            raise UsageError(
+                f"step {self.step.name!r}: {_name(self.function)} returned what its annotation does not say: {error}"
+            ) from None
+
+
+def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Action:
+    """Make the action of a call of `function`.
+
+    Raises:
+        UsageError: A context is among the arguments, or `function` can't be called.
+    """
+    given: object = function
+    if not callable(given):
+        hint = " (it was called already: write `fn, arg` instead of `fn(arg)`)" if inspect.isawaitable(given) else ""
+        raise UsageError(f"step {step.name!r}: give ctx.run a function and its arguments, not {function!r}{hint}")
+    for value in (*args, *kwargs.values()):
+        _refuse_context(value, f"step {step.name!r}: an argument")
+    is_async, result_codec = _known(function)
+    return Action(step, function, args, kwargs, is_async, result_codec)
+
+
+def _refuse_context(value: object, what: str) -> None:
+    if isinstance(value, Clients):
+        raise UsageError(
+            f"{what} is {value!r}: a context is for its handler only, an action runs outside the journal. "
+            "Take what the action needs from the context first, and pass the values"
+        )
+
+
+_Facts = tuple[bool, Codec[Any] | None]
+_facts: WeakKeyDictionary[Any, _Facts] = WeakKeyDictionary()
+
+
+def _known(function: Callable[..., Any]) -> _Facts:
+    """Give what is known of a function; kept per underlying function, which lives as long as its module."""
+    underlying = _underlying(function)
+    try:
+        found = _facts.get(underlying)
+        if found is None:
+            found = _facts[underlying] = _find(underlying)
+    except TypeError:  # neither hashable nor weakly referable: some builtins and mocks
+        return _find(underlying)
+    return found
+
+
+def _underlying(function: Any) -> Any:
+    """Look through partials, bound methods and callable objects for what has the annotations."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif inspect.isroutine(function) or isinstance(function, type):
+            return function
+        else:
+            call = type(function).__call__
+            return call if inspect.isfunction(call) else function
+
+
+def _find(function: Any) -> _Facts:
+    return inspect.iscoroutinefunction(function), _result_codec(function)
+
+
+def _result_codec(function: Any) -> Codec[Any] | None:
+    if isinstance(function, type):
+        return _codec_or_none(function)
+    try:
+        hint: Any = typing.get_type_hints(inspect.unwrap(function), include_extras=True).get("return", Any)
+    except (NameError, TypeError, AttributeError, ValueError):
+        return None
+    if typing.get_origin(hint) in _AWAITABLES:
+        hint = typing.get_args(hint)[-1]
+    return _codec_or_none(hint)
+
+
+def _codec_or_none(hint: Any) -> Codec[Any] | None:
+    if hint in (Any, object, typing.Never, typing.NoReturn, _SELF) or isinstance(hint, TypeVar):
+        return None
+    if getattr(hint, "__parameters__", ()):
+        return None
+    try:
+        return codec(hint)
+    except DefinitionError as error:
+        raise UsageError(f"the result of an action can't be stored: {error}") from None
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value reads back from JSON as it was."""
+    items: Any = value
+    if type(value) in _PLAIN_SCALARS:
+        return True
+    if type(value) is list:
+        return all(map(_is_plain, items))
+    if type(value) is not dict:
+        return False
+    return all(type(key) is str and _is_plain(item) for key, item in items.items())
+
+
+def _name(function: Any) -> str:
+    return getattr(_underlying(function), "__qualname__", repr(function))

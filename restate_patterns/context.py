@@ -1,0 +1,202 @@
+"""Contexts: what one invocation may do. Five classes, by kind of service and by what they may write.
+
+Owns the typed face over `execution.DurableAttempt`. Knows no backend and no definition class.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar, overload
+
+from restate_patterns.actions import action_of
+from restate_patterns.awakeables import Awakeable, AwakeableId
+from restate_patterns.clients import Clients
+from restate_patterns.fingerprints import fingerprint
+from restate_patterns.links import Link
+from restate_patterns.logs import logger_of
+from restate_patterns.options import Step
+from restate_patterns.seam import HandlerKind, ServiceKind
+from restate_patterns.serde import codec
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine, Mapping
+    from contextlib import AbstractContextManager
+    from logging import Logger, LoggerAdapter
+
+    from restate_patterns.actions import Action
+    from restate_patterns.execution.attempt import DurableAttempt
+    from restate_patterns.serde import Codec
+    from restate_patterns.specs import HandlerSpec, ServiceSpec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Scope(NamedTuple):
+    """Where a context belongs: its attempt, and the definition and handler that it runs."""
+
+    attempt: DurableAttempt
+    service: ServiceSpec
+    handler: HandlerSpec
+
+
+class Context(Clients):
+    """What the handler of a service may do.
+
+    Everything asked of a context is journaled: after a crash the handler runs again and gets the same
+    answers. A context is for its own handler only, not for actions of `run` or other invocations.
+    """
+
+    __slots__ = ("_attempt", "_scope")
+    _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.SERVICE: HandlerKind.STATELESS}
+    """What kind of handler takes this context, by kind of service."""
+
+    def __init__(self, attempt: DurableAttempt, service: ServiceSpec, handler: HandlerSpec) -> None:
+        super().__init__(Link(attempt, attempt.track))
+        self._attempt = attempt
+        self._scope = Scope(attempt, service, handler)
+
+    @property
+    def random(self) -> random.Random:
+        """Random numbers, the same on every replay; seeded per invocation."""
+        return self._attempt.random
+
+    @property
+    def logger(self) -> LoggerAdapter[Logger]:
+        """A logger named after the handler, silent while the handler replays.
+
+        Its records carry `invocation_id` as an extra.
+        """
+        return logger_of(self._attempt, self._scope.handler)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request that made this invocation; names in lower case, read-only."""
+        return MappingProxyType(self._attempt.invocation.headers)
+
+    @property
+    def invocation_id(self) -> str:
+        """The id of this invocation."""
+        return self._attempt.invocation.id
+
+    def now(self) -> datetime:
+        """Give durable time: aware, in UTC, to the millisecond, the same on every replay."""
+        return _EPOCH + timedelta(milliseconds=self._attempt.now_ms())
+
+    def uuid4(self) -> uuid.UUID:
+        """Give a random UUID, the same on every replay: fit for idempotency keys of others."""
+        return uuid.UUID(int=self._attempt.random.getrandbits(128), version=4)
+
+    @overload
+    async def run(
+        self, step: str | Step, action: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    async def run(self, step: str | Step, action: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def run(
+        self, step: str | Step, action: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, Any]:
+        """Do something outside the journal once, and record its result.
+
+        The action may be `async` (it runs on the real event loop) or not (it runs in a thread). What it
+        raises is tried again inside the step; a `TerminalError` is its result. It runs at least once, and
+        never again after its result was recorded: give the other side an idempotency key.
+
+        Args:
+            step: The step's name, or a `Step` with retry policy and timeout.
+            action: What to do. Its return annotation says how the result is stored; without one the
+                result must be plain JSON.
+            args: For the action.
+            kwargs: For the action.
+
+        Returns:
+            What the action returned, as it reads back from the journal.
+
+        Raises:
+            TerminalError: The action raised it.
+            StepFailed: The tries are used up, and the policy says `then="fail"`. Terminal.
+            UsageError: The result can't be stored, or a context was given to the action.
+
+        Journal:
+            One entry, matched by name and arguments; a replay returns its result.
+        """
+        bound = action_of(action, step if isinstance(step, Step) else Step(step), args, kwargs)
+        return self._attempt.track(self._run(bound), f"ctx.run({bound.step.name!r}, ...)")
+
+    async def _run(self, action: Action) -> Any:
+        arguments = fingerprint(*action.args, **action.kwargs)
+        return action.read(await self._attempt.run(action.step, arguments, action))
+
+    def awakeable(self, type: type[T], /) -> Awakeable[T]:  # noqa: A002
+        """Make something to wait for that another program resolves by its id.
+
+        Args:
+            type: What it is resolved with.
+
+        Returns:
+            The awakeable: hand out its `id`, then await it.
+        """
+        id_, answer = self._attempt.awakeable()
+        value_codec: Codec[T] = codec(type)
+        return Awakeable(AwakeableId[T].typed(id_, value_codec), answer, value_codec)
+
+    def shielded(self) -> AbstractContextManager[None]:
+        """Keep a cancellation of this invocation from what is awaited inside a `with` block.
+
+        Tasks made inside are shielded too. A cancellation that comes meanwhile arrives after the block.
+        """
+        return self._attempt.shielded()
+
+
+class ObjectSharedContext(Context):
+    """What a shared handler of a virtual object may do: read its state, beside all others."""
+
+    __slots__ = ()
+    _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.VIRTUAL_OBJECT: HandlerKind.SHARED}
+
+    @property
+    def key(self) -> str:
+        """The key of the object or workflow."""
+        key = self._attempt.invocation.target.key
+        assert key is not None
+        return key
+
+    async def state_keys(self) -> list[str]:
+        """List the wire names of the states that are set, sorted."""
+        return await self._attempt.state_names()
+
+
+class ObjectContext(ObjectSharedContext):
+    """What an exclusive handler of a virtual object may do: read and write its state, one at a time per key."""
+
+    __slots__ = ()
+    _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.VIRTUAL_OBJECT: HandlerKind.EXCLUSIVE}
+
+    def clear_all(self) -> None:
+        """Remove all state of this key."""
+        self._attempt.clear_all_state()
+
+
+class WorkflowSharedContext(ObjectSharedContext):
+    """What the other handlers of a workflow may do: read its state, answer its promises."""
+
+    __slots__ = ()
+    _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.WORKFLOW: HandlerKind.SHARED}
+
+
+class WorkflowContext(WorkflowSharedContext, ObjectContext):
+    """What `run` of a workflow may do."""
+
+    __slots__ = ()
+    _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.WORKFLOW: HandlerKind.WORKFLOW}
+
+
+def scope_of(ctx: Context) -> Scope:
+    """Give where a context belongs."""
+    return ctx._scope  # pyright: ignore[reportPrivateUsage] - the one door to it

@@ -1,0 +1,37 @@
+"""Loggers of handlers: named after the handler, silent while it replays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from restate_patterns.execution.attempt import DurableAttempt
+    from restate_patterns.specs import HandlerSpec
+
+
+class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):
+    """Drops what the handler says while it replays: it was said before."""
+
+    def __init__(self, logger: logging.Logger, attempt: DurableAttempt) -> None:
+        super().__init__(logger, {"invocation_id": attempt.invocation.id})
+        self._attempt = attempt
+
+    @override
+    def isEnabledFor(self, level: int) -> bool:
+        return not self._attempt.replaying and super().isEnabledFor(level)
+
+    @override
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        extra: Mapping[str, object] = kwargs.get("extra") or {}
+        kwargs["extra"] = {**(self.extra or {}), **extra}
+        return msg, kwargs
+
+
+def logger_of(attempt: DurableAttempt, handler: HandlerSpec) -> ReplayAwareLogger:
+    """Give the logger of an attempt; named `module.Service.handler` by the wire names."""
+    name = f"{handler.definition.__module__}.{handler.service}.{handler.name}"
+    return ReplayAwareLogger(logging.getLogger(name), attempt)

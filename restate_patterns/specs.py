@@ -1,0 +1,99 @@
+"""What was read from a definition class once, in the form that calls and attempts use.
+
+Values only: `definitions` makes them, clients, contexts and the deployment read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from restate_patterns.seam import RUN_HANDLER, HandlerKind, ServiceKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from restate_patterns.errors import TerminalError
+    from restate_patterns.options import HandlerOptions
+    from restate_patterns.serde import Codec
+
+REQUIRED: Final[Any] = object()
+"""The default of an argument that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The one argument of a handler."""
+
+    name: str
+    codec: Codec[Any]
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec:
+    """A handler of one class, resolved."""
+
+    definition: type
+    attribute: str
+    service: str
+    name: str
+    kind: HandlerKind
+    context: type
+    function: Callable[..., Coroutine[Any, Any, Any]]
+    argument: Argument | None
+    output: Codec[Any]
+    options: HandlerOptions
+    raises: Sequence[type[TerminalError]]
+
+    @property
+    def label(self) -> str:
+        """The class and the handler, as the code names them."""
+        return f"{self.definition.__qualname__}.{self.attribute}"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether this is the handler of a workflow that runs once per key."""
+        return self.kind is HandlerKind.WORKFLOW and self.name == RUN_HANDLER
+
+    def encode_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
+        """Give the body of a call with these arguments.
+
+        Raises:
+            TypeError: They are not what the handler takes.
+        """
+        argument = self.argument
+        if argument is not None:
+            if len(args) == 1 and not kwargs:
+                return argument.codec.encode(args[0])
+            if not args and len(kwargs) == 1 and argument.name in kwargs:
+                return argument.codec.encode(kwargs[argument.name])
+        if not args and not kwargs and (argument is None or argument.default is not REQUIRED):
+            return b""
+        takes = "no argument" if argument is None else f"one argument, {argument.name!r}"
+        raise TypeError(f"{self.label} takes {takes}; it was called with {_described(args, kwargs)}")
+
+
+def _described(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
+    shown = [repr(arg) for arg in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
+    return f"({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A definition class, resolved; handlers by the name of their attribute."""
+
+    definition: type
+    name: str
+    kind: ServiceKind
+    handlers: Mapping[str, HandlerSpec]
+    declared: Mapping[object, Codec[Any]]
+    """The codec of each `State` and `DurablePromise` of the class, by the thing itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionOptions:
+    """What a class statement said of its definition."""
+
+    name: str
+    options: HandlerOptions
