@@ -19,6 +19,9 @@ BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 SHUTDOWN_GRACE_S: Final = 10.0
 """How long a server that was told to stop lets running requests finish."""
 
+STEP_GRACE_S: Final = 5.0
+"""How long an engine that stops waits for actions it has cancelled (threads can't be stopped)."""
+
 STORE_CACHE_KIB: Final = 32 * 1024
 """SQLite's page cache of each connection."""
 

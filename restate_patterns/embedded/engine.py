@@ -37,6 +37,7 @@ from restate_patterns.limits import (
     RETENTION_INTERVAL_MS,
     RETENTION_LIMIT,
     RETENTION_PAUSE_MS,
+    STEP_GRACE_S,
 )
 from restate_patterns.seam import (
     Accepted,
@@ -152,7 +153,7 @@ class Engine(EnginePort):
         core.halt()
         if self._retention_alarm is not None:
             self._retention_alarm.cancel()
-        await core.steps.abandon()
+        await core.steps.abandon(STEP_GRACE_S)
 
     @property
     def core(self) -> Core:

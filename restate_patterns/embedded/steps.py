@@ -189,14 +189,14 @@ class Steps:
         """Tell whether a step runs that does not wait for its next try."""
         return any(step.retry_at_ms is None or step.retry_at_ms <= now_ms for step in self._steps.values())
 
-    async def abandon(self) -> None:
-        """Cancel all steps without recording anything, and wait until their actions have ended."""
+    async def abandon(self, grace_s: float) -> None:
+        """Cancel all steps without recording anything, and wait until their actions have ended, for a while."""
         tasks = [step.task for step in self._steps.values() if step.task is not None]
         for step in list(self._steps.values()):
             step.dropped = True
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=grace_s)
         self._steps.clear()
         self._counts.clear()

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -105,10 +106,18 @@ class HttpServer:
         await asyncio.gather(*closed, return_exceptions=True)
         self._servers = []
 
-    async def serve_until_signal(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
-        """Start, serve until SIGTERM or SIGINT, and stop; a second signal cuts the grace short."""
+    async def serve_until_signal(
+        self, grace_s: float = SHUTDOWN_GRACE_S, *, started: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start, serve until SIGTERM or SIGINT, and stop; a second signal cuts the grace short.
+
+        Args:
+            grace_s: How long running requests may take to finish, in seconds.
+            started: Called once, when requests are answered.
+        """
         async with stop_signals() as signals:
             await self.start()
+            started()
             arrived = await signals.next()
             _LOG.info("%s: finishing the running requests (%s s at most)", arrived.name, grace_s)
             stopping = asyncio.ensure_future(self.stop(grace_s))
