@@ -1,0 +1,101 @@
+"""The embedded backend: the engine on a SQLite file in this process, with its HTTP face when it serves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from typing_extensions import override
+
+from restate_patterns.backend import Backend
+from restate_patterns.embedded.engine import Engine
+from restate_patterns.embedded.store import Store
+from restate_patterns.engine_caller import EngineCaller
+from restate_patterns.errors import DefinitionError
+from restate_patterns.http.server import HttpServer
+from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
+from restate_patterns.seam import Caller, Deployment
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Embedded(Backend):
+    """Runs an app in this process, durably, on one SQLite file. Nothing to install, nothing to connect to.
+
+    Args:
+        file: The file; made when it is missing, owned by this process while it runs. Default: in memory,
+            gone at the end.
+        host: The address `serve` binds. Default: loopback only.
+        ingress_port: Where `serve` takes calls; 0 takes a free port.
+        admin_port: Where `serve` is administered; 0 takes a free port.
+        inactivity_timeout: How long an idle invocation stays in memory before it is suspended to the file.
+            Zero replays at every wait, which finds code that is not deterministic. Default: one minute.
+
+    Raises:
+        DefinitionError: An option is out of range.
+    """
+
+    def __init__(
+        self,
+        file: str | Path = ":memory:",
+        *,
+        host: str = "127.0.0.1",
+        ingress_port: int = 8080,
+        admin_port: int = 9070,
+        inactivity_timeout: timedelta | None = None,
+    ) -> None:
+        if inactivity_timeout is not None and inactivity_timeout < timedelta(0):
+            raise DefinitionError(f"Embedded: inactivity_timeout={inactivity_timeout} must not be negative")
+        self._file = file
+        self._host = host
+        self._ingress_port = ingress_port
+        self._admin_port = admin_port
+        self._inactivity_timeout_ms = (
+            INACTIVITY_TIMEOUT_MS if inactivity_timeout is None else round(inactivity_timeout / _MILLISECOND)
+        )
+
+    def engine(self, deployment: Deployment) -> Engine:
+        """Give an engine for these services on this backend's file; it is not started."""
+        return Engine(deployment, Store(self._file), inactivity_timeout_ms=self._inactivity_timeout_ms)
+
+    @override
+    def start(self, deployment: Deployment) -> AbstractAsyncContextManager[Caller]:
+        return self._running(deployment)
+
+    @asynccontextmanager
+    async def _running(self, deployment: Deployment) -> AsyncIterator[Caller]:
+        engine = self.engine(deployment)
+        await engine.start()
+        try:
+            yield EngineCaller(engine)
+        finally:
+            await engine.stop()
+
+    @override
+    async def serve(self, deployment: Deployment, started: Callable[[], None]) -> None:
+        """Host the services over HTTP until SIGTERM or SIGINT; see `Backend.serve`.
+
+        Raises:
+            FileError: The file can't be used.
+            PortError: A port is taken.
+        """
+        engine = self.engine(deployment)
+        await engine.start()
+        server = HttpServer(engine, host=self._host, ingress_port=self._ingress_port, admin_port=self._admin_port)
+
+        def listening() -> None:
+            services = ", ".join(sorted(deployment.services))
+            print(  # noqa: T201 - what a person who starts a server looks for
+                f"serving {services} from {self._file}: ingress {server.ingress_url}, admin {server.admin_url}",
+                file=sys.stderr,
+                flush=True,
+            )
+            started()
+
+        try:
+            await server.serve_until_signal(started=listening)
+        finally:
+            await engine.stop()
