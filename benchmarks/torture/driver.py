@@ -69,20 +69,18 @@ class Driver:
 
     async def _perform(self, outcome: Outcome) -> None:
         operation = outcome.operation
-        match operation.shape:
-            case "call":
-                response = await self._call(operation)
-            case "send":
-                response = await self._send_and_attach(operation)
-            case "workflow":
-                response = await self._workflow(operation)
-            case "callback":
-                response = await self._callback(operation)
-            case "plain send":
-                await self._send_once(outcome)
-                return
+        if operation.shape == "plain send":
+            await self._send_once(outcome)
+            return
+        ways = {
+            "call": self._call,
+            "send": self._send_and_attach,
+            "workflow": self._workflow,
+            "callback": self._callback,
+        }
+        response = await ways[operation.shape](operation)
         effects.append(self._file, effects.Line("answer", operation.name), durable=False)
-        body = response.json() if response.content else None
+        body: Any = response.json() if response.content else None
         outcome.fate, outcome.status = "answered", response.status_code
         outcome.result = body if response.is_success else body["message"]
 

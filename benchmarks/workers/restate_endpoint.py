@@ -41,7 +41,7 @@ def main() -> None:
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{sys.argv[1]}"]
     config.accesslog = None
-    asyncio.run(hypercorn.asyncio.serve(app, config))  # type: ignore[arg-type]  # restate types ASGI loosely
+    asyncio.run(hypercorn.asyncio.serve(app, config))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,10 @@
+"""The rows of the table; each module owns one kind of measurement."""
+
+from __future__ import annotations
+
+from benchmarks.rows.base import Row
+from benchmarks.rows.fan_out import FanOut
+from benchmarks.rows.paired import PAIRED
+from benchmarks.rows.stored import Stored, Suspended
+
+ROWS: list[Row] = [*PAIRED, FanOut(), Suspended(), Stored()]

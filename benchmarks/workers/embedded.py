@@ -1,0 +1,105 @@
+"""This framework on its embedded engine: called in process, and with its ingress open for load from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.processes import free_ports, refuse_taken
+from benchmarks.workers.embedded_services import STEPS, Bench, app
+from benchmarks.workers.protocol import Commands, Facts, at_once
+from restate_patterns import Embedded
+
+SEQUENTIAL_STEPS = 50
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_mb() -> float:
+    """Give the memory of this process that is in RAM."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * PAGE_BYTES / 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSide:
+    """What can be asked of a running engine; each public coroutine is a command."""
+
+    bench: Bench
+    ingress_port: int
+
+    async def steps(self, concurrency: int, seconds: float) -> Facts:
+        """Count durable steps of concurrent invocations."""
+        return await at_once(concurrency, seconds, self._five)
+
+    async def _five(self) -> int:
+        await self.bench.five()
+        return STEPS
+
+    async def sequential(self, seconds: float) -> Facts:
+        """Count durable steps, each after the other."""
+        return await at_once(1, seconds, self._many)
+
+    async def _many(self) -> int:
+        return await self.bench.many(SEQUENTIAL_STEPS)
+
+    async def urls(self) -> Facts:
+        """Say where to send load from outside."""
+        url = f"http://127.0.0.1:{self.ingress_port}/Bench"
+        return {"five": f"{url}/five", "noop": f"{url}/noop", "process_ids": [os.getpid()]}
+
+    async def noop(self) -> Facts:
+        """Call the handler that does nothing."""
+        await self.bench.noop()
+        return {}
+
+    async def memory(self) -> Facts:
+        """Say how much memory is in RAM."""
+        return {"resident_mb": resident_mb()}
+
+    async def fan_out(self, count: int) -> Facts:
+        """Make so many calls in one handler."""
+        start = time.perf_counter()
+        total = await self.bench.fan_out(count)
+        if total != count * (count - 1):
+            raise AssertionError(f"the fan-out of {count} calls came to {total}")
+        return {"elapsed_s": time.perf_counter() - start, "resident_mb": resident_mb()}
+
+    async def suspend(self, count: int, at_a_time: int) -> Facts:
+        """Send so many invocations that suspend."""
+        start = time.perf_counter()
+        left = iter(range(count))
+
+        async def send() -> None:
+            for _ in left:
+                await self.bench.sleep_long.send()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_a_time):
+                group.create_task(send())
+        return {"elapsed_s": time.perf_counter() - start}
+
+
+@contextlib.asynccontextmanager
+async def side(file: str = "embedded.db") -> AsyncIterator[Commands]:
+    """Run the engine on a file and serve every command that a row needs."""
+    ingress_port, admin_port = free_ports(2)
+    refuse_taken(ingress_port, admin_port)
+    backend = Embedded(file, ingress_port=ingress_port, admin_port=admin_port)
+    async with app.start(backend) as client:
+        asked = EmbeddedSide(client.service_client(Bench), ingress_port)
+        commands: list[Any] = [
+            asked.steps,
+            asked.sequential,
+            asked.urls,
+            asked.noop,
+            asked.memory,
+            asked.fan_out,
+            asked.suspend,
+        ]
+        yield {command.__name__: command for command in commands}

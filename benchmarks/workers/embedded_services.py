@@ -1,0 +1,58 @@
+"""The services of this framework that are measured; the same as the peers' where they are compared."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from restate_patterns import App, Context, Service, handler
+
+STEPS = 5
+LONG = timedelta(days=30)
+
+
+async def step(number: int) -> int:
+    """Do nothing, durably."""
+    return number
+
+
+class Bench(Service):
+    """What is measured."""
+
+    @handler
+    async def five(self, ctx: Context) -> int:
+        """Run five steps, one after the other."""
+        total = 0
+        for number in range(STEPS):
+            total += await ctx.run("step", step, number)
+        return total
+
+    @handler
+    async def many(self, ctx: Context, count: int) -> int:
+        """Run so many steps, one after the other."""
+        for number in range(count):
+            await ctx.run("step", step, number)
+        return count
+
+    @handler
+    async def noop(self, ctx: Context) -> None:
+        """Do nothing."""
+
+    @handler
+    async def double(self, ctx: Context, number: int) -> int:
+        """Be one of the calls of `fan_out`."""
+        return 2 * number
+
+    @handler
+    async def fan_out(self, ctx: Context, count: int) -> int:
+        """Make so many calls at once and add up their answers."""
+        client = ctx.service_client(Bench)
+        return sum(await asyncio.gather(*[client.double(number) for number in range(count)]))
+
+    @handler(inactivity_timeout=timedelta(0))
+    async def sleep_long(self, ctx: Context) -> None:
+        """Suspend at once, for longer than any benchmark."""
+        await asyncio.sleep(LONG.total_seconds())
+
+
+app = App([Bench()])
