@@ -1,1 +1,95 @@
-"""Typed durable services, virtual objects and workflows for Python."""
+"""Typed services, virtual objects and workflows that survive crashes, in plain asyncio.
+
+    from restate_patterns import App, Embedded, ObjectContext, State, VirtualObject, handler
+
+Everything public is imported from here; each name has this one path.
+"""
+
+from __future__ import annotations
+
+from restate_patterns.app import App
+from restate_patterns.awakeables import Awakeable, AwakeableId
+from restate_patterns.backend import Backend
+from restate_patterns.backends.embedded import Embedded
+from restate_patterns.calls import HandlerClient
+from restate_patterns.clients import Clients
+from restate_patterns.context import (
+    Context,
+    ObjectContext,
+    ObjectSharedContext,
+    WorkflowContext,
+    WorkflowSharedContext,
+)
+from restate_patterns.definitions import Service, VirtualObject, Workflow
+from restate_patterns.errors import (
+    AlreadyCompleted,
+    AlreadyInvoked,
+    AttemptSpins,
+    CallNotAwaited,
+    Cancelled,
+    ContextError,
+    DeadlockError,
+    DefinitionError,
+    InvalidInput,
+    InvocationNotFound,
+    JournalMismatch,
+    Killed,
+    NotDurable,
+    StateNotSet,
+    StepFailed,
+    TerminalError,
+    UndefinedName,
+    UnreadableValue,
+    UsageError,
+)
+from restate_patterns.handlers import Handler, HandlerRef, handler
+from restate_patterns.handles import InvocationHandle, NotReady
+from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.promises import DurablePromise
+from restate_patterns.state import State
+
+__all__ = [
+    "AlreadyCompleted",
+    "AlreadyInvoked",
+    "App",
+    "AttemptSpins",
+    "Awakeable",
+    "AwakeableId",
+    "Backend",
+    "CallNotAwaited",
+    "Cancelled",
+    "Clients",
+    "Context",
+    "ContextError",
+    "DeadlockError",
+    "DefinitionError",
+    "DurablePromise",
+    "Embedded",
+    "Handler",
+    "HandlerClient",
+    "HandlerRef",
+    "InvalidInput",
+    "InvocationHandle",
+    "InvocationNotFound",
+    "JournalMismatch",
+    "Killed",
+    "NotDurable",
+    "NotReady",
+    "ObjectContext",
+    "ObjectSharedContext",
+    "RetryPolicy",
+    "Service",
+    "State",
+    "StateNotSet",
+    "Step",
+    "StepFailed",
+    "TerminalError",
+    "UndefinedName",
+    "UnreadableValue",
+    "UsageError",
+    "VirtualObject",
+    "Workflow",
+    "WorkflowContext",
+    "WorkflowSharedContext",
+    "handler",
+]

@@ -1,0 +1,65 @@
+"""`App`: the one place where definitions, their dependencies and a backend come together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from restate_patterns.backends.embedded import Embedded
+from restate_patterns.clients import Clients
+from restate_patterns.deployment import AppDeployment
+from restate_patterns.links import Link
+
+if TYPE_CHECKING:
+    from restate_patterns.backend import Backend
+    from restate_patterns.definitions import Definition
+
+
+class App:
+    """The services of one program.
+
+        app = App([Ticket(), Cart(), Checkout(payments=Stripe())])
+        app.serve(Embedded("tickets.db"))
+
+    Args:
+        definitions: Instances of services, virtual objects and workflows, with their dependencies.
+        name: What logs and tools call it.
+
+    Raises:
+        DefinitionError: A definition is wrong, or a wire name is taken twice.
+    """
+
+    def __init__(self, definitions: Sequence[Definition], /, *, name: str = "app") -> None:
+        self.name = name
+        self._deployment = AppDeployment(definitions)
+
+    @property
+    def deployment(self) -> AppDeployment:
+        """The services as a backend hosts them."""
+        return self._deployment
+
+    def start(self, backend: Backend | None = None) -> AbstractAsyncContextManager[Clients]:
+        """Run the services in this process while the block lasts.
+
+        Args:
+            backend: What to run on. Default: the embedded engine, in memory.
+
+        Returns:
+            A client of the services.
+        """
+        return self._running(backend or Embedded())
+
+    def serve(self, backend: Backend | None = None) -> None:
+        """Serve over HTTP until SIGTERM or SIGINT.
+
+        Args:
+            backend: What to run on. Default: the embedded engine, in memory.
+        """
+        asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
+
+    @asynccontextmanager
+    async def _running(self, backend: Backend) -> AsyncGenerator[Clients]:
+        async with backend.start(self._deployment) as caller:
+            yield Clients(Link(caller))
