@@ -69,3 +69,9 @@ DEADLOCK_NODES_MAX: Final = 10_000
 
 LIST_LIMIT_MAX: Final = 1_000
 """Invocations given in one listing."""
+
+SETTLE_TIMEOUT_S: Final = 60.0
+"""How long a test waits, in real time, for an app to settle."""
+
+CRASH_POINTS_MAX: Final = 10_000
+"""Crash points of one test."""

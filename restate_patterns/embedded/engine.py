@@ -138,12 +138,18 @@ class Engine(EnginePort):
         self._store.close()
         self._running = None
 
+    def die(self) -> None:
+        """Stop at this instant: nothing more is written, answered or run. For tests; `crash` cleans up."""
+        if self._running is not None:
+            self._running.log.closed = True
+            self._running.stopped = True
+
     async def crash(self) -> None:
         """Stop as if the process had died here: what is not durable is lost. For tests; leaves a memory store open."""
         core = self._running
         if core is None:
             return
-        core.log.closed = True
+        self.die()
         await self._halt(core)
         await core.log.abandon()
         self._store.lose_uncommitted()

@@ -1,1 +1,8 @@
-"""What tests of services stand on: a clock that they drive, crashes, and an engine in memory."""
+"""Testing services: an engine in memory, a clock that the test drives, crashes at every point."""
+
+from __future__ import annotations
+
+from restate_patterns.testing.crash_points import CrashPointTest, at_every_crash_point
+from restate_patterns.testing.environment import TestEnvironment, run_test
+
+__all__ = ["CrashPointTest", "TestEnvironment", "at_every_crash_point", "run_test"]

@@ -1,0 +1,109 @@
+"""A caller whose calls survive crashes of the engine, as a careful client's would."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from typing_extensions import override
+
+from restate_patterns.engine_caller import EngineCaller
+from restate_patterns.engine_errors import InvocationCompleted
+from restate_patterns.engine_port import EnginePort
+from restate_patterns.errors import AlreadyInvoked
+from restate_patterns.seam import RUN_HANDLER, Caller, InvocationRef, Request, StepResult, WorkflowRef
+
+T = TypeVar("T")
+
+
+class Engines(Protocol):
+    """Where the engine of the moment is found."""
+
+    async def running(self) -> EnginePort:
+        """Give the engine, waiting for a restart that is under way."""
+        ...
+
+    def crashed(self) -> asyncio.Future[None]:
+        """Give a future that is done when the engine of the moment has crashed."""
+        ...
+
+    def die(self) -> None:
+        """Let the engine of the moment crash, here and now."""
+        ...
+
+
+class SurvivingCaller(Caller):
+    """Asks again after a crash, under an idempotency key, so that everything happens once.
+
+    Args:
+        engines: Where the engine of the moment is found.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._numbers = itertools.count(1)
+
+    async def _ask(self, ask: Callable[[EngineCaller, bool], Awaitable[T]]) -> T:
+        asked_before = False
+        while True:
+            engine = await self._engines.running()
+            crashed = self._engines.crashed()
+            asking = asyncio.ensure_future(ask(EngineCaller(engine), asked_before))
+            try:
+                await asyncio.wait([asking, crashed], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not asking.done():
+                    asking.cancel()
+            if asking.done() and not asking.cancelled():
+                return asking.result()
+            asked_before = True
+
+    def _keyed(self, request: Request) -> Request:
+        if request.idempotency_key is not None or request.target.handler == RUN_HANDLER:
+            return request
+        return replace(request, idempotency_key=f"test-{next(self._numbers)}")
+
+    @override
+    async def call(self, request: Request, timeout_s: float | None) -> bytes:
+        keyed = self._keyed(request)
+
+        async def ask(caller: EngineCaller, asked_before: bool) -> bytes:
+            try:
+                return await caller.call(keyed, timeout_s)
+            except AlreadyInvoked:
+                if not asked_before or keyed.target.key is None:
+                    raise
+                return await caller.attach(WorkflowRef(keyed.target.service, keyed.target.key), timeout_s)
+
+        return await self._ask(ask)
+
+    @override
+    async def send(self, request: Request, delay_ms: int) -> str:
+        keyed = self._keyed(request)
+        return await self._ask(lambda caller, _: caller.send(keyed, delay_ms))
+
+    @override
+    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
+        return await self._ask(lambda caller, _: caller.attach(ref, timeout_s))
+
+    @override
+    async def output(self, ref: InvocationRef) -> bytes | None:
+        return await self._ask(lambda caller, _: caller.output(ref))
+
+    @override
+    async def cancel(self, ref: InvocationRef) -> None:
+        async def ask(caller: EngineCaller, asked_before: bool) -> None:
+            try:
+                await caller.cancel(ref)
+            except InvocationCompleted:
+                if not asked_before:
+                    raise
+
+        await self._ask(ask)
+
+    @override
+    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        await self._ask(lambda caller, _: caller.complete_awakeable(awakeable_id, result))
