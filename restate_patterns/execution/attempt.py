@@ -90,6 +90,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         self._main.add_done_callback(self._main_ended)
 
     def _drive(self, event: Callable[[], None]) -> AttemptEnd | None:
+        if self._closed:
+            raise RuntimeError(f"the attempt of {self.invocation.id} is over: nothing can be delivered to it")
         with self._loop.entered():
             event()
             end = self._run_to_next_wait()
