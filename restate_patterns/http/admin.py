@@ -68,7 +68,7 @@ class Admin(Responder):
 
     @override
     def refuse(self, problem: Problem) -> Response:
-        body = {"message": problem.message, "restate_code": None}
+        body = {"message": problem.message, "restate_code": None, "error": problem.error}
         return Response(problem.status, [_JSON, *problem.headers], to_json(body))
 
     def _server(self, request: _Request) -> Response:

@@ -23,6 +23,7 @@ class Problem(Exception):
         message: The sentence people read.
         invocation_id: The invocation it is about, if there is one.
         headers: Headers to add to the answer.
+        error: The class of the engine's error, for programs.
     """
 
     def __init__(
@@ -32,21 +33,22 @@ class Problem(Exception):
         *,
         invocation_id: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        error: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.invocation_id = invocation_id
         self.headers = headers
+        self.error = error
 
 
 def problem_of(error: engine_errors.EngineError | errors.TerminalError) -> Problem:
     """Translate what an engine raised."""
+    name = type(error).__name__
     if isinstance(error, errors.TerminalError):
-        return Problem(error.code, error.message)
+        return Problem(error.code, error.message, error=name)
+    invocation_id = error.subject if isinstance(error, engine_errors.WorkflowAlreadyInvoked) else None
+    headers = ((b"retry-after", b"1"),) if isinstance(error, engine_errors.NotAccepting) else ()
     status = _STATUS_OF.get(type(error), 500)
-    if isinstance(error, engine_errors.WorkflowAlreadyInvoked):
-        return Problem(status, str(error), invocation_id=error.subject)
-    if isinstance(error, engine_errors.NotAccepting):
-        return Problem(status, str(error), headers=((b"retry-after", b"1"),))
-    return Problem(status, str(error))
+    return Problem(status, str(error), invocation_id=invocation_id, headers=headers, error=name)

@@ -56,6 +56,7 @@ async def test_409_on_a_completed_one(admin: httpx.AsyncClient, completed: str, 
     assert answer.json() == {
         "message": f"the invocation '{completed}' is already completed",
         "restate_code": None,
+        "error": "InvocationCompleted",
     }
 
 
@@ -69,7 +70,7 @@ async def test_409_while_not_completed(admin: httpx.AsyncClient, running: str, v
 async def test_unknown_and_malformed(admin: httpx.AsyncClient, verb: str, invocation_id: str, status: int) -> None:
     answer = await admin.patch(f"/invocations/{invocation_id}/{verb}")
     assert answer.status_code == status
-    assert set(answer.json()) == {"message", "restate_code"}
+    assert set(answer.json()) == {"message", "restate_code", "error"}
 
 
 @pytest.mark.parametrize("mode", ["cancel", "kill"])

@@ -1,0 +1,120 @@
+"""Answers of a server as values, outputs or errors. Pure: no connection here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final, cast
+
+import httpx
+
+from restate_patterns.client.errors import ServerUnavailable, UnexpectedAnswer
+from restate_patterns.client.translate import terminal_error
+from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
+
+NOT_READY_STATUS: Final = 470
+
+
+def output_of(answer: httpx.Response) -> bytes:
+    """Give the body of a success.
+
+    Raises:
+        TerminalError: The invocation failed, or the request was refused.
+        ServerUnavailable: 503 of the server itself.
+        UnexpectedAnswer: It is no answer of this API.
+    """
+    if answer.is_success and "x-restate-error-source" not in answer.headers:
+        if "x-restate-id" not in answer.headers:
+            raise _unexpected(answer)
+        return answer.content
+    raise error_of(answer)
+
+
+def looked_up(answer: httpx.Response) -> bytes:
+    """Give the output of an invocation that was asked for by a reference.
+
+    Raises:
+        InvocationNotFound: There is no such invocation.
+        TerminalError: The invocation failed, or the reference is malformed.
+    """
+    if answer.status_code == 404 and answer.headers.get("x-restate-error-source") == "ingress":
+        raise InvocationNotFound(_message(answer))
+    return output_of(answer)
+
+
+def field_of(answer: httpx.Response, name: str) -> str:
+    """Give a text field of a JSON success.
+
+    Raises:
+        TerminalError: The request was refused.
+        UnexpectedAnswer: There is no such field.
+    """
+    if not answer.is_success:
+        raise error_of(answer)
+    value = _fields(answer).get(name)
+    if not isinstance(value, str):
+        raise _unexpected(answer)
+    return value
+
+
+def resolved_id(answer: httpx.Response) -> str:
+    """Give the invocation id that a reference was resolved to.
+
+    Raises:
+        InvocationNotFound: It names nothing.
+    """
+    if answer.status_code == 404:
+        raise InvocationNotFound(_message(answer))
+    return field_of(answer, "id")
+
+
+def error_of(answer: httpx.Response) -> Exception:
+    """Give the error that an answer stands for."""
+    fields = _fields(answer)
+    message, code = fields.get("message"), fields.get("code", answer.status_code)
+    if not isinstance(message, str) or not isinstance(code, int):
+        return _unexpected(answer)
+    if fields.get("source") != "invocation":
+        if answer.status_code == 503:
+            return ServerUnavailable(message)
+        return terminal_error(Failure(code, message))
+    metadata = fields.get("metadata")
+    texts = cast("Mapping[str, object]", metadata) if isinstance(metadata, Mapping) else {}
+    return terminal_error(Failure(code, message, {name: str(text) for name, text in texts.items()}))
+
+
+def refused_verb(answer: httpx.Response) -> TerminalError | None:
+    """Give why an invocation can't be cancelled; None when it can, or when it has ended anyway.
+
+    Raises:
+        InvocationNotFound: There is no such invocation.
+        TerminalError: The id is malformed.
+        UnexpectedAnswer: It is no answer of the admin API.
+    """
+    if answer.is_success:
+        return None
+    if answer.status_code == 404:
+        raise InvocationNotFound(_message(answer))
+    if answer.status_code == 409:
+        message = _message(answer)
+        return TerminalError(message, code=409) if _fields(answer).get("error") == "CancelRefused" else None
+    raise error_of(answer)
+
+
+def _message(answer: httpx.Response) -> str:
+    message = _fields(answer).get("message")
+    if not isinstance(message, str):
+        raise _unexpected(answer)
+    return message
+
+
+def _fields(answer: httpx.Response) -> Mapping[str, object]:
+    try:
+        found: object = json.loads(answer.content)
+    except ValueError:
+        raise _unexpected(answer) from None
+    return cast("Mapping[str, object]", found) if isinstance(found, Mapping) else {}
+
+
+def _unexpected(answer: httpx.Response) -> UnexpectedAnswer:
+    return UnexpectedAnswer(str(answer.request.url), answer.status_code, answer.text)

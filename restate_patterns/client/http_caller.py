@@ -1,0 +1,245 @@
+"""`seam.Caller` over HTTP: an ingress and an admin API, with the retries that are safe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import httpx
+from typing_extensions import override
+
+from restate_patterns.client import answers
+from restate_patterns.client.errors import OutcomeUnknown, ServerUnreachable
+from restate_patterns.clock import Clock, SystemClock
+from restate_patterns.http.wire import FAILURE_TYPE, encode_failure
+from restate_patterns.options import RetryPolicy
+from restate_patterns.seam import Caller, IdempotencyRef, InvocationRef, Request, StepResult, Target
+
+RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2), max_attempts=8)
+"""How a request is repeated where that is safe: for about five seconds."""
+
+_CONNECT_S: Final = 5.0
+_ADMIN_PORT: Final = 9070
+_UNAVAILABLE: Final = (502, 503, 504)
+
+
+class HttpCaller(Caller):
+    """Calls handlers through the ingress of a server.
+
+    A request is repeated when it was not sent at all, or when repeating it changes nothing: it has an
+    idempotency key, or it only reads, or it completes an awakeable.
+
+    Args:
+        ingress_url: The ingress.
+        admin_url: The admin API, for `cancel`. Default: the ingress's host, port 9070.
+        token: Sent as `authorization: Bearer ...`.
+        retries: How it is repeated.
+        clock: Where the waits between tries come from.
+    """
+
+    def __init__(
+        self,
+        ingress_url: str,
+        *,
+        admin_url: str | None = None,
+        token: str | None = None,
+        retries: RetryPolicy = RETRIES,
+        clock: Clock | None = None,
+    ) -> None:
+        self._ingress_url = _checked(ingress_url)
+        self._admin_url = _checked(admin_url) if admin_url else _beside(self._ingress_url)
+        self._retries = retries
+        self._clock = clock or SystemClock()
+        self._http = httpx.AsyncClient(
+            headers={} if token is None else {"authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(None, connect=_CONNECT_S),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            # A proxy of the environment can't reach this machine's loopback.
+            trust_env=not _is_loopback(self._ingress_url),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    @override
+    async def call(self, request: Request, timeout_s: float | None) -> bytes:
+        async with _bounded(timeout_s, f"the call of {request.target}"):
+            return answers.output_of(await self._invoke(_path(request.target), request))
+
+    @override
+    async def send(self, request: Request, delay_ms: int) -> str:
+        path = f"{_path(request.target)}/send" + (f"?delay={delay_ms}ms" if delay_ms > 0 else "")
+        return answers.field_of(await self._invoke(path, request), "invocationId")
+
+    @override
+    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
+        async with _bounded(timeout_s, f"the wait for {_words(ref)}"):
+            return answers.looked_up(await self._get(f"{_ref_path(ref)}/attach"))
+
+    @override
+    async def output(self, ref: InvocationRef) -> bytes | None:
+        answer = await self._get(f"{_ref_path(ref)}/output")
+        return None if answer.status_code == answers.NOT_READY_STATUS else answers.looked_up(answer)
+
+    @override
+    async def cancel(self, ref: InvocationRef) -> None:
+        invocation_id = await self._resolved(ref)
+        url = f"{self._admin_url}/invocations/{quote(invocation_id, safe='')}/cancel"
+        answer = await self._repeatable("PATCH", url, f"the cancel of {_words(ref)}")
+        refused = answers.refused_verb(answer)
+        if refused is not None:
+            raise refused
+
+    @override
+    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        url = f"{self._ingress_url}/restate/awakeables/{quote(awakeable_id, safe='')}/"
+        if result.failure is not None:
+            url, content, content_type = f"{url}reject", encode_failure(result.failure), FAILURE_TYPE
+        else:
+            url, content, content_type = f"{url}resolve", result.value or b"", "application/json"
+        headers = {"content-type": content_type}
+        answer = await self._repeatable("POST", url, f"the completion of {awakeable_id}", content, headers)
+        if not answer.is_success:
+            raise answers.error_of(answer)
+
+    async def _invoke(self, path: str, request: Request) -> httpx.Response:
+        headers = dict(request.headers)
+        if request.body:
+            headers.setdefault("content-type", "application/json")
+        url, what = f"{self._ingress_url}{path}", f"the request to {request.target}"
+        if not request.idempotency_key:
+            return await self._once_sent("POST", url, what, request.body, headers)
+        headers["idempotency-key"] = request.idempotency_key
+        return await self._repeatable("POST", url, what, request.body, headers)
+
+    async def _get(self, path: str) -> httpx.Response:
+        return await self._repeatable("GET", f"{self._ingress_url}{path}", "reading a result")
+
+    async def _resolved(self, ref: InvocationRef) -> str:
+        if isinstance(ref, str):
+            return ref
+        query = (
+            {"service": ref.service, "key": ref.key}
+            if not isinstance(ref, IdempotencyRef)
+            else {
+                "service": ref.target.service,
+                "handler": ref.target.handler,
+                "idempotency_key": ref.idempotency_key,
+                **({} if ref.target.key is None else {"key": ref.target.key}),
+            }
+        )
+        url = f"{self._admin_url}/embedded/invocations/resolve?{urlencode(query)}"
+        return answers.resolved_id(await self._repeatable("GET", url, f"finding {_words(ref)}"))
+
+    async def _once_sent(
+        self, method: str, url: str, what: str, content: bytes, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """Send a request that must not be sent twice; repeat only while there is no connection."""
+        failed_count = 0
+        while True:
+            try:
+                return await self._http.request(method, url, content=content, headers=headers)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failed_count += 1
+                await self._again(failed_count, ServerUnreachable(_origin(url), _reason(error)))
+            except httpx.TransportError as error:
+                raise OutcomeUnknown(what, _reason(error)) from None
+
+    async def _repeatable(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        failed_count = 0
+        while True:
+            failed_count += 1
+            failure: Exception
+            try:
+                answer = await self._http.request(method, url, content=content, headers=headers)
+                delay_ms = self._retries.delay_ms(failed_count)
+                if answer.status_code not in _UNAVAILABLE or _is_output(answer) or delay_ms is None:
+                    return answer
+                failure = answers.error_of(answer)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = ServerUnreachable(_origin(url), _reason(error))
+            except httpx.TransportError as error:
+                failure = OutcomeUnknown(what, _reason(error))
+            await self._again(failed_count, failure)
+
+    async def _again(self, failed_count: int, failure: Exception) -> None:
+        """Wait for the next try, or raise after the last."""
+        delay_ms = self._retries.delay_ms(failed_count)
+        if delay_ms is None:
+            raise failure
+        await self._clock.sleep(delay_ms)
+
+
+@asynccontextmanager
+async def _bounded(timeout_s: float | None, what: str) -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise TimeoutError(f"{what} took over {timeout_s} s; the invocation goes on") from None
+
+
+def _is_output(answer: httpx.Response) -> bool:
+    return answer.headers.get("x-restate-error-source") == "invocation"
+
+
+def _path(target: Target) -> str:
+    parts = (target.service, target.handler) if target.key is None else (target.service, target.key, target.handler)
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def _ref_path(ref: InvocationRef) -> str:
+    if isinstance(ref, str):
+        return f"/restate/invocation/{quote(ref, safe='')}"
+    if isinstance(ref, IdempotencyRef):
+        return f"/restate/invocation{_path(ref.target)}/{quote(ref.idempotency_key, safe='')}"
+    return f"/restate/workflow/{quote(ref.service, safe='')}/{quote(ref.key, safe='')}"
+
+
+def _words(ref: InvocationRef) -> str:
+    if isinstance(ref, str):
+        return ref
+    if isinstance(ref, IdempotencyRef):
+        return f"{ref.target} (idempotency key {ref.idempotency_key!r})"
+    return f"{ref.service}/{ref.key}"
+
+
+def _checked(url: str) -> str:
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def _beside(ingress_url: str) -> str:
+    return str(httpx.URL(ingress_url).copy_with(port=_ADMIN_PORT)).rstrip("/")
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _origin(url: str) -> str:
+    parsed = httpx.URL(url)
+    return str(parsed.copy_with(raw_path=b"/")).rstrip("/")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

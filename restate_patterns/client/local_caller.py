@@ -1,0 +1,100 @@
+"""`seam.Caller` over an engine in this process: the same face as over HTTP, without the network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+
+from typing_extensions import override
+
+from restate_patterns.client.translate import outside_error, terminal_error
+from restate_patterns.engine_errors import EngineError, InvocationCompleted
+from restate_patterns.engine_port import CompletedResult, EnginePort
+from restate_patterns.errors import TerminalError
+from restate_patterns.seam import Caller, HandlerKind, InvocationRef, Request, StepResult
+
+
+class LocalCaller(Caller):
+    """Calls handlers of an engine that runs in the same event loop.
+
+    Args:
+        engine: The engine.
+    """
+
+    def __init__(self, engine: EnginePort) -> None:
+        self._engine = engine
+
+    @override
+    async def call(self, request: Request, timeout_s: float | None) -> bytes:
+        self._check(request)
+        with _translated():
+            return _output(await _within(timeout_s, self._engine.call(request), str(request.target)))
+
+    @override
+    async def send(self, request: Request, delay_ms: int) -> str:
+        self._check(request)
+        with _translated():
+            return (await self._engine.submit(request, delay_ms or None)).invocation_id
+
+    @override
+    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
+        with _translated():
+            return _output(await _within(timeout_s, self._engine.result(ref), str(ref)))
+
+    @override
+    async def output(self, ref: InvocationRef) -> bytes | None:
+        with _translated():
+            found = await self._engine.output(ref)
+            return None if found is None else _output(found)
+
+    @override
+    async def cancel(self, ref: InvocationRef) -> None:
+        with _translated():
+            try:
+                await self._engine.cancel(ref if isinstance(ref, str) else await self._engine.resolve_ref(ref))
+            except InvocationCompleted:
+                return
+
+    @override
+    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        with _translated():
+            await self._engine.complete_awakeable(awakeable_id, result)
+
+    def _check(self, request: Request) -> None:
+        """Refuse what the ingress would refuse."""
+        service = self._engine.services.get(request.target.service)
+        handler = None if service is None else service.handlers.get(request.target.handler)
+        if handler is None:
+            return
+        if handler.options.private:
+            raise TerminalError("the invoked service is not public", code=400)
+        if handler.kind is HandlerKind.WORKFLOW and request.idempotency_key:
+            raise TerminalError(
+                "a workflow runs once per key: an idempotency key cannot be given to its run handler",
+                code=400,
+            )
+
+
+async def _within(
+    timeout_s: float | None, waiting: Coroutine[object, object, CompletedResult], what: str
+) -> CompletedResult:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await waiting
+    except TimeoutError:
+        raise TimeoutError(f"{what} took over {timeout_s} s; the invocation goes on") from None
+
+
+def _output(result: CompletedResult) -> bytes:
+    if result.failure is not None:
+        raise terminal_error(result.failure)
+    return result.value or b""
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except EngineError as error:
+        raise outside_error(error) from None

@@ -1,0 +1,40 @@
+"""From answers and engine errors to the errors a caller sees: one table for both clients."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from restate_patterns.client.errors import ServerUnavailable
+from restate_patterns.engine_errors import EngineError, NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.errors import (
+    AlreadyCompleted,
+    AlreadyInvoked,
+    Cancelled,
+    Failure,
+    Killed,
+    TerminalError,
+)
+from restate_patterns.failures import from_failure
+
+_BY_SENTENCE: Final[dict[tuple[int, str], type[TerminalError]]] = {
+    (each.code, each.message): each for each in (AlreadyCompleted, AlreadyInvoked, Cancelled, Killed)
+}
+"""Errors of the system that a server names by code and sentence alone."""
+
+
+def terminal_error(failure: Failure) -> TerminalError:
+    """Give the error a failure stands for, as the class that was raised where it is known."""
+    if not failure.metadata:
+        known = _BY_SENTENCE.get((failure.code, failure.message))
+        if known is not None:
+            return known()
+    return from_failure(failure)
+
+
+def outside_error(error: EngineError) -> Exception:
+    """Give what a caller outside sees for an error of the engine."""
+    if isinstance(error, NotAccepting):
+        return ServerUnavailable(str(error))
+    if isinstance(error, WorkflowAlreadyInvoked):
+        return AlreadyInvoked()
+    return TerminalError(str(error), code=409)
