@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,11 @@ STOP_TIMEOUT_S = 10.0
 """How long a process may take to leave after SIGTERM before it is killed."""
 
 PORT_RANGE = (20_000, 32_000)
+
+START_TIMEOUT_S = 20.0
+"""How long a process may take to listen."""
+
+POLL_S = 0.05
 
 LOG_TAIL_LINES = 15
 """How much of a process's log an error shows."""
@@ -121,3 +127,19 @@ def running(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> It
         yield process
     finally:
         stop(process)
+
+
+def wait_for_listener(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait until a process listens on its port.
+
+    Raises:
+        ProcessError: It left, or does not listen in time; the message has the end of its log.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ProcessError(f"the process for port {port} left with {process.returncode}:{log_tail(log)}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(POLL_S)
+    raise ProcessError(f"nobody listens on port {port} after {START_TIMEOUT_S:.0f} s:{log_tail(log)}")

@@ -18,6 +18,7 @@ from benchmarks.sides import Side, SideSpec, running_side
 CONCURRENCY = 50
 STEPS = 5
 
+EMBEDDED_HTTP = SideSpec("restate-patterns embedded", "embedded_http")
 LIMIT = SideSpec("bare group commit", "limit")
 DBOS = SideSpec("DBOS on SQLite", "dbos_sqlite", packages=("dbos",))
 DBOS_TUNED = SideSpec("DBOS on SQLite, tuned", "dbos_sqlite", {"tuned": True}, packages=("dbos",))
@@ -62,6 +63,7 @@ class PairedRow(Row):
     ours_sample: Sample
     peer_sample: Sample
     goal: float | None
+    ours: SideSpec = EMBEDDED
     unit: str = "steps/s"
     better: Literal["at least", "at most"] = "at least"
     notes: list[str] = field(default_factory=list)
@@ -72,7 +74,7 @@ class PairedRow(Row):
         ours: list[float] = []
         theirs: list[float] = []
         with ExitStack() as stack:
-            our_side = stack.enter_context(running_side(EMBEDDED, settings.directory / "ours"))
+            our_side = stack.enter_context(running_side(self.ours, settings.directory / "ours"))
             their_side = stack.enter_context(running_side(self.peer, settings.directory / "peer"))
             turns = [(our_side, self.ours_sample, ours), (their_side, self.peer_sample, theirs)]
             for number in range(settings.rounds):
@@ -140,6 +142,7 @@ PAIRED: list[Row] = [
         steps_over_http,
         steps_over_http,
         None,
+        ours=EMBEDDED_HTTP,
         notes=["both are called over their ingress, by wrk"],
     ),
     PairedRow(
@@ -166,6 +169,7 @@ PAIRED: list[Row] = [
         requests_over_http,
         requests_over_http,
         20,
+        ours=EMBEDDED_HTTP,
         unit="requests/s",
     ),
 ]

@@ -1,4 +1,4 @@
-"""This framework on its embedded engine: called in process, and with its ingress open for load from outside."""
+"""This framework on its embedded engine, called in process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import free_ports, refuse_taken
 from benchmarks.workers.embedded_services import STEPS, Bench, app
 from benchmarks.workers.protocol import Commands, Facts, at_once
 from restate_patterns import Embedded
@@ -31,7 +30,6 @@ class EmbeddedSide:
     """What can be asked of a running engine; each public coroutine is a command."""
 
     bench: Bench
-    ingress_port: int
 
     async def steps(self, concurrency: int, seconds: float) -> Facts:
         """Count durable steps of concurrent invocations."""
@@ -47,11 +45,6 @@ class EmbeddedSide:
 
     async def _many(self) -> int:
         return await self.bench.many(SEQUENTIAL_STEPS)
-
-    async def urls(self) -> Facts:
-        """Say where to send load from outside."""
-        url = f"http://127.0.0.1:{self.ingress_port}/Bench"
-        return {"five": f"{url}/five", "noop": f"{url}/noop", "process_ids": [os.getpid()]}
 
     async def noop(self) -> Facts:
         """Call the handler that does nothing."""
@@ -88,15 +81,11 @@ class EmbeddedSide:
 @contextlib.asynccontextmanager
 async def side(file: str = "embedded.db") -> AsyncIterator[Commands]:
     """Run the engine on a file and serve every command that a row needs."""
-    ingress_port, admin_port = free_ports(2)
-    refuse_taken(ingress_port, admin_port)
-    backend = Embedded(file, ingress_port=ingress_port, admin_port=admin_port)
-    async with app.start(backend) as client:
-        asked = EmbeddedSide(client.service_client(Bench), ingress_port)
+    async with app.start(Embedded(file)) as client:
+        asked = EmbeddedSide(client.service_client(Bench))
         commands: list[Any] = [
             asked.steps,
             asked.sequential,
-            asked.urls,
             asked.noop,
             asked.memory,
             asked.fan_out,
