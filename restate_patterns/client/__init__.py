@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from restate_patterns.client.http import HttpCaller
+from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.clients import Clients
 from restate_patterns.links import Link
 from restate_patterns.seam import Caller

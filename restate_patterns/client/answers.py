@@ -38,7 +38,7 @@ def looked_up(answer: httpx.Response) -> bytes:
         TerminalError: The invocation failed, or the reference is malformed.
     """
     if answer.status_code == 404 and answer.headers.get("x-restate-error-source") == "ingress":
-        raise InvocationNotFound(_message(answer))
+        raise InvocationNotFound(message=_message(answer))
     return output_of(answer)
 
 
@@ -64,7 +64,7 @@ def resolved_id(answer: httpx.Response) -> str:
         InvocationNotFound: It names nothing.
     """
     if answer.status_code == 404:
-        raise InvocationNotFound(_message(answer))
+        raise InvocationNotFound(message=_message(answer))
     return field_of(answer, "id")
 
 
@@ -78,9 +78,7 @@ def error_of(answer: httpx.Response) -> Exception:
         if answer.status_code == 503:
             return ServerUnavailable(message)
         return terminal_error(Failure(code, message))
-    metadata = fields.get("metadata")
-    texts = cast("Mapping[str, object]", metadata) if isinstance(metadata, Mapping) else {}
-    return terminal_error(Failure(code, message, {name: str(text) for name, text in texts.items()}))
+    return terminal_error(Failure(code, message, _texts(fields.get("metadata"))))
 
 
 def refused_verb(answer: httpx.Response) -> TerminalError | None:
@@ -94,7 +92,7 @@ def refused_verb(answer: httpx.Response) -> TerminalError | None:
     if answer.is_success:
         return None
     if answer.status_code == 404:
-        raise InvocationNotFound(_message(answer))
+        raise InvocationNotFound(message=_message(answer))
     if answer.status_code == 409:
         message = _message(answer)
         return TerminalError(message, code=409) if _fields(answer).get("error") == "CancelRefused" else None
@@ -106,6 +104,12 @@ def _message(answer: httpx.Response) -> str:
     if not isinstance(message, str):
         raise _unexpected(answer)
     return message
+
+
+def _texts(metadata: object) -> dict[str, str]:
+    if not isinstance(metadata, Mapping):
+        return {}
+    return {name: str(text) for name, text in cast("Mapping[str, object]", metadata).items()}
 
 
 def _fields(answer: httpx.Response) -> Mapping[str, object]:

@@ -6,25 +6,33 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import httpx
 from typing_extensions import override
 
 from restate_patterns.client import answers
 from restate_patterns.client.errors import OutcomeUnknown, ServerUnreachable
+from restate_patterns.client.urls import (
+    admin_beside,
+    checked_url,
+    is_loopback,
+    origin,
+    ref_path,
+    ref_query,
+    ref_words,
+    target_path,
+)
 from restate_patterns.clock import Clock, SystemClock
 from restate_patterns.http.wire import FAILURE_TYPE, encode_failure
 from restate_patterns.options import RetryPolicy
-from restate_patterns.seam import Caller, IdempotencyRef, InvocationRef, Request, StepResult, Target
+from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
 
 RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2), max_attempts=8)
 """How a request is repeated where that is safe: for about five seconds."""
 
 _CONNECT_S: Final = 5.0
-_ADMIN_PORT: Final = 9070
 _UNAVAILABLE: Final = (502, 503, 504)
 
 
@@ -51,8 +59,8 @@ class HttpCaller(Caller):
         retries: RetryPolicy = RETRIES,
         clock: Clock | None = None,
     ) -> None:
-        self._ingress_url = _checked(ingress_url)
-        self._admin_url = _checked(admin_url) if admin_url else _beside(self._ingress_url)
+        self._ingress_url = checked_url(ingress_url)
+        self._admin_url = checked_url(admin_url) if admin_url else admin_beside(self._ingress_url)
         self._retries = retries
         self._clock = clock or SystemClock()
         self._http = httpx.AsyncClient(
@@ -60,7 +68,7 @@ class HttpCaller(Caller):
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             # A proxy of the environment can't reach this machine's loopback.
-            trust_env=not _is_loopback(self._ingress_url),
+            trust_env=not is_loopback(self._ingress_url),
         )
 
     async def aclose(self) -> None:
@@ -70,28 +78,28 @@ class HttpCaller(Caller):
     @override
     async def call(self, request: Request, timeout_s: float | None) -> bytes:
         async with _bounded(timeout_s, f"the call of {request.target}"):
-            return answers.output_of(await self._invoke(_path(request.target), request))
+            return answers.output_of(await self._invoke(target_path(request.target), request))
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
-        path = f"{_path(request.target)}/send" + (f"?delay={delay_ms}ms" if delay_ms > 0 else "")
+        path = f"{target_path(request.target)}/send" + (f"?delay={delay_ms}ms" if delay_ms > 0 else "")
         return answers.field_of(await self._invoke(path, request), "invocationId")
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
-        async with _bounded(timeout_s, f"the wait for {_words(ref)}"):
-            return answers.looked_up(await self._get(f"{_ref_path(ref)}/attach"))
+        async with _bounded(timeout_s, f"the wait for {ref_words(ref)}"):
+            return answers.looked_up(await self._get(f"{ref_path(ref)}/attach"))
 
     @override
     async def output(self, ref: InvocationRef) -> bytes | None:
-        answer = await self._get(f"{_ref_path(ref)}/output")
+        answer = await self._get(f"{ref_path(ref)}/output")
         return None if answer.status_code == answers.NOT_READY_STATUS else answers.looked_up(answer)
 
     @override
     async def cancel(self, ref: InvocationRef) -> None:
         invocation_id = await self._resolved(ref)
         url = f"{self._admin_url}/invocations/{quote(invocation_id, safe='')}/cancel"
-        answer = await self._repeatable("PATCH", url, f"the cancel of {_words(ref)}")
+        answer = await self._repeatable("PATCH", url, f"the cancel of {ref_words(ref)}")
         refused = answers.refused_verb(answer)
         if refused is not None:
             raise refused
@@ -124,18 +132,8 @@ class HttpCaller(Caller):
     async def _resolved(self, ref: InvocationRef) -> str:
         if isinstance(ref, str):
             return ref
-        query = (
-            {"service": ref.service, "key": ref.key}
-            if not isinstance(ref, IdempotencyRef)
-            else {
-                "service": ref.target.service,
-                "handler": ref.target.handler,
-                "idempotency_key": ref.idempotency_key,
-                **({} if ref.target.key is None else {"key": ref.target.key}),
-            }
-        )
-        url = f"{self._admin_url}/embedded/invocations/resolve?{urlencode(query)}"
-        return answers.resolved_id(await self._repeatable("GET", url, f"finding {_words(ref)}"))
+        url = f"{self._admin_url}/embedded/invocations/resolve?{ref_query(ref)}"
+        return answers.resolved_id(await self._repeatable("GET", url, f"finding {ref_words(ref)}"))
 
     async def _once_sent(
         self, method: str, url: str, what: str, content: bytes, headers: Mapping[str, str]
@@ -147,7 +145,7 @@ class HttpCaller(Caller):
                 return await self._http.request(method, url, content=content, headers=headers)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failed_count += 1
-                await self._again(failed_count, ServerUnreachable(_origin(url), _reason(error)))
+                await self._again(failed_count, ServerUnreachable(origin(url), _reason(error)))
             except httpx.TransportError as error:
                 raise OutcomeUnknown(what, _reason(error)) from None
 
@@ -170,7 +168,7 @@ class HttpCaller(Caller):
                     return answer
                 failure = answers.error_of(answer)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failure = ServerUnreachable(_origin(url), _reason(error))
+                failure = ServerUnreachable(origin(url), _reason(error))
             except httpx.TransportError as error:
                 failure = OutcomeUnknown(what, _reason(error))
             await self._again(failed_count, failure)
@@ -193,52 +191,8 @@ async def _bounded(timeout_s: float | None, what: str) -> AsyncGenerator[None]:
 
 
 def _is_output(answer: httpx.Response) -> bool:
-    return answer.headers.get("x-restate-error-source") == "invocation"
-
-
-def _path(target: Target) -> str:
-    parts = (target.service, target.handler) if target.key is None else (target.service, target.key, target.handler)
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
-
-
-def _ref_path(ref: InvocationRef) -> str:
-    if isinstance(ref, str):
-        return f"/restate/invocation/{quote(ref, safe='')}"
-    if isinstance(ref, IdempotencyRef):
-        return f"/restate/invocation{_path(ref.target)}/{quote(ref.idempotency_key, safe='')}"
-    return f"/restate/workflow/{quote(ref.service, safe='')}/{quote(ref.key, safe='')}"
-
-
-def _words(ref: InvocationRef) -> str:
-    if isinstance(ref, str):
-        return ref
-    if isinstance(ref, IdempotencyRef):
-        return f"{ref.target} (idempotency key {ref.idempotency_key!r})"
-    return f"{ref.service}/{ref.key}"
-
-
-def _checked(url: str) -> str:
-    parsed = httpx.URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8080")
-    return url.rstrip("/")
-
-
-def _beside(ingress_url: str) -> str:
-    return str(httpx.URL(ingress_url).copy_with(port=_ADMIN_PORT)).rstrip("/")
-
-
-def _is_loopback(url: str) -> bool:
-    host = httpx.URL(url).host
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _origin(url: str) -> str:
-    parsed = httpx.URL(url)
-    return str(parsed.copy_with(raw_path=b"/")).rstrip("/")
+    source: str | None = answer.headers.get("x-restate-error-source")
+    return source == "invocation"
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,83 @@
+"""URLs of handlers and invocations on an ingress, and of the servers themselves."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from restate_patterns.seam import IdempotencyRef, InvocationRef, Target, WorkflowRef
+
+_ADMIN_PORT: Final = 9070
+
+
+def target_path(target: Target) -> str:
+    """Give the path of a handler."""
+    parts = (target.service, target.handler) if target.key is None else (target.service, target.key, target.handler)
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def ref_path(ref: InvocationRef) -> str:
+    """Give the path of an invocation, before `/attach` and `/output`."""
+    if isinstance(ref, str):
+        return f"/restate/invocation/{quote(ref, safe='')}"
+    if isinstance(ref, IdempotencyRef):
+        return f"/restate/invocation{target_path(ref.target)}/{quote(ref.idempotency_key, safe='')}"
+    return f"/restate/workflow/{quote(ref.service, safe='')}/{quote(ref.key, safe='')}"
+
+
+def ref_words(ref: InvocationRef) -> str:
+    """Name an invocation in a sentence."""
+    if isinstance(ref, str):
+        return ref
+    if isinstance(ref, IdempotencyRef):
+        return f"{ref.target} (idempotency key {ref.idempotency_key!r})"
+    return f"{ref.service}/{ref.key}"
+
+
+def checked_url(url: str) -> str:
+    """Give a server's URL without a slash at its end.
+
+    Raises:
+        ValueError: It is none.
+    """
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
+def admin_beside(ingress_url: str) -> str:
+    """Give the admin API's URL on the host of an ingress, at its default port."""
+    return str(httpx.URL(ingress_url).copy_with(port=_ADMIN_PORT)).rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether a URL is of this machine's loopback."""
+    host = httpx.URL(url).host
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> str:
+    """Give scheme, host and port of a URL."""
+    parsed = httpx.URL(url)
+    return str(parsed.copy_with(raw_path=b"/")).rstrip("/")
+
+
+def ref_query(ref: IdempotencyRef | WorkflowRef) -> str:
+    """Give a reference as the query of the admin API's `resolve`."""
+    if isinstance(ref, WorkflowRef):
+        return urlencode({"service": ref.service, "key": ref.key})
+    query = {
+        "service": ref.target.service,
+        "handler": ref.target.handler,
+        "idempotency_key": ref.idempotency_key,
+    }
+    if ref.target.key is not None:
+        query["key"] = ref.target.key
+    return urlencode(query)
