@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import httpx
 
@@ -66,10 +65,17 @@ class Terminal:
     folder: Path
     ingress_port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
-    served: str = ""
-    """All that the servers have printed."""
-    _server: subprocess.Popen[str] | None = None
-    _log: IO[str] | None = None
+    _server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def served(self) -> str:
+        """All that the servers have printed."""
+        log = self._log
+        return log.read_text(encoding="utf-8") if log.exists() else ""
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "server.log"
 
     def environment(self) -> dict[str, str]:
         """Give the environment in which our command is on PATH and finds the server."""
@@ -107,47 +113,36 @@ class Terminal:
     def serve(self, typed: str) -> None:
         """Start a server; one that runs already is killed first."""
         self.stop(signal.SIGKILL)
-        self._log = (self.folder / "server.log").open("w+", encoding="utf-8")
-        self._server = subprocess.Popen(
-            [*typed.split(), f"--ingress-port={self.ingress_port}", f"--admin-port={self.admin_port}"],
-            cwd=self.folder,
-            env=self.environment(),
-            executable=str(Path(sys.executable).parent / "restate-patterns"),
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with self._log.open("ab") as log:
+            self._server = subprocess.Popen(
+                [*typed.split(), f"--ingress-port={self.ingress_port}", f"--admin-port={self.admin_port}"],
+                cwd=self.folder,
+                env=self.environment(),
+                executable=str(Path(sys.executable).parent / "restate-patterns"),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._wait_until_ready(self._server)
 
-    def _wait_until_ready(self, server: subprocess.Popen[str]) -> None:
+    def _wait_until_ready(self, server: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
-            assert server.poll() is None, f"the server ended:\n{self.printed()}"
+            assert server.poll() is None, f"the server ended:\n{self.served}"
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"http://127.0.0.1:{self.ingress_port}/restate/health").is_success:
                     return
             time.sleep(0.05)
-        raise AssertionError(f"the server was not ready in {READY_S} s:\n{self.printed()}")
-
-    def printed(self) -> str:
-        """Give what the running server has printed."""
-        if self._log is None:
-            return ""
-        self._log.flush()
-        self._log.seek(0)
-        return self._log.read()
+        raise AssertionError(f"the server was not ready in {READY_S} s:\n{self.served}")
 
     def stop(self, how: signal.Signals) -> None:
         """End the server, the processes that it started included."""
         if self._server is None:
             return
-        os.killpg(self._server.pid, how)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._server.pid, how)
         self._server.wait(COMMAND_S)
-        self.served += self.printed()
-        if self._log is not None:
-            self._log.close()
-        self._server, self._log = None, None
+        self._server = None
 
 
 @contextlib.contextmanager
