@@ -115,7 +115,7 @@ class Clients:
         """
         return cast("AnyWorkflow", self._client(definition, ServiceKind.WORKFLOW, key))
 
-    def invocation(self, handler: HandlerRef[Any, Any, ..., R], id: str) -> InvocationHandle[R]:  # noqa: A002
+    def invocation(self, handler: HandlerRef[Any, Any, ..., R], id: str) -> InvocationHandle[R]:
         """Give the handle of an invocation that was made elsewhere.
 
         Args:

@@ -133,7 +133,7 @@ class Context(Clients):
         arguments = fingerprint(*action.args, **action.kwargs)
         return action.read(await self._attempt.run(action.step, arguments, action))
 
-    def awakeable(self, type: type[T], /) -> Awakeable[T]:  # noqa: A002
+    def awakeable(self, type: type[T], /) -> Awakeable[T]:
         """Make something to wait for that another program resolves by its id.
 
         Args:

@@ -103,17 +103,23 @@ def test_imports_are_not_hidden_in_functions() -> None:
 
 
 def test_every_test_file_is_collected_or_a_helper() -> None:
-    """A file that discovery skips tests nothing."""
-    helpers = ("tests/support/", "tests/typing/")
-    odd = [
-        name
-        for name in PYTHON
-        if name.startswith("tests/")
-        and not name.startswith(helpers)
-        and not Path(name).name.startswith("test_")
-        and Path(name).name not in ("__init__.py", "conftest.py")
-    ]
-    assert odd == []
+    """A file that discovery skips, and that nothing imports, tests nothing."""
+    tests = [name for name in PYTHON if name.startswith("tests/") and not name.startswith("tests/typing/")]
+    known = ("__init__.py", "__main__.py", "conftest.py")
+    helpers = [n for n in tests if Path(n).name not in known and not Path(n).name.startswith("test_")]
+    imported = {module for name in tests for module in imports(ast.parse(read(name)))}
+    modules = {name: name.removesuffix(".py").replace("/", ".") for name in helpers}
+    assert [name for name, module in modules.items() if module not in imported] == []
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Give the modules that a module imports, and what it imports from them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
 def test_no_module_is_a_drawer() -> None:
