@@ -75,14 +75,14 @@ class Codec(Generic[T]):
         if self._is_raw and isinstance(value, bytes):
             return value
         try:
-            return self._to_json(value, warnings="error")
+            return self._to_json(value, by_alias=True, warnings="error")
         except PydanticSerializationError:
             return self._encode_converted(value)
 
     def _encode_converted(self, value: T) -> bytes:
         """Encode what is not quite of the type but converts (a tuple for a list), as `decode` would."""
         try:
-            return self._to_json(self._adapter.validate_python(value), warnings="error")
+            return self._to_json(self._adapter.validate_python(value), by_alias=True, warnings="error")
         except ValidationError as error:
             why = _sentences(error.errors(include_url=False, include_context=False))
         except PydanticSerializationError as error:

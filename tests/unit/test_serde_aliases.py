@@ -1,0 +1,25 @@
+"""A model with aliases means on the wire what its schema says, and comes back as it went."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from restate_patterns.serde import Codec
+
+
+class Order(BaseModel):
+    user_id: str = Field(alias="userId")
+    note: str = Field(default="none", alias="noteText")
+
+
+def test_aliases_are_the_wire_names() -> None:
+    order = Order(userId="ann", noteText="window seat")
+    codec = Codec(Order)
+    assert codec.encode(order) == b'{"userId":"ann","noteText":"window seat"}'
+    assert codec.decode(codec.encode(order)) == order
+
+
+def test_what_is_converted_keeps_its_aliases() -> None:
+    orders = (Order(userId="ann", noteText="window seat"),)
+    codec = Codec(list[Order])
+    assert codec.decode(codec.encode(orders)) == list(orders)  # type: ignore[arg-type]  # a tuple, on purpose
