@@ -111,8 +111,12 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
             living = self._loop.live_tasks()
             if not living and end is not None and not self._close_generators():
                 return end
-            if living and not (end is not None and self._cancel_all(living)):
-                return None if self._waits.any_awaited() else Stuck(self._nothing_to_wait_for(living))
+            if not living or (end is not None and self._cancel_all(living)):
+                continue
+            if self._waits.any_awaited():
+                return None
+            if not self._loop.unpark():
+                return Stuck(self._nothing_to_wait_for(living))
 
     def _main_ended(self, main: InnerTask[bytes]) -> None:
         if isinstance(self._main_end(), (Succeeded, Failed)):

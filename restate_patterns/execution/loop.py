@@ -90,6 +90,8 @@ class InnerLoop(RefusingLoop):
         self._again: list[InnerHandle] = []
         self._running: Callable[..., object] | None = None
         self._cancelled_wakeups = 0
+        self._others_ran = False
+        self._budget = 0
         self._drained = True
         self._halted = False
         self.sealed = False
@@ -123,8 +125,9 @@ class InnerLoop(RefusingLoop):
         return Entered(self)
 
     def set_open(self, is_open: bool) -> None:
-        """Say whether callbacks may be scheduled now."""
+        """Say whether callbacks may be scheduled now; opening it begins a drain."""
         self._drained = not is_open
+        self._budget = limits.DRAIN_CALLBACKS_MAX
 
     def halt(self) -> None:
         """Run no further callback."""
@@ -141,30 +144,36 @@ class InnerLoop(RefusingLoop):
         """Run callbacks until none is ready, or the loop is halted.
 
         A callback that scheduled itself (anyio delivers a cancellation that way, over and over until
-        the task ends) runs again only after something else has; what is left of it stays parked until
-        the next completion.
+        the task ends) runs again only after something else has, and a bounded number of times; then
+        it is parked until the next completion.
         """
         ready = self._ready
-        budget = limits.DRAIN_CALLBACKS_MAX
-        others_ran = True
+        repeats_left = limits.CANCEL_REDELIVERIES_MAX
         self._order_cancelled_wakeups()
         while not self._halted:
             if not ready:
-                if not (self._again and others_ran):
+                repeats_left -= 1
+                if repeats_left < 0 or not self.unpark():
                     break
-                ready.extend(self._again)
-                self._again.clear()
-                others_ran = False
             handle = ready.popleft()
             if handle.cancelled():
                 continue
             if not handle.again:
-                others_ran = True
-            budget -= 1
-            if budget < 0:
+                self._others_ran = True
+            self._budget -= 1
+            if self._budget < 0:
                 self.host.spins(places.of_callback(handle.callback))
                 break
             self._run(handle)
+
+    def unpark(self) -> bool:
+        """Make the callbacks that scheduled themselves ready again; False when it could change nothing."""
+        if not (self._again and self._others_ran):
+            return False
+        self._ready.extend(self._again)
+        self._again.clear()
+        self._others_ran = False
+        return True
 
     def _run(self, handle: InnerHandle) -> None:
         self._running = handle.callback

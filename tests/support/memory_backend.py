@@ -35,7 +35,7 @@ from restate_patterns.seam import (
     Stuck,
     Target,
 )
-from restate_patterns.testing.clock import VirtualClock
+from tests.support.virtual_clock import VirtualClock
 
 START_MS = 1_893_456_000_000
 _SETTLE_TURNS = 8
@@ -231,9 +231,7 @@ class MemoryOperations(Operations):
                 world.arrive(handle, *task.result())
 
         action = self.actions[handle]
-        task = asyncio.get_running_loop().create_task(
-            action(_Progress(world, handle)), context=action.context
-        )
+        task = asyncio.get_running_loop().create_task(action(_Progress(world, handle)), context=action.context)
         task.add_done_callback(ended)
         world.steps[handle] = task
 

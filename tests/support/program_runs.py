@@ -14,7 +14,7 @@ from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import AttemptEnd, Request, Succeeded, Target
 from tests.support.memory_backend import Host, Main, Outcome, World, run_to_end
-from tests.support.programs import Durable, Interpreter, Outside, Program, ProgramFailed, StepNode, Value, expected
+from tests.support.programs import Durable, Interpreter, Outside, Program, ProgramError, StepNode, Value, expected
 
 
 class AttemptDurable(Durable):
@@ -65,7 +65,7 @@ class Effects(Outside):
         if step.label != "seen" and tries <= step.flaky_count:
             raise ConnectionError(f"{step.label} is flaky")
         if step.fails:
-            raise ProgramFailed(step.label)
+            raise ProgramError(message=step.label)
         return step.label
 
 

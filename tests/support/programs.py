@@ -164,29 +164,16 @@ class CancelOne:
     name: str
 
 
-Program: TypeAlias = (
-    StepNode
-    | CallNode
-    | AwakeableNode
-    | SleepNode
-    | StateNode
-    | Sequence
-    | Gather
-    | Group
-    | AnyioGroup
-    | WaitSet
-    | AsCompleted
-    | Timeout
-    | Try
-    | CancelOne
-)
+Leaf: TypeAlias = StepNode | CallNode | AwakeableNode | SleepNode | StateNode
+Concurrent: TypeAlias = Gather | Group | AnyioGroup | WaitSet | AsCompleted
+Program: TypeAlias = Leaf | Concurrent | Sequence | Timeout | Try | CancelOne
 
 
-class ProgramFailed(TerminalError, code=422):
+class ProgramError(TerminalError, code=422):
     """What failing leaves raise."""
 
 
-class _Expected(Exception):
+class _ExpectedError(Exception):
     """Stands for a terminal failure in the oracle."""
 
 
@@ -194,7 +181,7 @@ def expected(program: Program) -> Value:
     """Give what the program must give, whatever crashes; `failed` when it must fail."""
     try:
         return _expected(program)
-    except _Expected:
+    except _ExpectedError:
         return "failed"
 
 
@@ -221,7 +208,7 @@ def _expected(program: Program) -> Value:
 
 def _label(label: str, fails: bool) -> str:
     if fails:
-        raise _Expected
+        raise _ExpectedError
     return label
 
 
@@ -240,8 +227,23 @@ class Interpreter:
     async def run(self, program: Program) -> Value:
         """Run a program and give its value, or raise its terminal error."""
         match program:
+            case StepNode() | CallNode() | AwakeableNode() | SleepNode() | StateNode():
+                return await self._leaf(program)
+            case WaitSet() | AsCompleted() | Gather() | Group() | AnyioGroup():
+                return await self._concurrent(program)
+            case Sequence(children):
+                return [await self.run(child) for child in children]
+            case Timeout():
+                return await self._timeout(program)
+            case Try(child):
+                return await self._try(child)
+            case CancelOne():
+                return await self._cancel_one(program)
+
+    async def _leaf(self, leaf: Leaf) -> str:
+        match leaf:
             case StepNode():
-                return await self._step(program)
+                return await self._step(leaf)
             case CallNode(label):
                 return await self._durable.call(label)
             case AwakeableNode(label):
@@ -251,8 +253,9 @@ class Interpreter:
                 return label
             case StateNode(label):
                 return await self._state(label)
-            case Sequence(children):
-                return [await self.run(child) for child in children]
+
+    async def _concurrent(self, block: Concurrent) -> Value:
+        match block:
             case Gather(children):
                 return list(await asyncio.gather(*(self.run(child) for child in children)))
             case Group(children):
@@ -263,12 +266,6 @@ class Interpreter:
                 return await self._wait_set(children, name)
             case AsCompleted(children, name):
                 return await self._as_completed(children, name)
-            case Timeout():
-                return await self._timeout(program)
-            case Try(child):
-                return await self._try(child)
-            case CancelOne():
-                return await self._cancel_one(program)
 
     async def _step(self, step: StepNode) -> str:
         return await self._durable.step(step.name, lambda: self._outside.perform(step))
@@ -356,6 +353,7 @@ class Interpreter:
                 cleaned.append(f"cleaned {program.label}")
 
         task = asyncio.create_task(wait_long())
+        await asyncio.sleep(0)  # a task cancelled before it began has nothing to clean up
         try:
             value = await self.run(program.child)
         finally:

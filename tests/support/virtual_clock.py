@@ -1,0 +1,81 @@
+"""A clock that tests of the execution drive; they import nothing above it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+
+from typing_extensions import override
+
+from restate_patterns.clock import Cancellable, Clock
+
+
+class _Alarm(Cancellable):
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    @override
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class VirtualClock(Clock):
+    """Stands still until it is told to go on; what is due then happens in order.
+
+    Args:
+        start_ms: Unix milliseconds at which it stands; default 2030-01-01 00:00 UTC.
+    """
+
+    def __init__(self, start_ms: int = 1_893_456_000_000) -> None:
+        self._now_ms: float = start_ms
+        self._alarms: list[tuple[float, int, _Alarm]] = []
+        self._order = itertools.count()
+
+    @override
+    def wall_ms(self) -> int:
+        return int(self._now_ms)
+
+    @override
+    def monotonic_ms(self) -> float:
+        return self._now_ms
+
+    @override
+    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
+        alarm = _Alarm(callback)
+        heapq.heappush(self._alarms, (self._now_ms + max(0.0, delay_ms), next(self._order), alarm))
+        return alarm
+
+    @override
+    async def sleep(self, delay_ms: float) -> None:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        alarm = self.call_later(delay_ms, lambda: _set(over))
+        try:
+            await over
+        finally:
+            alarm.cancel()
+
+    def next_ms(self) -> float | None:
+        """Give when something happens next, or None."""
+        while self._alarms and self._alarms[0][2].callback is None:
+            heapq.heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    def step_to(self, time_ms: float) -> bool:
+        """Go on to the next alarm that is due by `time_ms` and fire it; False when there is none."""
+        due_ms = self.next_ms()
+        if due_ms is None or due_ms > time_ms:
+            self._now_ms = max(self._now_ms, time_ms)
+            return False
+        _, _, alarm = heapq.heappop(self._alarms)
+        self._now_ms = max(self._now_ms, due_ms)
+        callback, alarm.callback = alarm.callback, None
+        if callback is not None:
+            callback()
+        return True
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
