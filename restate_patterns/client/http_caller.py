@@ -48,6 +48,7 @@ class HttpCaller(Caller):
         token: Sent as `authorization: Bearer ...`.
         retries: How it is repeated.
         clock: Where the waits between tries come from.
+        transport: What carries the requests. Default: sockets.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class HttpCaller(Caller):
         token: str | None = None,
         retries: RetryPolicy = RETRIES,
         clock: Clock | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._ingress_url = checked_url(ingress_url)
         self._admin_url = checked_url(admin_url) if admin_url else admin_beside(self._ingress_url)
@@ -69,6 +71,7 @@ class HttpCaller(Caller):
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             # A proxy of the environment can't reach this machine's loopback.
             trust_env=not is_loopback(self._ingress_url),
+            transport=transport,
         )
 
     async def aclose(self) -> None:
@@ -142,7 +145,7 @@ class HttpCaller(Caller):
         failed_count = 0
         while True:
             try:
-                return await self._http.request(method, url, content=content, headers=headers)
+                return await self._request(method, url, content, headers)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failed_count += 1
                 await self._again(failed_count, ServerUnreachable(origin(url), _reason(error)))
@@ -162,7 +165,7 @@ class HttpCaller(Caller):
             failed_count += 1
             failure: Exception
             try:
-                answer = await self._http.request(method, url, content=content, headers=headers)
+                answer = await self._request(method, url, content, headers or {})
                 delay_ms = self._retries.delay_ms(failed_count)
                 if answer.status_code not in _UNAVAILABLE or _is_output(answer) or delay_ms is None:
                     return answer
@@ -172,6 +175,13 @@ class HttpCaller(Caller):
             except httpx.TransportError as error:
                 failure = OutcomeUnknown(what, _reason(error))
             await self._again(failed_count, failure)
+
+    async def _request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        try:
+            return await self._http.request(method, url, content=content, headers=raw)
+        except httpx.LocalProtocolError as error:
+            raise ValueError(f"a header or idempotency key cannot be sent: {error}") from None
 
     async def _again(self, failed_count: int, failure: Exception) -> None:
         """Wait for the next try, or raise after the last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from restate_patterns.client.errors import ServerUnavailable
-from restate_patterns.engine_errors import EngineError, NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.engine_errors import EngineError, MalformedId, NotAccepting, WorkflowAlreadyInvoked
 from restate_patterns.errors import (
     AlreadyCompleted,
     AlreadyInvoked,
@@ -37,4 +37,4 @@ def outside_error(error: EngineError) -> Exception:
         return ServerUnavailable(str(error))
     if isinstance(error, WorkflowAlreadyInvoked):
         return AlreadyInvoked()
-    return TerminalError(str(error), code=409)
+    return TerminalError(str(error), code=400 if isinstance(error, MalformedId) else 409)

@@ -134,11 +134,18 @@ def _handler_headers(headers: Headers) -> tuple[Mapping[str, str], str | None, s
     for raw_name, raw_value in headers:
         if raw_name in _NOT_FOR_HANDLERS:
             if raw_name == b"idempotency-key":
-                idempotency_key = raw_value.decode("latin-1") or None
+                idempotency_key = _text(raw_value) or None
             continue
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1"), _text(raw_value)
         seen[name] = f"{seen[name]}, {value}" if name in seen else value
     return seen, idempotency_key, seen.get("content-type") or None
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _delay_ms(query: bytes, asked: Invoke) -> int | None:

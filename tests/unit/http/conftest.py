@@ -10,7 +10,7 @@ import pytest
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
 from restate_patterns.http.ingress import Ingress
-from tests.unit.http.fake_engine import FakeEngine
+from tests.support.fake_engine import FakeEngine
 
 
 @pytest.fixture

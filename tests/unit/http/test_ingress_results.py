@@ -10,7 +10,7 @@ import pytest
 from restate_patterns.errors import Failure
 from restate_patterns.http.wire import FAILURE_TYPE, encode_failure
 from restate_patterns.seam import StepResult
-from tests.unit.http.fake_engine import FakeEngine
+from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ import pytest
 from restate_patterns.http.server import HttpServer, PortError
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import StepResult
-from tests.unit.http.fake_engine import WAIT_S, FakeEngine
+from tests.support.fake_engine import WAIT_S, FakeEngine
 
 pytestmark = pytest.mark.anyio
 

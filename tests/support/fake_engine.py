@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing_extensions import override
 
 from restate_patterns.engine_errors import (
+    CancelRefused,
     InvocationCompleted,
     InvocationNotCompleted,
     MalformedId,
@@ -121,6 +122,7 @@ class FakeEngine(EnginePort):
         self.verbs: list[tuple[str, str]] = []
         self.filters: list[tuple[InvocationFilter, int, str | None]] = []
         self.accepts = True
+        self.mismatched: set[str] = set()
         self.waiting = 0
         self._waiting_changed = asyncio.Event()
 
@@ -237,6 +239,8 @@ class FakeEngine(EnginePort):
 
     @override
     async def cancel(self, invocation_id: str) -> CancelOutcome:
+        if invocation_id in self.mismatched:
+            raise CancelRefused(invocation_id, "the journal does not match the code")
         found = await self._verb("cancel", invocation_id, completed=False)
         if found.status is InvocationStatus.RUNNING:
             return CancelOutcome.RUNNING
