@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from typing_extensions import override
 
@@ -51,9 +51,10 @@ class SurvivingCaller(Caller):
         while True:
             engine = await self._engines.running()
             crashed = self._engines.crashed()
-            asking = asyncio.ensure_future(ask(EngineCaller(engine), asked_before))
+            asking: asyncio.Future[T] = asyncio.ensure_future(ask(EngineCaller(engine), asked_before))
+            waited: list[asyncio.Future[Any]] = [asking, crashed]
             try:
-                await asyncio.wait([asking, crashed], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not asking.done():
                     asking.cancel()

@@ -63,7 +63,7 @@ def at_every_crash_point(app: Callable[[], App], *, replay_always: bool = False)
         signature = inspect.signature(test)
         fixtures = list(signature.parameters.values())[1:]
         run_all.__signature__ = signature.replace(parameters=fixtures, return_annotation=None)  # type: ignore[attr-defined] # pytest reads fixtures from it
-        del run_all.__wrapped__  # type: ignore[attr-defined] # or pytest sees the environment as a fixture
+        del run_all.__wrapped__  # or pytest sees the environment as a fixture
         return run_all
 
     return decorate

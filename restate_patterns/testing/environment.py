@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
-from restate_patterns.client import Client
+from restate_patterns.clients import Clients
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS, SETTLE_TIMEOUT_S
+from restate_patterns.links import Link
 from restate_patterns.testing.caller import Engines, SurvivingCaller
 from restate_patterns.testing.clock import VirtualClock
 
@@ -48,7 +49,7 @@ class TestEnvironment(Engines):
 
     __test__: ClassVar[bool] = False
 
-    client: Client
+    client: Clients
 
     def __init__(self, app: App, *, replay_always: bool, crash_after: int | None) -> None:
         self._app = app
@@ -59,7 +60,7 @@ class TestEnvironment(Engines):
         self._up = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self.engine = self._new_engine()
-        self.client = Client.over(SurvivingCaller(self))
+        self.client = Clients(Link(SurvivingCaller(self)))
 
     def _new_engine(self) -> Engine:
         return Engine(self._app.deployment, self._store, self._clock, inactivity_timeout_ms=self._timeout_ms)
