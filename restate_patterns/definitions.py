@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
@@ -34,7 +34,6 @@ class Definition:
         retention: timedelta | None = None,
         inactivity_timeout: timedelta | None = None,
         private: bool | None = None,
-        **kwargs: Any,
     ) -> None:
         """Check the class.
 
@@ -44,12 +43,11 @@ class Definition:
             retention: How long results of its handlers stay readable.
             inactivity_timeout: How long an idle invocation stays in memory.
             private: True when only other handlers may call it.
-            kwargs: For other bases.
 
         Raises:
             DefinitionError: The class is wrong; the sentence names it, the handler and the fix.
         """
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__()
         if OPTIONS not in cls.__dict__:  # a decorator that makes the class anew calls this without the arguments
             own = HandlerOptions(
                 retry=retry, retention=retention, inactivity_timeout=inactivity_timeout, private=private

@@ -41,13 +41,15 @@ class HandlerRef(Generic[Def, C, P, R]):
         """The wire name of the handler."""
         return wire_name(declarations(self.definition, self.attribute))
 
-    def __call__(self, *_: object, **__: object) -> NoReturn:
-        """Refuse: the class is no client."""
-        raise UsageError(
-            f"`{self!r}(...)`: the class names the handler, it does not call it; take a client: "
-            f"`ctx.object_client({self.definition.__qualname__}, key).{self.attribute}(...)` "
-            "(service_client, workflow_client)"
-        )
+    if not TYPE_CHECKING:  # a checker rejects the call when there is none
+
+        def __call__(self, *_: object, **__: object) -> NoReturn:
+            """Refuse: the class is no client."""
+            raise UsageError(
+                f"`{self!r}(...)`: the class names the handler, it does not call it; take a client: "
+                f"`ctx.object_client({self.definition.__qualname__}, key).{self.attribute}(...)` "
+                "(service_client, workflow_client)"
+            )
 
     @override
     def __eq__(self, other: object) -> bool:
