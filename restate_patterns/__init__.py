@@ -12,6 +12,14 @@ from restate_patterns.awakeables import Awakeable, AwakeableId
 from restate_patterns.backend import Backend
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.calls import HandlerClient
+from restate_patterns.client import Client
+from restate_patterns.client.errors import (
+    ClientError,
+    OutcomeUnknown,
+    ServerUnavailable,
+    ServerUnreachable,
+    UnexpectedAnswer,
+)
 from restate_patterns.clients import Clients
 from restate_patterns.context import (
     Context,
@@ -58,6 +66,8 @@ __all__ = [
     "Backend",
     "CallNotAwaited",
     "Cancelled",
+    "Client",
+    "ClientError",
     "Clients",
     "Context",
     "ContextError",
@@ -77,7 +87,10 @@ __all__ = [
     "NotReady",
     "ObjectContext",
     "ObjectSharedContext",
+    "OutcomeUnknown",
     "RetryPolicy",
+    "ServerUnavailable",
+    "ServerUnreachable",
     "Service",
     "State",
     "StateNotSet",
@@ -85,6 +98,7 @@ __all__ = [
     "StepFailed",
     "TerminalError",
     "UndefinedName",
+    "UnexpectedAnswer",
     "UnreadableValue",
     "UsageError",
     "VirtualObject",

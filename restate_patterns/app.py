@@ -8,9 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from restate_patterns.backends.embedded import Embedded
-from restate_patterns.clients import Clients
+from restate_patterns.client import Client
 from restate_patterns.deployment import AppDeployment
-from restate_patterns.links import Link
 
 if TYPE_CHECKING:
     from restate_patterns.backend import Backend
@@ -40,7 +39,7 @@ class App:
         """The services as a backend hosts them."""
         return self._deployment
 
-    def start(self, backend: Backend | None = None) -> AbstractAsyncContextManager[Clients]:
+    def start(self, backend: Backend | None = None) -> AbstractAsyncContextManager[Client]:
         """Run the services in this process while the block lasts.
 
         Args:
@@ -60,6 +59,6 @@ class App:
         asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
 
     @asynccontextmanager
-    async def _running(self, backend: Backend) -> AsyncGenerator[Clients]:
+    async def _running(self, backend: Backend) -> AsyncGenerator[Client]:
         async with backend.start(self._deployment) as caller:
-            yield Clients(Link(caller))
+            yield Client.over(caller)

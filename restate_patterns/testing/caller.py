@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from typing_extensions import override
 
-from restate_patterns.engine_caller import EngineCaller
+from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.engine_errors import InvocationCompleted
 from restate_patterns.engine_port import EnginePort
 from restate_patterns.errors import AlreadyInvoked

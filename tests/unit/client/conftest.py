@@ -8,8 +8,8 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.client.http_caller import HttpCaller
-from restate_patterns.client.local_caller import LocalCaller
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
 from restate_patterns.http.ingress import Ingress
@@ -41,7 +41,7 @@ async def engine(anyio_backend: str) -> FakeEngine:
 @pytest.fixture(params=["over HTTP", "in process"])
 async def caller(request: pytest.FixtureRequest, engine: FakeEngine, anyio_backend: str) -> AsyncIterator[Caller]:
     if request.param == "in process":
-        yield LocalCaller(engine)
+        yield EngineCaller(engine)
         return
     caller = HttpCaller(INGRESS_URL, transport=ServerTransport(engine))
     yield caller

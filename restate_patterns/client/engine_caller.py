@@ -15,7 +15,7 @@ from restate_patterns.errors import TerminalError
 from restate_patterns.seam import Caller, HandlerKind, InvocationRef, Request, StepResult
 
 
-class LocalCaller(Caller):
+class EngineCaller(Caller):
     """Calls handlers of an engine that runs in the same event loop.
 
     Args:
