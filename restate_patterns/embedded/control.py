@@ -46,7 +46,7 @@ class Control:
 
     def cancel_child(self, num: int) -> None:
         """Ask an invocation to cancel if it can be asked; for cancels that come from handlers."""
-        record = self._core.records.get(num)
+        record = self._core.records.living(num)
         if record is None or record.status is Status.COMPLETED:
             return
         if not (record.status is Status.PAUSED and record.mismatch):
@@ -70,7 +70,7 @@ class Control:
         self._core.records.load_rows(record)
         children = []
         for handle, num in record.calls.items():
-            child = None if handle in record.done else self._core.records.get(num)
+            child = None if handle in record.done else self._core.records.living(num)
             if child is not None and child.status is not Status.COMPLETED and child.caller == record.num:
                 children.append(child)
         self._core.drop_attempt(record)

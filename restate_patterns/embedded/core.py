@@ -139,7 +139,7 @@ class Core:
         self.complete_operation(record, handle, result.value, result.failure)
 
     def _timer_fired(self, num: int, handle: Handle, due_ms: int) -> None:
-        record = self.records.get(num)
+        record = self.records.living(num)
         if record is None:
             return
         if handle == START_TIMER:

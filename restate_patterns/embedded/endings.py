@@ -153,7 +153,7 @@ class Endings:
     def _tell_caller(self, record: Record, output: bytes | None, failure: Failure | None) -> None:
         if record.caller is None or record.caller_handle == SENT:
             return
-        caller = self._core.records.get(record.caller)
+        caller = self._core.records.living(record.caller)
         if caller is not None:
             self._core.complete_operation(caller, record.caller_handle, output, failure)
 

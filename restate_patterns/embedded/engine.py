@@ -118,7 +118,7 @@ class Engine(EnginePort):
         )
         self._store.write([("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])])
         self._store.commit()
-        core.log.start(int(meta.get("time_ms", 0)))
+        core.log.start(int(meta.get("time_ms", 0)), int(meta.get("sequence", 0)))
         self._running, self._retention = core, Retention(core)
         core.timers.start()
         active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
@@ -224,11 +224,16 @@ class Engine(EnginePort):
 
     async def _find(self, ref: InvocationRef) -> Record:
         num = self.core.admission.find_strictly(ref)
-        record = None if num is None else self.core.records.get(num)
+        record = None if num is None else self.core.records.peek(num)
         if record is None:
             await self._durable(None)
             raise InvocationNotFound
         return record
+
+    async def _take(self, ref: InvocationRef) -> Record:
+        """Find an invocation to change it."""
+        found = await self._find(ref)
+        return self.core.records.living(found.num) or found
 
     @override
     async def result(self, ref: InvocationRef) -> CompletedResult:
@@ -252,29 +257,29 @@ class Engine(EnginePort):
 
     @override
     async def cancel(self, invocation_id: str) -> CancelOutcome:
-        return await self._durable(self.core.control.cancel(await self._find(invocation_id)))
+        return await self._durable(self.core.control.cancel(await self._take(invocation_id)))
 
     @override
     async def kill(self, invocation_id: str) -> CancelOutcome:
-        return await self._durable(self.core.control.kill(await self._find(invocation_id)))
+        return await self._durable(self.core.control.kill(await self._take(invocation_id)))
 
     @override
     async def pause(self, invocation_id: str) -> None:
-        self.core.control.pause(await self._find(invocation_id))
+        self.core.control.pause(await self._take(invocation_id))
         await self._durable(None)
 
     @override
     async def resume(self, invocation_id: str) -> None:
-        self.core.control.resume(await self._find(invocation_id))
+        self.core.control.resume(await self._take(invocation_id))
         await self._durable(None)
 
     @override
     async def restart_as_new(self, invocation_id: str) -> str:
-        return await self._durable(self.core.control.restart(await self._find(invocation_id)).id)
+        return await self._durable(self.core.control.restart(await self._take(invocation_id)).id)
 
     @override
     async def purge(self, invocation_id: str) -> None:
-        self.core.control.purge(await self._find(invocation_id))
+        self.core.control.purge(await self._take(invocation_id))
         await self._durable(None)
 
     @override

@@ -60,8 +60,13 @@ class Log:
         self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def start(self, last_durable_ms: int) -> None:
-        """Anchor live time to the later of the file's and the wall clock, and start the writer thread."""
+    def start(self, last_durable_ms: int, last_sequence: int = 0) -> None:
+        """Anchor live time to the later of the file's and the wall clock, and start the writer thread.
+
+        Sequence numbers go on from the file's last: places in queues and timers are ordered by them, also
+        against those that an earlier process made.
+        """
+        self.sequence = self.durable_sequence = self.open.last_sequence = last_sequence
         wall_ms = self._clock.wall_ms()
         gap_ms = last_durable_ms - wall_ms
         if gap_ms > CLOCK_GAP_WARNING_MS:
@@ -137,7 +142,10 @@ class Log:
         self.open.last_sequence = self.sequence
         self._statements = self._committing.render()
         self._statements.append(
-            ("INSERT OR REPLACE INTO meta VALUES ('time_ms', ?)", [(self.now_ms(),)]),
+            (
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [("time_ms", self.now_ms()), ("sequence", self._committing.last_sequence)],
+            ),
         )
         self._write_statements()
 

@@ -52,6 +52,11 @@ class RecordsTable:
                 self._records[num] = record
         return record
 
+    def living(self, num: int) -> Record | None:
+        """Give a record that has not completed, kept in memory to be changed; a completed one only to look at."""
+        found = self.peek(num)
+        return found if found is None or found.status is Status.COMPLETED else self.get(num)
+
     def peek(self, num: int) -> Record | None:
         """Give a record to look at, without keeping it in memory."""
         found = self._records.get(num)

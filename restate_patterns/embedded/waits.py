@@ -25,7 +25,7 @@ class Waits:
 
     def for_invocation(self, record: Record, handle: Handle, num: int | None) -> None:
         """Complete `handle` with the output of invocation `num`, now or when it has one; 404 for None."""
-        target = None if num is None else self._core.records.get(num)
+        target = None if num is None else self._core.records.living(num)
         if target is None:
             self._core.complete_operation(record, handle, None, to_failure(InvocationNotFound()))
         elif target.status is Status.COMPLETED:
@@ -61,7 +61,7 @@ class Waits:
             identity = self._core.ids.read_awakeable(awakeable_id)
         except MalformedId:
             return False
-        record = None if identity is None else self._core.records.get(identity.num)
+        record = None if identity is None else self._core.records.living(identity.num)
         if identity is None or record is None:
             return False
         if record.status is Status.COMPLETED:
@@ -104,7 +104,7 @@ class Waits:
                     waiting[(num, handle)] = waits
         for (num, handle), waits in waiting.items():
             self._core.log.open.waiters[(target, num, handle)] = False
-            record = self._core.records.get(num) if waits else None
+            record = self._core.records.living(num) if waits else None
             if record is not None:
                 self._core.complete_operation(record, handle, value, failure)
         self._core.log.append()
