@@ -3,11 +3,11 @@
 import asyncio
 from typing import assert_type
 
-from restate_patterns import Clients, Embedded, InvocationHandle, NotReady
+from restate_patterns import Client, Embedded, InvocationHandle, NotReady
 from tests.typing.programs.tickets import Cart, Ticket, app
 
 
-async def use(client: Clients) -> None:
+async def use(client: Client) -> None:
     cart = client.object_client(Cart, "ann")
     assert_type(await cart.add_ticket("A1"), bool)
     handle = await cart.add_ticket.with_options(idempotency_key="once").send("A2")
