@@ -7,6 +7,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,11 +83,56 @@ def test_a_missing_folder_and_a_folder_without_permission_are_named(tmp_path: Pa
         _opened(tmp_path / "e.db")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(UnusableFileError, match="Permission denied"):
-        _opened(tmp_path / "locked" / "e.db")
+def test_a_folder_that_may_not_be_written() -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o555)
+    is_root = os.geteuid() == 0
+    try:
+        if is_root:
+            os.seteuid(65534)
+        with pytest.raises(UnusableFileError, match=r"Permission denied.*Check the path, the permissions"):
+            _opened(folder / "e.db")
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.rmdir()
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    """Mount a real file system of 24 MB; only root can."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_rule_20_on_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with bench(app, file=tmp_path / "e.db") as b:
+            assert await b.call("S/echo", b"before", idempotency_key="a") == b"before"
+            filler = tmp_path / "filler"
+            with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+                while True:
+                    file.write(b"x" * 4096)
+            accepted: list[asyncio.Future[bytes]] = []
+            while b.engine.accepting:
+                accepted.append(asyncio.ensure_future(b.call("S/echo", b"x" * 500_000)))
+                await asyncio.sleep(0.01)
+            with pytest.raises(NotAccepting):
+                await b.engine.call(request("S/echo"))
+            filler.unlink()
+            b.clock.step_to(b.clock.monotonic_ms() + 1000)
+            assert [await bounded(call) for call in accepted] == [b"x" * 500_000] * len(accepted)
+            await until(lambda: b.engine.accepting)
+            await b.restart()
+            assert await b.call("S/echo", b"other", idempotency_key="a") == b"before"
+
+    with _small_disk(tmp_path):
+        asyncio.run(bounded(test()))
 
 
 def test_rule_20_a_full_disk_stops_acceptance_and_loses_nothing(tmp_path: Path) -> None:
