@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Final, Self
 
@@ -87,16 +87,22 @@ class HttpServer:
         for server in self._servers:
             await server.start()
 
-    async def stop(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
+    async def stop(
+        self, grace_s: float = SHUTDOWN_GRACE_S, *, hurry: Coroutine[object, object, object] | None = None
+    ) -> None:
         """Stop accepting, let running requests finish for up to `grace_s` seconds, then leave.
 
         A request over that bound is answered with 503; its invocation goes on at the next start.
+
+        Args:
+            grace_s: The bound, in seconds.
+            hurry: When it is done the rest of the grace is cut.
         """
         for server in self._servers:
             server.stop_accepting()
-        if not await self._drained(grace_s):
+        if not await self._drained(grace_s, hurry):
             left = sum(door.abandon() for door in self._doors)
-            _LOG.warning("left %d requests unanswered after %s s of shutdown", left, grace_s)
+            _LOG.warning("left %d requests that were still open at shutdown", left)
             await self._drained(_FLUSH_S)
         closed = [asyncio.ensure_future(server.closed()) for server in self._servers]
         if closed:
@@ -117,17 +123,12 @@ class HttpServer:
         """
         async with stop_signals() as signals:
             await self.start()
-            started()
-            arrived = await signals.next()
-            _LOG.info("%s: finishing the running requests (%s s at most)", arrived.name, grace_s)
-            stopping = asyncio.ensure_future(self.stop(grace_s))
-            again = asyncio.ensure_future(signals.next())
-            await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
-            if again.done():
-                for door in self._doors:
-                    door.abandon()
-            again.cancel()
-            await stopping
+            try:
+                started()
+                arrived = await signals.next()
+                _LOG.info("%s: finishing the running requests (%s s at most)", arrived.name, grace_s)
+            finally:
+                await self.stop(grace_s, hurry=signals.next())
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -141,14 +142,23 @@ class HttpServer:
     ) -> None:
         await self.stop()
 
-    async def _drained(self, timeout_s: float) -> bool:
+    async def _drained(self, timeout_s: float, hurry: Coroutine[object, object, object] | None = None) -> bool:
+        """Wait for the end of all requests; says whether it came in time."""
+        drained = asyncio.ensure_future(self._all_drained())
+        waited: set[asyncio.Future[object]] = {drained}
+        if hurry is not None:
+            waited.add(asyncio.ensure_future(hurry))
         try:
-            async with asyncio.timeout(timeout_s):
-                for door in self._doors:
-                    await door.drained()
-        except TimeoutError:
-            return False
-        return True
+            await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            return drained.done()
+        finally:
+            for waiting in waited:
+                waiting.cancel()
+
+    async def _all_drained(self) -> object:
+        for door in self._doors:
+            await door.drained()
+        return None
 
 
 def _listen(host: str, port: int, name: str) -> socket.socket:

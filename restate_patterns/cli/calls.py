@@ -1,0 +1,127 @@
+"""`call` and `send` from the shell."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from urllib.parse import unquote
+
+from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.output import print_json
+from restate_patterns.client.errors import ClientError, ServerUnavailable
+from restate_patterns.client.http_caller import HttpCaller
+from restate_patterns.errors import TerminalError
+from restate_patterns.http.durations import parse_duration_ms
+from restate_patterns.seam import Request, Target
+
+
+def call(arguments: Namespace) -> None:
+    """Call a handler and print its output."""
+    output = asyncio.run(_call(arguments))
+    if output:
+        sys.stdout.buffer.write(output if output.endswith(b"\n") else output + b"\n")
+        sys.stdout.flush()
+
+
+def send(arguments: Namespace) -> None:
+    """Send to a handler and print the invocation id."""
+    invocation_id = asyncio.run(_send(arguments))
+    if arguments.json:
+        print_json({"invocationId": invocation_id})
+    else:
+        print(invocation_id)
+
+
+async def _call(arguments: Namespace) -> bytes:
+    caller = HttpCaller(arguments.ingress_url, token=arguments.token)
+    try:
+        timeout_s = None if arguments.timeout is None else _duration_ms(arguments.timeout) / 1000
+        return await caller.call(_request(arguments), timeout_s)
+    except TerminalError as error:
+        raise _failed(error, arguments) from None
+    except TimeoutError as error:
+        raise CommandError(Exit.FAILED, str(error)) from None
+    except ClientError as error:
+        raise _no_server(error) from None
+    finally:
+        await caller.aclose()
+
+
+async def _send(arguments: Namespace) -> str:
+    caller = HttpCaller(arguments.ingress_url, token=arguments.token)
+    try:
+        delay_ms = 0 if arguments.delay is None else _duration_ms(arguments.delay)
+        return await caller.send(_request(arguments), delay_ms)
+    except TerminalError as error:
+        raise _failed(error, arguments) from None
+    except ClientError as error:
+        raise _no_server(error) from None
+    finally:
+        await caller.aclose()
+
+
+def _request(arguments: Namespace) -> Request:
+    body = _body(arguments.body)
+    headers: dict[str, str] = {}
+    for header in arguments.header:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise CommandError(Exit.USAGE, f"the header {header!r} must be written as 'name: value'")
+        headers[name.strip().lower()] = value.strip()
+    if body and headers.setdefault("content-type", "application/json") == "application/json":
+        try:
+            json.loads(body)
+        except ValueError as error:
+            raise CommandError(
+                Exit.USAGE,
+                f"the body is not JSON ({error}); write text with its quotes, as in '\"text\"', or give "
+                "another type with --header 'content-type: ...'",
+            ) from None
+    return Request(_target(arguments.target), body, headers, arguments.idempotency_key)
+
+
+def _target(text: str) -> Target:
+    parts = [unquote(part) for part in text.strip("/").split("/")]
+    if len(parts) == 2 and all(parts):
+        return Target(parts[0], parts[1])
+    if len(parts) == 3 and all(parts):
+        return Target(parts[0], parts[2], parts[1])
+    raise CommandError(
+        Exit.USAGE,
+        f"the target {text!r} must be Service/handler or Object/key/handler; a slash in a key is %2F",
+    )
+
+
+def _body(text: str | None) -> bytes:
+    if text is None:
+        return b""
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        try:
+            return Path(text[1:]).read_bytes()
+        except OSError as error:
+            raise CommandError(Exit.USAGE, f"cannot read the body from {text[1:]}: {error.strerror}") from None
+    return text.encode()
+
+
+def _duration_ms(text: str) -> int:
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
+
+
+def _failed(error: TerminalError, arguments: Namespace) -> CommandError:
+    if arguments.json:
+        body = {"code": error.code, "message": error.message, "metadata": dict(error.metadata)}
+        print_json({"error": body})
+    return CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}")
+
+
+def _no_server(error: ClientError) -> CommandError:
+    code = Exit.REFUSED if isinstance(error, ServerUnavailable) else Exit.NO_SERVER
+    return CommandError(code, str(error))

@@ -1,0 +1,192 @@
+"""The command line: what can be typed, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from restate_patterns.cli import calls, dev, invocations, kv, services
+from restate_patterns.cli.admin_client import AdminClient
+from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.output import complain
+from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.limits import LIST_LIMIT_MAX
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage] - the type of a public result
+
+    Subparsers = _SubParsersAction[ArgumentParser]
+
+_EXITS: Final = """\
+exit codes:
+  0  done
+  1  the called handler ended with a terminal error
+  2  the command line, or the app it names, is wrong
+  3  no server answers there, or none of ours
+  4  there is no such invocation, service, handler or key
+  5  the server refuses
+  6  a server cannot start: port taken, file not usable
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
+    parsed = parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except CommandError as error:
+        complain(str(error))
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has gone; Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.DONE
+
+
+def parser() -> ArgumentParser:
+    """Give the parser of the whole command line."""
+    root = ArgumentParser(
+        prog="restate-patterns",
+        description="Durable services on a SQLite file: serve them, call them, see what they do.",
+        epilog=_EXITS,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=version("restate-patterns"))
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    _add_dev(commands)
+    _add_call(commands, "call", calls.call, "call a handler and print its output")
+    _add_call(commands, "send", calls.send, "send to a handler and print the invocation id")
+    _add_invocations(commands)
+    _add_services(commands)
+    _add_kv(commands)
+    return root
+
+
+def _add_dev(commands: Subparsers) -> None:
+    sub = commands.add_parser(
+        "dev", help="serve an app, again after each change of its code", description="Serve an app."
+    )
+    sub.add_argument("app", metavar="MODULE:APP", help="the App to serve, as in signup:app")
+    sub.add_argument("--db", metavar="FILE", help="the SQLite file that makes it durable (default: MODULE.db)")
+    sub.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+    sub.add_argument("--ingress-port", type=int, default=8080, metavar="N", help="where to call it (%(default)s)")
+    sub.add_argument("--admin-port", type=int, default=9070, metavar="N", help="where to manage it (%(default)s)")
+    sub.add_argument(
+        "--inactivity-timeout",
+        type=int,
+        metavar="MS",
+        help="suspend what is idle for that long; 0 replays at every wait, to find what is not deterministic",
+    )
+    sub.add_argument("--no-reload", dest="reload", action="store_false", help="keep serving the old code")
+    sub.set_defaults(run=dev.dev)
+
+
+def _add_call(commands: Subparsers, name: str, run: Callable[[Namespace], None], text: str) -> None:
+    sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument("target", help="Service/handler, or Object/key/handler; a slash in a key is %%2F")
+    sub.add_argument("body", nargs="?", help="the argument as JSON; @FILE reads a file, - standard input")
+    sub.add_argument("--idempotency-key", metavar="KEY", help="requests with the same key happen once")
+    sub.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
+    if name == "call":
+        sub.add_argument("--timeout", metavar="DURATION", help="the longest wait, as 10s or PT10S")
+    else:
+        sub.add_argument("--delay", metavar="DURATION", help="when to start, as 10s, 15m or PT10S")
+    sub.add_argument(
+        "--ingress-url",
+        default=os.environ.get("RESTATE_INGRESS_URL", "http://127.0.0.1:8080"),
+        metavar="URL",
+        help="the ingress (RESTATE_INGRESS_URL, or %(default)s)",
+    )
+    _add_common(sub)
+    sub.set_defaults(run=run)
+
+
+def _add_invocations(commands: Subparsers) -> None:
+    group = commands.add_parser("invocations", aliases=["inv"], help="see what runs and why it waits; act on it")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    listing = _admin_command(verbs, "list", invocations.list_invocations, "list invocations, newest first")
+    listing.add_argument("--service", help="of this service")
+    listing.add_argument("--handler", help="of this handler")
+    listing.add_argument("--key", help="of this key")
+    known = ",".join(status.value for status in InvocationStatus)
+    listing.add_argument("--status", metavar="STATUS[,STATUS]", help=f"in one of these: {known}")
+    listing.add_argument("--all", action="store_true", help="completed ones too")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help=f"at most {LIST_LIMIT_MAX} (%(default)s)")
+    describe = _admin_command(verbs, "describe", invocations.describe, "show one invocation with its journal")
+    describe.add_argument("id", help="the invocation id")
+    for name, verb, text in (
+        ("cancel", "cancel", "ask invocations to cancel; they may undo"),
+        ("kill", "kill", "end invocations without running any of their code"),
+        ("pause", "pause", "stop trying until they are resumed"),
+        ("resume", "resume", "try again now"),
+        ("restart", "restart-as-new", "start completed invocations again, as new ones"),
+        ("purge", "purge", "forget completed invocations now"),
+    ):
+        sub = _admin_command(verbs, name, invocations.verb(verb), text)
+        sub.add_argument("ids", nargs="+", metavar="ID", help="the invocation id")
+        if name == "kill":
+            sub.add_argument("--yes", "-y", action="store_true", help="do not ask")
+
+
+def _add_services(commands: Subparsers) -> None:
+    group = commands.add_parser("services", help="what the server hosts")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    _admin_command(verbs, "list", services.list_services, "list services and their handlers")
+    describe = _admin_command(verbs, "describe", services.describe, "show the handlers of a service")
+    describe.add_argument("name", help="the service")
+    document = _admin_command(verbs, "openapi", services.openapi, "print the OpenAPI document of a service")
+    document.add_argument("name", help="the service")
+
+
+def _add_kv(commands: Subparsers) -> None:
+    group = commands.add_parser("kv", help="the state of an object or workflow")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    for name, run, text in (
+        ("get", kv.get, "show the state of a key"),
+        ("set", kv.set_value, "write one name, in the key's turn"),
+        ("clear", kv.clear, "remove names, or all, in the key's turn"),
+    ):
+        sub = _admin_command(verbs, name, run, text)
+        sub.add_argument("service", help="the object or workflow")
+        sub.add_argument("key", help="its key")
+        if name == "clear":
+            sub.add_argument("names", nargs="*", metavar="NAME", help="which state (default: all)")
+        else:
+            sub.add_argument("name", nargs="?" if name == "get" else None, help="which state")
+        if name == "set":
+            sub.add_argument("value", help="the new value, as JSON")
+
+
+def _admin_command(
+    verbs: Subparsers, name: str, run: Callable[[Namespace, AdminClient], None], text: str
+) -> ArgumentParser:
+    sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument(
+        "--admin-url",
+        default=os.environ.get("RESTATE_ADMIN_URL", "http://127.0.0.1:9070"),
+        metavar="URL",
+        help="the admin API (RESTATE_ADMIN_URL, or %(default)s)",
+    )
+    _add_common(sub)
+
+    def ask(arguments: Namespace) -> None:
+        admin = AdminClient(arguments.admin_url, arguments.token)
+        try:
+            run(arguments, admin)
+        finally:
+            admin.close()
+
+    defaults: dict[str, Any] = {"run": ask}
+    sub.set_defaults(**defaults)
+    return sub
+
+
+def _add_common(sub: ArgumentParser) -> None:
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")

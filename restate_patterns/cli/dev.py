@@ -1,0 +1,105 @@
+"""`dev MODULE:APP`: serve an app from a file, and start again when its code changes.
+
+One process: on a change it finishes like on SIGTERM, then replaces itself by a fresh interpreter. So
+what kills the command kills the server, and nothing of the old code is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from argparse import Namespace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from restate_patterns.app import App
+from restate_patterns.backends.embedded import Embedded
+from restate_patterns.cli.changes import next_change
+from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.loading import load_app
+from restate_patterns.cli.output import complain
+from restate_patterns.embedded.file_errors import FileError
+from restate_patterns.http.server import HttpServer, PortError
+from restate_patterns.http.signals import stop_signals
+from restate_patterns.limits import SHUTDOWN_GRACE_S
+
+_RELOADED: Final = "RESTATE_PATTERNS_RELOADED"
+_RELOAD_GRACE_S: Final = 2.0
+"""How long requests may take to finish when the code has changed; their invocations go on after it."""
+
+
+def dev(arguments: Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    try:
+        app = load_app(arguments.app)
+    except CommandError as error:
+        if not arguments.reload or _RELOADED not in os.environ:
+            raise
+        complain(str(error))
+        changed = asyncio.run(_wait_for_mending())
+    else:
+        changed = asyncio.run(_serve(app, arguments))
+    if changed is not None:
+        _start_again(changed)
+
+
+async def _serve(app: App, arguments: Namespace) -> Path | None:
+    """Serve; gives the file whose change ended it, or None for a signal."""
+    file = arguments.db or f"{arguments.app.partition(':')[0].rpartition('.')[2]}.db"
+    inactivity = None if arguments.inactivity_timeout is None else timedelta(milliseconds=arguments.inactivity_timeout)
+    backend = Embedded(file, inactivity_timeout=inactivity)
+    engine = backend.engine(app.deployment)
+    server = HttpServer(
+        engine, host=arguments.host, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port
+    )
+    try:
+        await engine.start()
+    except FileError as error:
+        raise CommandError(Exit.CANNOT_START, str(error)) from None
+    try:
+        async with stop_signals() as signals:
+            try:
+                await server.start()
+            except PortError as error:
+                raise CommandError(Exit.CANNOT_START, str(error)) from None
+            services = ", ".join(sorted(app.deployment.services))
+            print(f"serving {services} from {file}", file=sys.stderr)
+            print(f"ingress {server.ingress_url}, admin {server.admin_url}", file=sys.stderr, flush=True)
+            signal = asyncio.ensure_future(signals.next())
+            change = asyncio.ensure_future(next_change() if arguments.reload else _never())
+            await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
+            changed = change.result() if change.done() else None
+            for waiting in (signal, change):
+                waiting.cancel()
+            grace_s = SHUTDOWN_GRACE_S if changed is None else _RELOAD_GRACE_S
+            await server.stop(grace_s, hurry=signals.next())
+            return changed
+    finally:
+        await engine.stop()
+
+
+async def _wait_for_mending() -> Path | None:
+    async with stop_signals() as signals:
+        print("waiting for a change", file=sys.stderr, flush=True)
+        signal = asyncio.ensure_future(signals.next())
+        change = asyncio.ensure_future(next_change())
+        await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
+        changed = change.result() if change.done() else None
+        for waiting in (signal, change):
+            waiting.cancel()
+        return changed
+
+
+async def _never() -> Path:
+    await asyncio.Event().wait()
+    raise AssertionError("nothing sets this event")
+
+
+def _start_again(changed: Path) -> None:
+    print(f"{changed} changed: starting again", file=sys.stderr, flush=True)
+    os.environ[_RELOADED] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -1,0 +1,37 @@
+"""How the command ends: its exit codes, and errors that are sentences."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Exit(enum.IntEnum):
+    """Exit codes; a script may rely on them."""
+
+    DONE = 0
+    """It was done."""
+    FAILED = 1
+    """The called handler ended with a terminal error."""
+    USAGE = 2
+    """The command line, or the app it names, is wrong."""
+    NO_SERVER = 3
+    """No server answers, or what answers is none of ours."""
+    NOT_FOUND = 4
+    """There is no such invocation, service, handler or key."""
+    REFUSED = 5
+    """The server refuses: the invocation has completed, the input is bad, the disk is full."""
+    CANNOT_START = 6
+    """A server cannot start: a port is taken, or the file can't be used."""
+
+
+class CommandError(Exception):
+    """Ends the command with a sentence.
+
+    Args:
+        code: The exit code.
+        message: The sentence.
+    """
+
+    def __init__(self, code: Exit, message: str) -> None:
+        super().__init__(message)
+        self.code = code
