@@ -30,6 +30,11 @@ class Engines(Protocol):
         """Give a future that is done when the engine of the moment has crashed."""
         ...
 
+    @property
+    def down(self) -> bool:
+        """Whether there is no engine at the moment: it has died and the next one is not up."""
+        ...
+
     def die(self) -> None:
         """Let the engine of the moment crash, here and now."""
         ...
@@ -58,7 +63,8 @@ class SurvivingCaller(Caller):
             finally:
                 if not asking.done():
                     asking.cancel()
-            if asking.done() and not asking.cancelled():
+            # A dead engine refuses what it is asked in the moment before the restart.
+            if asking.done() and not asking.cancelled() and not (asking.exception() and self._engines.down):
                 return asking.result()
             asked_before = True
 

@@ -68,7 +68,8 @@ class TestEnvironment(Engines):
     async def start(self) -> None:
         """Start the engine."""
         await self.engine.start()
-        self._up.set()
+        if self._restarting is None:
+            self._up.set()
 
     async def stop(self) -> None:
         """Stop the engine, after a restart that is under way."""
@@ -89,6 +90,11 @@ class TestEnvironment(Engines):
     @override
     def crashed(self) -> asyncio.Future[None]:
         return self._crashed
+
+    @property
+    @override
+    def down(self) -> bool:
+        return not self._up.is_set()
 
     @override
     def die(self) -> None:
