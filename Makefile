@@ -24,7 +24,8 @@ pytest: venv ## The tests alone
 .PHONY: lint
 lint: venv ## Style, types, layers
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format .
+	$(BIN)/python -m tests.support.cli_reference-check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
@@ -33,6 +34,7 @@ lint: venv ## Style, types, layers
 format: venv ## Mend style where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m tests.support.cli_reference
 
 # Run plainly: with -q or -v a strict build that found bad anchors still exits 0.
 .PHONY: docs

@@ -94,9 +94,21 @@ class Terminal:
         if re.match(r"restate-patterns dev\b", command.typed):
             self.serve(command.typed)
             return
-        typed = command.typed.replace(":8080", f":{self.ingress_port}").replace(":9070", f":{self.admin_port}")
-        done = subprocess.run(
-            typed,
+        done = self._run(command.typed)
+        where = f"{page.name}:{command.line}: {command.typed}"
+        assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
+        pattern = ".*".join(re.escape(part) for part in command.expected.strip().split("..."))
+        assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), f"{where}\n{done.stdout}{done.stderr}"
+
+    def until(self, typed: str, seen: str) -> None:
+        """Run a command again and again until its output has something in it, as a patient reader would."""
+        deadline = time.monotonic() + COMMAND_S
+        while seen not in (shown := self._run(typed)).stdout:
+            assert time.monotonic() < deadline, f"{typed} never showed {seen}:\n{shown.stdout}{shown.stderr}"
+
+    def _run(self, typed: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            typed.replace(":8080", f":{self.ingress_port}").replace(":9070", f":{self.admin_port}"),
             shell=True,
             cwd=self.folder,
             env=self.environment(),
@@ -105,10 +117,6 @@ class Terminal:
             timeout=COMMAND_S,
             check=False,
         )
-        where = f"{page.name}:{command.line}: {command.typed}"
-        assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
-        pattern = ".*".join(re.escape(part) for part in command.expected.strip().split("..."))
-        assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), f"{where}\n{done.stdout}{done.stderr}"
 
     def serve(self, typed: str) -> None:
         """Start a server; one that runs already is killed first."""
