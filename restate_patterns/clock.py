@@ -41,6 +41,11 @@ class Clock(Protocol):
         ...
 
 
+def wall_ms() -> int:
+    """Give the machine's wall clock in Unix milliseconds; for what only shows times to people."""
+    return time.time_ns() // 1_000_000
+
+
 class SystemClock(Clock):
     """The machine's clocks and one asyncio loop.
 
@@ -54,7 +59,7 @@ class SystemClock(Clock):
 
     @override
     def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        return wall_ms()
 
     @override
     def monotonic_ms(self) -> float:

@@ -54,6 +54,10 @@ class AdminClient:
             raise CommandError(Exit.NO_SERVER, f"{ServerUnreachable(self._url, str(error))} with --admin-url") from None
         if answer.is_success and not answer.content:
             return {}
+        if "x-restate-error-source" in answer.headers:
+            raise CommandError(
+                Exit.NO_SERVER, f"{self._url} is an ingress: give the URL of the admin API, by default on port 9070"
+            )
         fields = _object(answer)
         if answer.is_success:
             return fields

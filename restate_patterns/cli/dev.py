@@ -34,6 +34,7 @@ _RELOAD_GRACE_S: Final = 2.0
 def dev(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     try:
         app = load_app(arguments.app)
     except CommandError as error:

@@ -10,7 +10,7 @@ from typing import Final, cast
 from restate_patterns.cli.admin_client import AdminClient, JsonObject
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import ago, print_fields, print_json, print_table
-from restate_patterns.clock import SystemClock
+from restate_patterns.clock import wall_ms
 from restate_patterns.engine_port import InvocationStatus
 
 _IN_FLIGHT: Final = ",".join(status.value for status in InvocationStatus if status is not InvocationStatus.COMPLETED)
@@ -45,7 +45,7 @@ def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
         more = "" if arguments.all or arguments.status else " in flight; --all shows completed ones too"
         print(f"no invocations{more}")
         return
-    now_ms = SystemClock().wall_ms()
+    now_ms = wall_ms()
     print_table(
         ("ID", "TARGET", "STATUS", "CREATED", "NOTE"),
         [
@@ -70,7 +70,7 @@ def describe(arguments: Namespace, admin: AdminClient) -> None:
         print_json(answer)
         return
     found = cast("JsonObject", answer["invocation"])
-    now_ms = SystemClock().wall_ms()
+    now_ms = wall_ms()
     failure = cast("JsonObject | None", found["failure"])
     print_fields(
         [

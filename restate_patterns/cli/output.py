@@ -36,7 +36,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, no_wrap=column in ("ID", "STATUS"), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(column, text) for column, text in zip(columns, row, strict=True)))
-    _console().print(table)
+    _print(table)
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -47,7 +47,7 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     for name, value in fields:
         if value:
             table.add_row(name, _cell(name.upper(), value))
-    _console().print(table)
+    _print(table)
 
 
 def complain(message: str) -> None:
@@ -77,7 +77,8 @@ def _cell(column: str, text: str) -> str:
     return f"[{style}]{escape(text)}[/]" if style else escape(text)
 
 
-def _console() -> Console:
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, width=_PIPE_WIDTH)
+def _print(table: Table) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

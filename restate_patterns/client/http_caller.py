@@ -24,7 +24,6 @@ from restate_patterns.client.urls import (
     ref_words,
     target_path,
 )
-from restate_patterns.clock import Clock, SystemClock
 from restate_patterns.http.wire import FAILURE_TYPE, encode_failure
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
@@ -47,7 +46,6 @@ class HttpCaller(Caller):
         admin_url: The admin API, for `cancel`. Default: the ingress's host, port 9070.
         token: Sent as `authorization: Bearer ...`.
         retries: How it is repeated.
-        clock: Where the waits between tries come from.
         transport: What carries the requests. Default: sockets.
     """
 
@@ -58,13 +56,11 @@ class HttpCaller(Caller):
         admin_url: str | None = None,
         token: str | None = None,
         retries: RetryPolicy = RETRIES,
-        clock: Clock | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._ingress_url = checked_url(ingress_url)
         self._admin_url = checked_url(admin_url) if admin_url else admin_beside(self._ingress_url)
         self._retries = retries
-        self._clock = clock or SystemClock()
         self._http = httpx.AsyncClient(
             headers={} if token is None else {"authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
@@ -188,7 +184,7 @@ class HttpCaller(Caller):
         delay_ms = self._retries.delay_ms(failed_count)
         if delay_ms is None:
             raise failure
-        await self._clock.sleep(delay_ms)
+        await asyncio.sleep(delay_ms / 1000)
 
 
 @asynccontextmanager
