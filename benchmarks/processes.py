@@ -75,7 +75,8 @@ def refuse_taken(*ports: int) -> None:
                 raise PortTakenError(port) from error
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have this process killed when its parent ends, where the system can do that (Linux)."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -104,7 +105,7 @@ def spawn(
             stdin=stdin,
             stdout=sink if stdout is None else stdout,
             stderr=sink,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  no threads are running here
+            preexec_fn=die_with_parent,  # noqa: PLW1509  no threads are running here
         )
 
 
@@ -117,6 +118,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 @contextlib.contextmanager

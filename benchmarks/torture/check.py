@@ -4,6 +4,7 @@ What the order of lines proves:
 
 * A step starts only when all that came before it is durable. So once a later step of a chain has left its
   effect, an effect of an earlier one means that a durable result was forgotten.
+* Between a kill and the next start the file tells which results are durable: such a step never runs again.
 * Once the driver has seen the answer, nothing of the operation may happen any more.
 * One process runs a step once: it may be repeated only by a later process, when the kill came between the
   effect and the durable result.
@@ -41,7 +42,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class History:
-    """The effects of one operation, in the order in which they happened; `None` stands for the answer."""
+    """The lines of one operation, in the order in which they were written."""
 
     lines: list[Line] = field(default_factory=list)
 
@@ -99,6 +100,7 @@ def check_effects(outcome: Outcome, history: History) -> list[str]:
         wrong += [f"{name}: step {step} never happened" for step in missing]
     wrong += _check_chains(name, operation, history)
     wrong += _check_repeats(name, effects)
+    wrong += _check_after_durable(name, history)
     wrong += _check_after_answer(operation, history)
     return wrong
 
@@ -131,6 +133,17 @@ def _check_repeats(name: str, effects: Sequence[Line]) -> list[str]:
             wrong.append(f"{name}: step {step} ran in several invocations: {sorted(invocations[step])}")
         if len(data[step]) > 1:
             wrong.append(f"{name}: step {step} told the world different things: {sorted(data[step])}")
+    return wrong
+
+
+def _check_after_durable(name: str, history: History) -> list[str]:
+    durable: set[str] = set()
+    wrong = []
+    for line in history.lines:
+        if line.kind == "durable":
+            durable.add(line.step)
+        elif line.kind == "effect" and line.step in durable:
+            wrong.append(f"{name}: step {line.step} ran again although its result was in the file")
     return wrong
 
 

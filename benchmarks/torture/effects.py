@@ -23,7 +23,8 @@ class Line:
     """One thing that happened.
 
     Args:
-        kind: `"effect"` of a step, or `"answer"`: the driver saw the operation's result.
+        kind: `"effect"` of a step; `"durable"`: its result was seen in the file of a dead server;
+            `"answer"`: the driver saw the operation's result.
         operation: Which operation of the plan it belongs to.
         step: The step of the operation; for an answer, empty.
         invocation: The id of the invocation that ran the step.
@@ -31,7 +32,7 @@ class Line:
         data: What else there is to tell; the id of an awakeable.
     """
 
-    kind: Literal["effect", "answer"]
+    kind: Literal["effect", "durable", "answer"]
     operation: str
     step: str = ""
     invocation: str = ""

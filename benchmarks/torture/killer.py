@@ -6,22 +6,26 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from benchmarks.processes import ProcessError, log_tail, refuse_taken, spawn, stop
-from benchmarks.torture.effects import BOOT_VARIABLE, FILE_VARIABLE
+from benchmarks.torture.effects import FILE_VARIABLE, Line, append
+from benchmarks.torture.journal import durable_steps
 
+FILE_NAME = "torture.db"
 START_TIMEOUT_S = 30.0
-POLL_S = 0.02
+POLL_S = 0.01
 EARLY_SHARE = 0.2
 """How many of the kills hit a server that is still starting or recovering."""
-EARLY_MAX_S = 1.0
+EARLY_MAX_S = 0.3
 LIFE_S = (0.02, 0.6)
 """How long a server that is up lives before it is killed."""
 
@@ -33,33 +37,21 @@ class Server:
     directory: Path
     ingress_port: int
     admin_port: int
-    project_dir: Path
+    parent: subprocess.Popen[bytes]
     boot: int = 0
-    process: subprocess.Popen[bytes] | None = None
+    process_id: int = 0
+    durable: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def effects_file(self) -> Path:
         """Where steps leave their effects."""
         return self.directory / "effects.jsonl"
 
-    @property
-    def log(self) -> Path:
-        """What all processes of the server printed."""
-        return self.directory / "server.log"
-
     def start(self) -> None:
         """Start one more process."""
         refuse_taken(self.ingress_port, self.admin_port)
-        arguments = [str(self.directory / "torture.db"), str(self.ingress_port), str(self.admin_port)]
-        env = {
-            **os.environ,
-            "PYTHONPATH": str(self.project_dir),
-            BOOT_VARIABLE: str(self.boot),
-            FILE_VARIABLE: str(self.effects_file),
-        }
+        self.process_id = int(self._ask(f"start {self.boot}"))
         self.boot += 1
-        command = [sys.executable, "-m", "benchmarks.torture.server", *arguments]
-        self.process = spawn(command, self.log, cwd=self.directory, env=env)
 
     async def until_ready(self) -> float:
         """Wait until it answers and say how many seconds that took.
@@ -75,7 +67,7 @@ class Server:
                     if (await client.get("/restate/health")).is_success:
                         return time.monotonic() - start
                 await asyncio.sleep(POLL_S)
-        raise ProcessError(f"the server gave no answer in {START_TIMEOUT_S:.0f} s:{log_tail(self.log)}")
+        raise ProcessError(f"the server gave no answer in {START_TIMEOUT_S:.0f} s:{self._log_tail()}")
 
     def check_alive(self) -> None:
         """Make sure that the server did not leave by itself.
@@ -83,20 +75,18 @@ class Server:
         Raises:
             ProcessError: It did.
         """
-        code = None if self.process is None else self.process.poll()
-        if code is not None:
-            raise ProcessError(f"the server left by itself with {code}:{log_tail(self.log)}")
+        if ended := self._ask("poll"):
+            raise ProcessError(f"the server left by itself, {ended}:{self._log_tail()}")
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        os.kill(self.process_id, signal.SIGKILL)
+        self._ask("wait")
 
-    def stop(self) -> None:
-        """Stop it in good order."""
-        if self.process is not None:
-            stop(self.process)
+    def terminate(self) -> str:
+        """Stop it in good order, and say how it ended."""
+        os.kill(self.process_id, signal.SIGTERM)
+        return self._ask("wait")
 
     async def live_and_die(self, dice: random.Random) -> None:
         """Start it, let it live for a random time, and kill it."""
@@ -108,3 +98,38 @@ class Server:
             await asyncio.sleep(dice.uniform(*LIFE_S))
         self.check_alive()
         self.kill()
+        self._note_durable_steps()
+
+    def _note_durable_steps(self) -> None:
+        """Write down which steps must not run again, before anything can run."""
+        found = durable_steps(self.directory / FILE_NAME)
+        for operation, step in sorted(found - self.durable):
+            append(self.effects_file, Line("durable", operation, step), durable=False)
+        self.durable |= found
+
+    def _ask(self, command: str) -> str:
+        if self.parent.stdin is None or self.parent.stdout is None:
+            raise ProcessError("the parent of the servers was started without pipes")
+        self.parent.stdin.write(command.encode() + b"\n")
+        self.parent.stdin.flush()
+        answer = self.parent.stdout.readline()
+        if not answer:
+            raise ProcessError(f"the parent of the servers died:{self._log_tail()}")
+        return answer.decode().strip()
+
+    def _log_tail(self) -> str:
+        return log_tail(self.directory / "server.log")
+
+
+@contextlib.contextmanager
+def a_server(directory: Path, ports: tuple[int, int], project_dir: Path) -> Iterator[Server]:
+    """Give a server that is not started; whatever runs at the end is killed."""
+    env = {**os.environ, "PYTHONPATH": str(project_dir), FILE_VARIABLE: str(directory / "effects.jsonl")}
+    file = str(directory / FILE_NAME)
+    command = [sys.executable, "-m", "benchmarks.torture.server", file, *map(str, ports)]
+    pipe = subprocess.PIPE
+    parent = spawn(command, directory / "server.log", cwd=directory, env=env, stdin=pipe, stdout=pipe)
+    try:
+        yield Server(directory, *ports, parent)
+    finally:
+        stop(parent)

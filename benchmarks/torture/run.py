@@ -16,12 +16,13 @@ from benchmarks.sides import PROJECT_DIR
 from benchmarks.torture.check import Outcome, check, happened, histories, repeat_count
 from benchmarks.torture.driver import Driver, driving
 from benchmarks.torture.effects import Line, Tail
-from benchmarks.torture.killer import Server
+from benchmarks.torture.killer import Server, a_server
 from benchmarks.torture.plan import Expected, expected_state, operations
 
 USERS = 24
 SETTLE_TIMEOUT_S = 60.0
 POLL_S = 0.1
+GOOD_END = "exit status 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Report:
     wrong: list[str]
     elapsed_s: float
 
+    @property
+    def durable_count(self) -> int:
+        """How many results of steps were seen in the file of a dead server."""
+        return sum(line.kind == "durable" for line in self.lines)
+
     def summary(self) -> str:
         """Say in a few lines what happened."""
         fates = Counter(each.fate for each in self.outcomes)
@@ -45,6 +51,7 @@ class Report:
                 f"{len(self.outcomes)} operations: " + _counts(fates),
                 "by service: " + _counts(shapes),
                 f"{effects} effects of steps, {repeat_count(self.lines)} of them repeated by a later process",
+                f"{self.durable_count} results of steps were in the file of a dead server",
                 *(["everything adds up"] if not self.wrong else [f"{len(self.wrong)} things are wrong:"]),
                 *(f"  {sentence}" for sentence in self.wrong),
             ]
@@ -69,24 +76,26 @@ async def torture(
     """
     start = time.monotonic()
     ingress_port, admin_port = free_ports(2)
-    server = Server(directory, ingress_port, admin_port, PROJECT_DIR)
     dice = random.Random(seed)
-    async with driving(ingress_port, server.effects_file, iter(operations(seed))) as driver:
-        users_task = asyncio.create_task(driver.use(users))
-        try:
-            for number in range(1, kills + 1):
-                await server.live_and_die(dice)
-                if number % max(1, kills // 10) == 0:
-                    tell(f"{number} of {kills} kills, {len(driver.outcomes)} operations")
-            server.start()
-            await server.until_ready()
-            driver.stop()
-            actual = await _settle(driver, users_task, server)
-        finally:
-            users_task.cancel()
-            server.stop()
+    with a_server(directory, (ingress_port, admin_port), PROJECT_DIR) as server:
+        async with driving(ingress_port, server.effects_file, iter(operations(seed))) as driver:
+            users_task = asyncio.create_task(driver.use(users))
+            try:
+                for number in range(1, kills + 1):
+                    await server.live_and_die(dice)
+                    if number % max(1, kills // 10) == 0:
+                        tell(f"{number} of {kills} kills, {len(driver.outcomes)} operations")
+                server.start()
+                await server.until_ready()
+                driver.stop()
+                actual = await _settle(driver, users_task, server)
+            finally:
+                users_task.cancel()
+        ended = server.terminate()
     lines = list(Tail(server.effects_file).read())
     wrong = check(driver.outcomes, lines, actual)
+    if ended != GOOD_END:
+        wrong.append(f"after SIGTERM the server ended with {ended}")
     return Report(kills, driver.outcomes, lines, wrong, time.monotonic() - start)
 
 

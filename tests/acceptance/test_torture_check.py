@@ -81,6 +81,11 @@ def tell_something_else(lines: list[Line], index: int) -> None:
     lines.insert(index + 1, replace(lines[index], data="another id", boot=1))
 
 
+def repeat_a_durable_step(lines: list[Line], index: int) -> None:
+    durable = replace(lines[index], kind="durable")
+    lines[index + 1 : index + 1] = [durable, replace(lines[index], boot=1)]
+
+
 def do_something_else(lines: list[Line], index: int) -> None:
     lines.insert(index + 1, replace(lines[index], step="surprise"))
 
@@ -95,6 +100,7 @@ def do_something_else(lines: list[Line], index: int) -> None:
         (swap_steps, "came before"),
         (repeat_as_another_invocation, "ran in several invocations"),
         (tell_something_else, "told the world different things"),
+        (repeat_a_durable_step, "although its result was in the file"),
         (do_something_else, "unexpected step surprise"),
     ],
 )
