@@ -49,6 +49,7 @@ from restate_patterns.errors import (
     UndefinedName,
     UnreadableValue,
     UsageError,
+    WrongValue,
 )
 from restate_patterns.handlers import Handler, HandlerRef, handler
 from restate_patterns.handles import InvocationHandle, NotReady
@@ -105,5 +106,6 @@ __all__ = [
     "Workflow",
     "WorkflowContext",
     "WorkflowSharedContext",
+    "WrongValue",
     "handler",
 ]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from restate_patterns.clients import Clients
-from restate_patterns.errors import DefinitionError, UsageError
+from restate_patterns.clients import ClientProxy, Clients
+from restate_patterns.errors import DefinitionError, UsageError, WrongValue
 from restate_patterns.execution.steps import in_thread
 from restate_patterns.options import Step
 from restate_patterns.serde import Codec, codec
@@ -62,7 +62,7 @@ class Action:
             return codec(Any).encode(result)
         try:
             return self.codec.encode(result)
-        except TypeError as error:
+        except WrongValue as error:
             raise UsageError(
                 f"step {self.step.name!r}: {_name(self.function)} returned what its annotation does not say: {error}"
             ) from None
@@ -76,8 +76,11 @@ def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], k
     """
     given: object = function
     if not callable(given):
-        hint = " (it was called already: write `fn, arg` instead of `fn(arg)`)" if inspect.isawaitable(given) else ""
-        raise UsageError(f"step {step.name!r}: give ctx.run a function and its arguments, not {function!r}{hint}")
+        hint = ""
+        if inspect.iscoroutine(given):
+            given.close()
+            hint = " (it was called already: write `fn, arg` instead of `fn(arg)`)"
+        raise UsageError(f"step {step.name!r}: give ctx.run a function and its arguments, not {given!r}{hint}")
     for value in (*args, *kwargs.values()):
         _refuse_context(value, f"step {step.name!r}: an argument")
     is_async, result_codec = _known(function)
@@ -85,10 +88,10 @@ def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], k
 
 
 def _refuse_context(value: object, what: str) -> None:
-    if isinstance(value, Clients):
+    if isinstance(value, Clients | ClientProxy):
         raise UsageError(
-            f"{what} is {value!r}: a context is for its handler only, an action runs outside the journal. "
-            "Take what the action needs from the context first, and pass the values"
+            f"{what} is {value!r}: contexts and clients are for the handler only, an action runs outside the "
+            "journal. Take what the action needs from them first, and pass the values"
         )
 
 

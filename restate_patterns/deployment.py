@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from restate_patterns.clients import ClientProxy
 from restate_patterns.definitions import Definition
-from restate_patterns.errors import DefinitionError, InvalidInput, UsageError
+from restate_patterns.errors import DefinitionError, InvalidInput, UsageError, WrongValue
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import (
@@ -106,7 +106,7 @@ def _main(instance: Definition, service: ServiceSpec, handler: HandlerSpec) -> M
     def encode(result: object) -> bytes:
         try:
             return output.encode(result)
-        except TypeError as error:
+        except WrongValue as error:
             raise UsageError(f"{handler.label} returned what its annotation does not say: {error}") from None
 
     return without_argument if argument is None else with_argument

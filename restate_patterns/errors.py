@@ -16,6 +16,7 @@
     * `NotDurable`: a handler waits for, or reaches for, something that is not durable.
     * `CallNotAwaited`: a call was made and never awaited.
     * `AttemptSpins`: a handler ran over its budget of callbacks without waiting.
+    * `WrongValue`: a value is not of the type that its place declares.
     * `UnreadableValue`: a stored value is not of the type the code declares now.
 * `JournalMismatch`: the code took another path than the journal says.
 """
@@ -126,9 +127,7 @@ class TerminalError(_ErrorWithFields):
         return self._metadata
 
     @classmethod
-    def restored(
-        cls, message: str, code: int, fields: Mapping[str, object], metadata: Mapping[str, str]
-    ) -> Self:
+    def restored(cls, message: str, code: int, fields: Mapping[str, object], metadata: Mapping[str, str]) -> Self:
         """Make the error as it was raised elsewhere, without running the class's `__init__`.
 
         Raises:
@@ -143,9 +142,7 @@ class TerminalError(_ErrorWithFields):
     def _set_fields(self, fields: Mapping[str, object]) -> None:
         unknown = [name for name in fields if name not in self.field_names]
         if unknown:
-            raise TypeError(
-                f"{type(self).__qualname__} has no field {unknown[0]!r}; it has {list(self.field_names)}"
-            )
+            raise TypeError(f"{type(self).__qualname__} has no field {unknown[0]!r}; it has {list(self.field_names)}")
         for name in self.field_names:
             if name in fields:
                 setattr(self, name, fields[name])
@@ -261,6 +258,10 @@ class CallNotAwaited(UsageError):
 
 class AttemptSpins(UsageError):
     """A handler ran over its budget of callbacks without waiting for anything."""
+
+
+class WrongValue(UsageError, TypeError):
+    """A value is not of the type that its place declares: an argument, a state, a result."""
 
 
 class UnreadableValue(UsageError):

@@ -1,7 +1,8 @@
 """Terminal errors across calls: to `Failure` and back to the class that was raised.
 
 An error travels as its code, its sentence, and one JSON text per declared field under the field's
-name; the class's wire name goes under `error.name`. A receiver that has imported the class gets
+name; the class's wire name goes under `error.name`, and where it is defined under `error.class`, which decides
+between classes of one name. A receiver that has imported the class gets
 that class. One that has not, or that has another version of it, gets a plain `TerminalError` with the
 metadata to read, and hands it on unchanged.
 """
@@ -13,11 +14,13 @@ from typing import Annotated, Any, Final, get_type_hints
 from weakref import WeakKeyDictionary
 
 from pydantic_core import to_json
+from typing_extensions import Format, get_annotations
 
-from restate_patterns.errors import DefinitionError, Failure, InvalidInput, TerminalError
+from restate_patterns.errors import DefinitionError, Failure, InvalidInput, TerminalError, WrongValue
 from restate_patterns.serde import Codec, codec
 
 NAME_KEY: Final = "error.name"
+CLASS_KEY: Final = "error.class"
 
 _BYTES_AS_TEXT: Final[object] = Annotated[bytes, "metadata is text"]
 _field_codecs: WeakKeyDictionary[type[TerminalError], Mapping[str, Codec[Any]]] = WeakKeyDictionary()
@@ -29,23 +32,25 @@ def to_failure(error: TerminalError) -> Failure:
     metadata = dict(error.metadata)
     if cls is not TerminalError:
         metadata[NAME_KEY] = cls.error_name
+        metadata[CLASS_KEY] = _place(cls)
     for name, field_codec in _codecs_of(cls).items():
         value = getattr(error, name, None)
         try:
             metadata[name] = field_codec.encode(value).decode()
-        except (TypeError, ValueError):
-            metadata[name] = to_json(
-                value, fallback=str, inf_nan_mode="constants", bytes_mode="base64"
-            ).decode()
+        except (WrongValue, ValueError):
+            metadata[name] = to_json(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64").decode()
     return Failure(error.code, error.message, metadata)
 
 
 def from_failure(failure: Failure) -> TerminalError:
     """Give the error that was raised, as its class when one here fits, else a plain `TerminalError`."""
     name = failure.metadata.get(NAME_KEY)
-    found = [] if name is None else list(_fitting(name, failure))
-    if len({(type(error).__module__, type(error).__qualname__) for error in found}) == 1:
-        return found[-1]
+    found = {} if name is None else {_place(type(error)): error for error in _fitting(name, failure)}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    same_class = found.get(failure.metadata.get(CLASS_KEY, ""))
+    if same_class is not None:
+        return same_class
     return TerminalError.restored(failure.message, failure.code, {}, failure.metadata)
 
 
@@ -64,8 +69,12 @@ def _fitting(name: str, failure: Failure) -> Iterator[TerminalError]:
                 if field in failure.metadata
             }
             yield cls.restored(failure.message, failure.code, fields, failure.metadata)
-        except (TypeError, InvalidInput):
+        except (TypeError, ValueError, InvalidInput):
             continue
+
+
+def _place(cls: type[TerminalError]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _subclasses(cls: type[TerminalError]) -> Iterator[type[TerminalError]]:
@@ -82,15 +91,16 @@ def _codecs_of(cls: type[TerminalError]) -> Mapping[str, Codec[Any]]:
 
 
 def _make_codecs(cls: type[TerminalError]) -> Mapping[str, Codec[Any]]:
-    try:
-        hints = get_type_hints(cls, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        hints = {}  # a type that exists for type checkers only: the value still travels, as plain JSON
-    return {name: _codec_or_any(hints.get(name, Any)) for name in cls.field_names}
+    return {name: _codec_or_any(cls, name) for name in cls.field_names}
 
 
-def _codec_or_any(hint: object) -> Codec[Any]:
+def _codec_or_any(cls: type[TerminalError], name: str) -> Codec[Any]:
+    """Give the codec of a field; where its type is for type checkers only, the value travels as plain JSON."""
+    declarer = next(klass for klass in cls.__mro__ if name in get_annotations(klass, format=Format.FORWARDREF))
+    annotation = get_annotations(declarer, format=Format.FORWARDREF)[name]
+    alone = type(declarer.__name__, (), {"__annotations__": {name: annotation}, "__module__": declarer.__module__})
     try:
+        hint = get_type_hints(alone, include_extras=True)[name]
         return codec(_BYTES_AS_TEXT if hint is bytes else hint)
-    except DefinitionError:
+    except (NameError, TypeError, AttributeError, DefinitionError):
         return codec(Any)

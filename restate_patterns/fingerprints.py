@@ -102,8 +102,9 @@ def _mapping(value: Mapping[Any, object], depth: int) -> bytes:
 
 def _opaque(value: object) -> bytes:
     """Name a function or class itself, anything else by its type."""
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return b"o" + f"{named.__module__}.{getattr(named, '__qualname__', '')}".encode()
+    is_named = hasattr(value, "__qualname__")
+    named: Any = value if is_named else type(value)
+    return (b"N" if is_named else b"o") + f"{named.__module__}.{named.__qualname__}".encode()
 
 
 _NO_ARGUMENTS: Final = _digest(b"")

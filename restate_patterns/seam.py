@@ -66,7 +66,7 @@ class Request:
 
     target: Target
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     idempotency_key: str | None = None
 
 

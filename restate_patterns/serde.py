@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue
+from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue, WrongValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ class Codec(Generic[T]):
         """Give the wire form of `value`.
 
         Raises:
-            TypeError: The value is not of the type.
+            WrongValue: The value is not of the type.
         """
         if type(value) is self._exact:
             return self._to_json(value)  # what follows would be the same, at twenty times the cost
@@ -87,7 +87,7 @@ class Codec(Generic[T]):
             why = _sentences(error.errors(include_url=False, include_context=False))
         except PydanticSerializationError as error:
             why = str(error).partition("\n")[2].strip() or str(error)
-        raise TypeError(f"{_shown(value)} is not of the type {type_name(self.type)}: {why}") from None
+        raise WrongValue(f"{_shown(value)} is not of the type {type_name(self.type)}: {why}") from None
 
     def decode(self, data: bytes) -> T:
         """Give the value behind `data`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from restate_patterns.errors import WrongValue
 from restate_patterns.seam import RUN_HANDLER, HandlerKind, ServiceKind
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class HandlerSpec:
         """Give the body of a call with these arguments.
 
         Raises:
-            TypeError: They are not what the handler takes.
+            WrongValue: They are not what the handler takes.
         """
         argument = self.argument
         if argument is not None:
@@ -71,7 +72,7 @@ class HandlerSpec:
         if not args and not kwargs and (argument is None or argument.default is not REQUIRED):
             return b""
         takes = "no argument" if argument is None else f"one argument, {argument.name!r}"
-        raise TypeError(f"{self.label} takes {takes}; it was called with {_described(args, kwargs)}")
+        raise WrongValue(f"{self.label} takes {takes}; it was called with {_described(args, kwargs)}")
 
 
 def _described(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:

@@ -103,7 +103,7 @@ class State(Declared[T]):
             value: The new value; later changes to it are not seen.
 
         Raises:
-            TypeError: The value is not of the declared type.
+            WrongValue: The value is not of the declared type.
         """
         codec = self._for(ctx, ObjectContext, "set")
         scope_of(ctx).attempt.set_state(self.name, codec.encode(value))

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from restate_patterns import limits
 from restate_patterns.clock import Clock
-from restate_patterns.errors import StepFailed, TerminalError
+from restate_patterns.errors import StepFailed, TerminalError, UsageError
 from restate_patterns.failures import to_failure
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepAction, StepExhausted, StepProgress, StepResult
@@ -53,6 +53,8 @@ class StepRunner(StepAction):
                 return StepResult(await self._try(progress.clock), None)
             except TerminalError as error:
                 return StepResult(None, to_failure(error))
+            except UsageError as error:  # trying again would repeat the effect and end the same way
+                raise StepExhausted(self._step.name, error) from error
             except Exception as error:  # noqa: BLE001 - anything that is not terminal is tried again
                 _raise_if_stopped(error)
                 wait_ms = self._retry.delay_ms(progress.failed_count + 1)
