@@ -362,10 +362,15 @@ class Core:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is left to do until a timer, a step or somebody outside brings something."""
-        return not (
+        """Whether nothing is left to do until a timer or somebody outside brings something."""
+        return not self.busy and not self.steps.working(self.log.now_ms())
+
+    @property
+    def busy(self) -> bool:
+        """Whether invocations are about to advance, or something is on its way to the disk."""
+        return bool(
             self._ready or self._pump_scheduled or self.recovery or self.log.sequence > self.log.durable_sequence
-        ) and not self.steps.working(self.log.now_ms())
+        )
 
     def halt(self) -> None:
         """Advance nothing any more and drop all attempts, without recording anything."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 
 from restate_patterns.limits import CRASH_POINTS_MAX
-from restate_patterns.testing.environment import TestEnvironment, environment
+from restate_patterns.testing.environment import CrashPlan, TestEnvironment, environment, never
 
 if TYPE_CHECKING:
     from restate_patterns.app import App
@@ -44,16 +44,16 @@ def at_every_crash_point(app: Callable[[], App], *, replay_always: bool = False)
     def decorate(test: Callable[Concatenate[TestEnvironment, P], Coroutine[Any, Any, None]]) -> Callable[P, None]:
         @functools.wraps(test)
         def run_all(*args: P.args, **kwargs: P.kwargs) -> None:
-            async def run(crash_after: int | None) -> bool:
-                async with environment(app(), replay_always=replay_always, crash_after=crash_after) as env:
+            async def run(plan: CrashPlan) -> bool:
+                async with environment(app(), replay_always=replay_always, crash_plan=plan) as env:
                     await test(env, *args, **kwargs)
                     await env.settle()
-                    return env.crash_happened
+                    return env.crash_count > 0
 
-            asyncio.run(run(None))
+            asyncio.run(run(never))
             for crash_after in range(1, CRASH_POINTS_MAX):
                 try:
-                    if not asyncio.run(run(crash_after)):
+                    if not asyncio.run(run(crash_after.__eq__)):
                         return
                 except BaseException as error:
                     error.add_note(f"with a crash after commit {crash_after}")

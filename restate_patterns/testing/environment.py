@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from typing_extensions import override
 
@@ -24,21 +24,32 @@ if TYPE_CHECKING:
 _QUIET_TURNS = 3
 
 
-class CrashingStore(Store):
-    """A store in memory after whose n-th commit the process counts as dead."""
+CrashPlan: TypeAlias = Callable[[int], bool]
+"""Tells whether the process dies after the commit of this number, counted from 1."""
 
-    def __init__(self, crash_after: int | None, crash: Engines) -> None:
+
+def never(commit: int) -> bool:
+    """Let the process live."""
+    return False
+
+
+class CrashingStore(Store):
+    """A store in memory after some of whose commits the process counts as dead."""
+
+    def __init__(self, plan: CrashPlan, engines: Engines) -> None:
         super().__init__(":memory:")
         self.commit_count = 0
-        self.crash_after = crash_after
-        self._crash = crash
+        self.crash_count = 0
+        self._plan = plan
+        self._engines = engines
 
     @override
     def commit(self) -> None:
         super().commit()
         self.commit_count += 1
-        if self.commit_count == self.crash_after:
-            self._crash.die()
+        if self._plan(self.commit_count):
+            self.crash_count += 1
+            self._engines.die()
 
 
 class TestEnvironment(Engines):
@@ -51,11 +62,11 @@ class TestEnvironment(Engines):
 
     client: Clients
 
-    def __init__(self, app: App, *, replay_always: bool, crash_after: int | None) -> None:
+    def __init__(self, app: App, *, replay_always: bool, crash_plan: CrashPlan) -> None:
         self._app = app
         self._timeout_ms = 0 if replay_always else INACTIVITY_TIMEOUT_MS
         self._clock = VirtualClock()
-        self._store = CrashingStore(crash_after, self)
+        self._store = CrashingStore(crash_plan, self)
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._up = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
@@ -78,9 +89,14 @@ class TestEnvironment(Engines):
         await self.engine.stop()
 
     @property
-    def crash_happened(self) -> bool:
-        """Whether the planned crash came."""
-        return self._store.crash_after is not None and self._store.commit_count >= self._store.crash_after
+    def crash_count(self) -> int:
+        """How many planned crashes came."""
+        return self._store.crash_count
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The clock that stands still until it is told to go on."""
+        return self._clock
 
     @override
     async def running(self) -> Engine:
@@ -98,6 +114,8 @@ class TestEnvironment(Engines):
 
     @override
     def die(self) -> None:
+        if self._restarting is not None and not self._restarting.done():
+            return
         self.engine.die()
         self._up.clear()
         self._restarting = asyncio.get_running_loop().create_task(self._restart())
@@ -159,14 +177,14 @@ async def run_test(app: App, *, replay_always: bool = False) -> AsyncIterator[Te
         app: What to run.
         replay_always: Replay handlers at every wait, which finds code that is not deterministic.
     """
-    async with environment(app, replay_always=replay_always, crash_after=None) as env:
+    async with environment(app, replay_always=replay_always, crash_plan=never) as env:
         yield env
 
 
 @asynccontextmanager
-async def environment(app: App, *, replay_always: bool, crash_after: int | None) -> AsyncIterator[TestEnvironment]:
-    """Run an app; its process dies after commit `crash_after` and starts again."""
-    env = TestEnvironment(app, replay_always=replay_always, crash_after=crash_after)
+async def environment(app: App, *, replay_always: bool, crash_plan: CrashPlan) -> AsyncIterator[TestEnvironment]:
+    """Run an app whose process dies by a plan and starts again."""
+    env = TestEnvironment(app, replay_always=replay_always, crash_plan=crash_plan)
     await env.start()
     try:
         yield env
