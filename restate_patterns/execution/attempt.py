@@ -48,6 +48,9 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         self._context = contextvars.copy_context()
         self._main: InnerTask[bytes] | None = None
         self._cancel_delivered = False
+        self._end: AttemptEnd | None = None
+        """How the main coroutine ended; the attempt ends so once its other tasks have ended too."""
+        self._lingering_count = 0
         self._broken: AttemptEnd | None = None
         self._closed = False
 
@@ -78,7 +81,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            with self._loop.entered():
+            with self._loop:
                 self._drop()
 
     # How it runs.
@@ -92,7 +95,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def _drive(self, event: Callable[[], None]) -> AttemptEnd | None:
         if self._closed:
             raise RuntimeError(f"the attempt of {self.invocation.id} is over: nothing can be delivered to it")
-        with self._loop.entered():
+        with self._loop:
+            self._loop.begin()
             event()
             end = self._run_to_next_wait()
             if end is not None:
@@ -105,49 +109,47 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
             self._loop.run_until_idle()
             if self._broken is not None:
                 return self._broken
-            end = self._main_end()
-            if end is not None and not isinstance(end, (Succeeded, Failed)):
-                return end
-            living = self._loop.live_tasks()
-            if not living and end is not None and not self._close_generators():
-                return end
-            if not living or (end is not None and self._cancel_all(living)):
-                continue
+            if self._end is not None and self._lingering_count == 0:
+                if self._cancel_rest() or self._close_generators():
+                    continue
+                return self._end
             if self._waits.any_awaited():
                 return None
             if not self._loop.unpark():
-                return Stuck(self._nothing_to_wait_for(living))
+                return Stuck(self._nothing_to_wait_for())
 
     def _main_ended(self, main: InnerTask[bytes]) -> None:
-        if isinstance(self._main_end(), (Succeeded, Failed)):
-            self._cancel_all(self._loop.live_tasks())
-
-    def _main_end(self) -> AttemptEnd | None:
-        main = self._main
-        if main is None or not main.done():
-            return None
         end = boundary.end_of(main, self._loop.failed_tasks(), invocation_cancelled=self._cancel_delivered)
         if isinstance(end, Succeeded) and (forgotten := self._tracked.never_awaited()):
-            return Stuck(
+            end = Stuck(
                 CallNotAwaited(
                     f"{', '.join(forgotten)}: called but never awaited, so nothing was called. Write `await` "
                     "before it, or give it to asyncio.gather or a TaskGroup; a call that nobody waits for is "
                     "`await ... .send(...)`"
                 )
             )
-        return end
+        if isinstance(end, (Succeeded, Failed)):
+            self._end = end
+            self._cancel_rest()
+        else:
+            # The next attempt must find nothing in the journal that this one did after its error.
+            self._break_off(end)
 
-    def _cancel_all(self, living: list[InnerTask[Any]]) -> bool:
-        """Cancel the tasks that outlive the main coroutine, once each; tell whether there was one to cancel.
+    def _cancel_rest(self) -> bool:
+        """Cancel the tasks that outlive the main coroutine, in creation order; tell whether there was one.
 
-        Tasks that these start while they clean up are left alone until the cancelled ones have ended.
+        They run to their end, and what they start while they clean up is left alone until then.
         """
-        if any(task.swept for task in living):
-            return False
-        for task in living:
-            task.swept = True
+        rest = self._loop.live_tasks()
+        self._lingering_count += len(rest)
+        for task in rest:
+            task.add_done_callback(self._one_ended)
+        for task in rest:
             task.cancel()
-        return bool(living)
+        return bool(rest)
+
+    def _one_ended(self, _task: object) -> None:
+        self._lingering_count -= 1
 
     def _close_generators(self) -> bool:
         """Start to close the async generators that were left half-way; tell whether there was one."""
@@ -161,14 +163,15 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
                 await generator.aclose()
 
         task = self._loop.create_task(close(), name="close async generators", context=self._context)
-        task.swept = True
+        task.add_done_callback(self._one_ended)
+        self._lingering_count += 1
         return True
 
-    def _nothing_to_wait_for(self, living: list[InnerTask[Any]]) -> NotDurable:
+    def _nothing_to_wait_for(self) -> NotDurable:
         return NotDurable(
             f"the handler of {self.invocation.target} waits for something that no journal will bring: "
-            f"{places.of_tasks(living)}. Wait for durable things only: calls, steps, sleeps, promises, "
-            'awakeables; wrap anything else in ctx.run("name", function)'
+            f"{places.of_tasks(self._loop.live_tasks())}. Wait for durable things only: calls, steps, "
+            'sleeps, promises, awakeables; wrap anything else in ctx.run("name", function)'
         )
 
     # What the loop tells.

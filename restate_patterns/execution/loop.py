@@ -17,7 +17,7 @@ from typing_extensions import override
 from restate_patterns import limits
 from restate_patterns.errors import NotDurable
 from restate_patterns.execution import places
-from restate_patterns.execution.entering import Entered
+from restate_patterns.execution.entering import Enterable
 from restate_patterns.execution.refusals import RefusingLoop
 from restate_patterns.execution.tasks import InnerFuture, InnerTask
 from restate_patterns.execution.timers import InnerHandle, InnerTimer
@@ -71,7 +71,7 @@ class _Nobody(LoopHost):
 _NOBODY = _Nobody()
 
 
-class InnerLoop(RefusingLoop):
+class InnerLoop(Enterable, RefusingLoop):
     """The event loop of one attempt.
 
     Args:
@@ -92,8 +92,6 @@ class InnerLoop(RefusingLoop):
         self._cancelled_wakeups = 0
         self._others_ran = False
         self._budget = 0
-        self._drained = True
-        self._halted = False
         self.sealed = False
         self._tasks: list[InnerTask[Any]] = []
         self._tasks_limit = 64
@@ -116,32 +114,25 @@ class InnerLoop(RefusingLoop):
         """Move durable time forward; it never goes back."""
         if now_ms > self.now_ms:
             self.now_ms = now_ms
-        self._now_s = max(self._now_s, now_s, self.now_ms / 1000)
+            now_s = max(now_s, now_ms / 1000)
+        if now_s > self._now_s:
+            self._now_s = now_s
 
     # Draining.
 
-    def entered(self) -> Entered:
-        """Make this the running loop, and let callbacks be scheduled, within a `with` block."""
-        return Entered(self)
-
-    def set_open(self, is_open: bool) -> None:
-        """Say whether callbacks may be scheduled now; opening it begins a drain."""
-        self._drained = not is_open
+    def begin(self) -> None:
+        """Begin a drain: it has its full budget of callbacks."""
         self._budget = limits.DRAIN_CALLBACKS_MAX
-
-    def halt(self) -> None:
-        """Run no further callback."""
-        self._halted = True
 
     def seal(self) -> None:
         """Run no further callback and keep none: the attempt is being dropped."""
-        self._halted = self.sealed = True
+        self.sealed = True
         self._ready.clear()
         self._again.clear()
         self._cancelled_wakeups = 0
 
     def run_until_idle(self) -> None:
-        """Run callbacks until none is ready, or the loop is halted.
+        """Run callbacks until none is ready, or the loop is sealed.
 
         A callback that scheduled itself (anyio delivers a cancellation that way, over and over until
         the task ends) runs again only after something else has, and a bounded number of times; then
@@ -150,7 +141,7 @@ class InnerLoop(RefusingLoop):
         ready = self._ready
         repeats_left = limits.CANCEL_REDELIVERIES_MAX
         self._order_cancelled_wakeups()
-        while not self._halted:
+        while not self.sealed:
             if not ready:
                 repeats_left -= 1
                 if repeats_left < 0 or not self.unpark():
@@ -164,7 +155,14 @@ class InnerLoop(RefusingLoop):
             if self._budget < 0:
                 self.host.spins(places.of_callback(handle.callback))
                 break
-            self._run(handle)
+            self._running = handle.callback
+            try:
+                handle.run()
+            except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, not the process
+                self.host.callback_failed(error)
+            if self._cancelled_wakeups:
+                self._order_cancelled_wakeups()
+        self._running = None
 
     def unpark(self) -> bool:
         """Make the callbacks that scheduled themselves ready again; False when it could change nothing."""
@@ -174,16 +172,6 @@ class InnerLoop(RefusingLoop):
         self._again.clear()
         self._others_ran = False
         return True
-
-    def _run(self, handle: InnerHandle) -> None:
-        self._running = handle.callback
-        try:
-            handle.run()
-        except BaseException as error:  # noqa: BLE001 - a handler's SystemExit ends its attempt, not the process
-            self.host.callback_failed(error)
-        self._running = None
-        if self._cancelled_wakeups:
-            self._order_cancelled_wakeups()
 
     def _order_cancelled_wakeups(self) -> None:
         """Let the tasks that one callback cancelled wake in creation order.
@@ -209,7 +197,7 @@ class InnerLoop(RefusingLoop):
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = InnerHandle(callback, args, self, context or contextvars.copy_context())
-        if self._drained:
+        if not self._open:
             self._refuse_foreign(callback)
         if self.sealed:
             return handle
@@ -308,7 +296,7 @@ class InnerLoop(RefusingLoop):
 
     @override
     def is_running(self) -> bool:
-        return not self._drained
+        return self._open
 
     @override
     def is_closed(self) -> bool:
@@ -330,6 +318,7 @@ class InnerLoop(RefusingLoop):
         self.generators.clear()
         self.host = _NOBODY
 
+    @override
     def keep_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Keep an async generator that was started, so that no garbage collection decides when it ends."""
         generators = self.generators

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import contextmanager
@@ -49,11 +50,9 @@ class Primitives(Caller):
     """
 
     invocation: Invocation
-    random: AttemptRandom
 
     def __init__(self, invocation: Invocation, operations: Operations, loop: InnerLoop) -> None:
         self.invocation = invocation
-        self.random = AttemptRandom(invocation.random_seed, loop)
         self._operations = operations
         self._loop = loop
         self._waits = Waits(loop, operations)
@@ -66,6 +65,11 @@ class Primitives(Caller):
     def replaying(self) -> bool:
         """Whether what the handler does right now was in the journal before."""
         return self._operations.replaying
+
+    @functools.cached_property
+    def random(self) -> AttemptRandom:
+        """The dice of the invocation: they roll the same on each replay."""
+        return AttemptRandom(self.invocation.random_seed, self._loop)
 
     def now_ms(self) -> int:
         """Give durable time in Unix milliseconds: the same on each replay."""

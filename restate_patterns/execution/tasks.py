@@ -43,7 +43,7 @@ class InnerFuture(asyncio.Future[T], Generic[T]):
 class InnerTask(asyncio.Task[T], Generic[T]):
     """A task of the inner loop."""
 
-    __slots__ = ("context", "number", "seeded_hash", "shield_depth", "swept")
+    __slots__ = ("context", "number", "seeded_hash", "shield_depth")
 
     def __init__(
         self,
@@ -58,8 +58,6 @@ class InnerTask(asyncio.Task[T], Generic[T]):
         self.context = context
         self.shield_depth = shield_depth
         """Above 0: a cancellation of the invocation is not delivered to this task."""
-        self.swept = False
-        """Whether it was cancelled because the handler's main coroutine had ended."""
         super().__init__(coro, loop=loop, name=name or f"Task-{number}", context=context)
 
     @override

@@ -24,7 +24,7 @@ _ends_sleep = getattr(asyncio.futures, "_set_result_unless_cancelled", None)
 class InnerHandle(asyncio.Handle):
     """A callback in the ready queue."""
 
-    __slots__ = ("again", "wakes_cancelled")
+    __slots__ = ("again", "callback", "wakes_cancelled")
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class InnerHandle(asyncio.Handle):
     ) -> None:
         # Not super().__init__: it asks the loop about debug mode and costs as much as the rest of a step.
         self._context = context
-        self._callback = callback
+        self._callback = self.callback = callback
         self._args = args
         self._loop = loop
         self._cancelled = False
@@ -57,11 +57,6 @@ class InnerHandle(asyncio.Handle):
             return task.number
         about = self._args[0] if self._args else None
         return about.number if isinstance(about, (InnerFuture, InnerTask)) else UNNUMBERED
-
-    @property
-    def callback(self) -> Callable[..., object]:
-        """What will run."""
-        return self._callback
 
 
 class InnerTimer(asyncio.TimerHandle):
