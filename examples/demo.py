@@ -95,7 +95,7 @@ def a_trip_that_is_undone(stage: Stage) -> None:
 def a_trip_that_survives(stage: Stage) -> None:
     headline("3. A trip whose server is killed in the middle")
     payments = stage.providers["payments"]
-    payments.fail("charge", FaultKind.SLOW, delay_s=2)
+    payments.fail("charge", FaultKind.SLOW, delay_s=60)
     mark = stage.mark()
     say("    POST /BookingWorkflow/cleo/run/send     (the payment provider takes the money, and dawdles)")
     accepted = stage.ingress.post("/BookingWorkflow/cleo/run/send", json=TRIP)

@@ -34,9 +34,7 @@ class Program:
         environment: Variables on top of ours.
     """
 
-    def __init__(
-        self, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self._arguments = arguments
         self._log = log
         self._environment = dict(environment or {})

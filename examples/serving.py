@@ -31,9 +31,7 @@ def _parse(default_db: str) -> argparse.Namespace:
     parser.add_argument("--db", default=default_db, help="the file that makes it durable (%(default)s)")
     parser.add_argument("--ingress-port", type=int, default=8080, help="where to call it (%(default)s)")
     parser.add_argument("--admin-port", type=int, default=9070, help="where to manage it (%(default)s)")
-    parser.add_argument(
-        "--no-providers", action="store_true", help="call those that FLIGHTS_URL and the like name"
-    )
+    parser.add_argument("--no-providers", action="store_true", help="call those that FLIGHTS_URL and the like name")
     parser.add_argument(
         "--with-parent", action="store_true", help="leave when standard input is closed: the parent is gone"
     )

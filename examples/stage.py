@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+from typing_extensions import override
 
 from examples.processes import Program, free_ports
 from examples.providers.remote_control import RunningProvider, running_provider
@@ -29,6 +30,7 @@ class Seen:
     status: int | None
     """What it answered; None when the caller was gone, or the answer lost."""
 
+    @override
     def __str__(self) -> str:
         answer = "no answer" if self.status is None else str(self.status)
         return f"{self.provider:<9} {self.operation:<8} {self.subject:<37} {answer}"
@@ -65,9 +67,7 @@ class Stage:
             for name in self._names:
                 self.providers[name] = stack.enter_context(running_provider(name, self._folder))
             self._server = stack.enter_context(self._program())
-            self.ingress = stack.enter_context(
-                httpx.Client(base_url=self.ingress_url, timeout=30, trust_env=False)
-            )
+            self.ingress = stack.enter_context(httpx.Client(base_url=self.ingress_url, timeout=30, trust_env=False))
             self._await_ready()
             self._stack = stack.pop_all()
         return self

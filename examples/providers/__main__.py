@@ -33,9 +33,7 @@ def _open(provider: Provider, port: int) -> ProviderServer:
     try:
         return ProviderServer(provider, port)
     except OSError as error:
-        sys.exit(
-            f"{provider.name}: port {port} cannot be used ({error.strerror}); choose another with --port"
-        )
+        sys.exit(f"{provider.name}: port {port} cannot be used ({error.strerror}); choose another with --port")
 
 
 def _parse() -> argparse.Namespace:

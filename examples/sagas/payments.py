@@ -47,9 +47,7 @@ class Payments:
             ProviderTrouble: Nobody knows (retried with the same key).
         """
         try:
-            answer = await self.api.post(
-                "/payments", {"card": card, "amount": str(amount)}, idempotency_key=key
-            )
+            answer = await self.api.post("/payments", {"card": card, "amount": str(amount)}, idempotency_key=key)
         except Refused as refused:
             raise PaymentDeclined(reason=refused.reason) from refused
         return Payment.model_validate_json(answer)

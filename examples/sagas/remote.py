@@ -64,9 +64,7 @@ class RemoteApi:
         if response.is_server_error:
             raise ProviderTrouble(f"{path} answered {response.status_code}")
         if response.is_client_error:
-            raise Refused(
-                status=response.status_code, reason=Refusal.model_validate_json(response.content).reason
-            )
+            raise Refused(status=response.status_code, reason=Refusal.model_validate_json(response.content).reason)
         return response.content
 
 

@@ -136,9 +136,7 @@ def test_a_cancelled_trip_is_undone_after_what_it_was_doing(booking: Stage) -> N
     mark, trip = booking.mark(), new_trip()
     accepted = booking.ingress.post(f"/BookingWorkflow/{trip}/run/send", json=TRIP).json()
     booking.wait_for_request("payments", "charge", after=mark["payments"])
-    cancelled = httpx.patch(
-        f"http://127.0.0.1:{booking.admin_port}/invocations/{accepted['invocationId']}/cancel"
-    )
+    cancelled = httpx.patch(f"http://127.0.0.1:{booking.admin_port}/invocations/{accepted['invocationId']}/cancel")
     assert cancelled.status_code == 202
     answer = booking.ingress.get(f"/restate/workflow/BookingWorkflow/{trip}/attach")
     assert answer.status_code == 409

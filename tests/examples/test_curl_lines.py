@@ -47,9 +47,7 @@ def test_the_misprinted_line(tickets: Stage) -> None:
     answer = run_line(misprinted, ingress_port=tickets.ingress_port)
     assert answer.exit_code != 0
     assert "handler 'expireTicket-H' was not found" in answer.body
-    mended = run_line(
-        misprinted.replace("expireTicket-H", "expireTicket -H"), ingress_port=tickets.ingress_port
-    )
+    mended = run_line(misprinted.replace("expireTicket-H", "expireTicket -H"), ingress_port=tickets.ingress_port)
     assert (mended.status, mended.body, mended.exit_code) == (200, "", 0)
 
 

@@ -15,9 +15,7 @@ from examples.providers.provider import Answer, Provider, Request
 from examples.providers.remote_control import RunningProvider, running_provider
 
 
-def post(
-    provider: Provider, path: str, body: dict[str, JsonValue] | None = None, key: str | None = None
-) -> Answer:
+def post(provider: Provider, path: str, body: dict[str, JsonValue] | None = None, key: str | None = None) -> Answer:
     answer = provider.answer(Request("POST", path, body or {}, key))
     answer.sent()
     return answer
@@ -138,9 +136,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningProvid
 
 
 def charge(provider: RunningProvider, key: str, timeout_s: float = 5) -> httpx.Response:
-    return httpx.post(
-        f"{provider.url}/payments", json={}, headers={"idempotency-key": key}, timeout=timeout_s
-    )
+    return httpx.post(f"{provider.url}/payments", json={}, headers={"idempotency-key": key}, timeout=timeout_s)
 
 
 def test_over_http_it_answers(running: RunningProvider) -> None:
@@ -183,9 +179,7 @@ def test_the_program_says_that_a_port_is_taken(tmp_path: Path, running: RunningP
 
 def test_the_program_leaves_with_its_parent(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    program = Program(
-        ["examples.providers", "cars", "--port", str(port), "--with-parent"], log=tmp_path / "log"
-    )
+    program = Program(["examples.providers", "cars", "--port", str(port), "--with-parent"], log=tmp_path / "log")
     with program:
         program.wait_until(lambda: "ready" in program.output, "ready")
         program.close_input()

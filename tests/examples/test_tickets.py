@@ -100,8 +100,12 @@ def test_a_mail_server_in_trouble_delays_only_the_mail(box: Box) -> None:
 def test_many_want_one_seat_and_one_gets_it(box: Box) -> None:
     seat = new_name("seat")
     users = [new_name("user") for _ in range(12)]
+
+    def add(user: str) -> bool:
+        return box.add(user, seat)
+
     with ThreadPoolExecutor(len(users)) as threads:
-        got = dict(zip(users, threads.map(lambda user: box.add(user, seat), users), strict=True))
+        got = dict(zip(users, threads.map(add, users), strict=True))
     assert sum(got.values()) == 1
     (winner,) = (user for user, has in got.items() if has)
     assert box.contents(winner) == [seat]

@@ -14,12 +14,12 @@ class Order(BaseModel):
 
 def test_aliases_are_the_wire_names() -> None:
     order = Order(userId="ann", noteText="window seat")
-    codec = Codec(Order)
+    codec: Codec[Order] = Codec(Order)
     assert codec.encode(order) == b'{"userId":"ann","noteText":"window seat"}'
     assert codec.decode(codec.encode(order)) == order
 
 
 def test_what_is_converted_keeps_its_aliases() -> None:
     orders = (Order(userId="ann", noteText="window seat"),)
-    codec = Codec(list[Order])
+    codec: Codec[list[Order]] = Codec(list[Order])
     assert codec.decode(codec.encode(orders)) == list(orders)  # type: ignore[arg-type]  # a tuple, on purpose

@@ -49,9 +49,7 @@ class Checkout(Service, name="CheckoutService"):
         try:
             await ctx.run(CHARGE, self.payments.charge, key, order.user_id, amount)
             # A send is durable and does not wait: a mail server that is down delays the mail only.
-            await mail.notify.send(
-                Notice(user_id=order.user_id, subject="Your tickets", tickets=order.tickets)
-            )
+            await mail.notify.send(Notice(user_id=order.user_id, subject="Your tickets", tickets=order.tickets))
         except PaymentDeclined:
             await mail.notify.send(Notice(user_id=order.user_id, subject="Payment failed", tickets=[]))
             return False
