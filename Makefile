@@ -24,8 +24,8 @@ pytest: venv ## The tests alone
 .PHONY: lint
 lint: venv ## Style, types, layers
 	$(BIN)/ruff check .
-	$(BIN)/ruff format .
-	$(BIN)/python -m tests.support.cli_reference-check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.support.cli_reference --check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
