@@ -38,6 +38,9 @@ class Control:
         if record.status in _NOT_STARTED:
             self._core.endings.remove(record, to_failure(Cancelled()))
             return CancelOutcome.REMOVED
+        if not self._core.records.load_rows(record):
+            # Accepted and not begun: it starts, and meets its cancel at its first wait.
+            self._core.begin_journal(record)
         self._core.append_row(record, CANCEL_ROW)
         if record.status is Status.BACKING_OFF:
             self._core.timers.drop(record.num, RETRY_TIMER)

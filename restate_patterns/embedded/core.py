@@ -122,6 +122,10 @@ class Core:
         self.log.append(record)
         return row
 
+    def begin_journal(self, record: Record) -> None:
+        """Append the start of the first attempt: what a journal begins with."""
+        record.start_ms = self.append_row(record, START_ROW).time_ms
+
     def complete_operation(self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None) -> None:
         """Append what an operation came to and let the invocation go on; a second answer is ignored."""
         if record.status is Status.COMPLETED:
@@ -233,7 +237,7 @@ class Core:
             )
             return False
         if not rows:
-            record.start_ms = self.append_row(record, START_ROW).time_ms
+            self.begin_journal(record)
         record.delivered_count = 0
         record.operations = JournalOperations(self, record)
         invocation = Invocation(
