@@ -25,6 +25,7 @@ JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
 
 _LOSSLESS = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
+_INVALID: Final = "input validation error: "
 _SHOWN_ERRORS_COUNT = 5
 _SHOWN_INPUT_CHARS = 60
 
@@ -103,15 +104,13 @@ class Codec(Generic[T]):
             return self._decode_nothing()
         except ValidationError as error:
             why = _sentences(error.errors(include_url=False, include_context=False))
-        raise InvalidInput(message=f"input validation error: {why}")
+        raise InvalidInput(message=f"{_INVALID}{why}")
 
     def _decode_nothing(self) -> T:
         try:
             return self._adapter.validate_python(None)
         except ValidationError:
-            raise InvalidInput(
-                message=f"input validation error: the body is empty, expected {type_name(self.type)}"
-            ) from None
+            raise InvalidInput(message=f"{_INVALID}the body is empty, expected {type_name(self.type)}") from None
 
     def read(self, data: bytes, what: str) -> T:
         """Give the value behind `data`, which this or another program stored or sent before.
@@ -126,7 +125,7 @@ class Codec(Generic[T]):
         try:
             return self.decode(data)
         except InvalidInput as error:
-            raise UnreadableValue(what, error.message) from None
+            raise UnreadableValue(what, error.message.removeprefix(_INVALID)) from None
 
     def json_schema(self, mode: Literal["validation", "serialization"]) -> Mapping[str, object] | None:
         """Give the JSON schema, or None where there is none (raw bytes, no body, an opaque type)."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from restate_patterns import Client, InvocationHandle
+from restate_patterns import App, Client, InvocationHandle
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.definitions import Definition
 from restate_patterns.deployment import AppDeployment
@@ -38,4 +38,11 @@ class RunningApp:
 async def running(*definitions: Definition, timeout_ms: int = 0) -> AsyncGenerator[RunningApp]:
     """Run definitions; with a timeout of 0 every wait suspends and replays."""
     async with bench(AppDeployment(definitions), timeout_ms=timeout_ms) as found:
+        yield RunningApp(found)
+
+
+@asynccontextmanager
+async def running_app(app: App, *, timeout_ms: int = 0) -> AsyncGenerator[RunningApp]:
+    """Run an app on its own; see `running`."""
+    async with bench(app.deployment, timeout_ms=timeout_ms) as found:
         yield RunningApp(found)

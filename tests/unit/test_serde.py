@@ -120,7 +120,7 @@ def test_long_input_is_cut_in_the_sentence() -> None:
 
 
 def test_a_stored_value_that_no_longer_fits_is_a_bug_to_mend() -> None:
-    with pytest.raises(UnreadableValue, match=r"^the state 'n' can't be read: .*\(found 'x'\).*resume"):
+    with pytest.raises(UnreadableValue, match=r"^the state 'n' can't be read: Input .*\(found 'x'\).*resume"):
         codec(int).read(b'"x"', "the state 'n'")
 
 

@@ -1,0 +1,36 @@
+"""The public API is this list; a change of it is a change here."""
+
+from __future__ import annotations
+
+import types
+
+import restate_patterns
+
+PUBLIC = """
+    AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
+    ClientError Clients Context ContextError DeadlockError DefinitionError DurablePromise Embedded Handler
+    HandlerClient HandlerRef InvalidInput InvocationHandle InvocationNotFound JournalMismatch Killed NotDurable
+    NotReady ObjectContext ObjectSharedContext OutcomeUnknown RetryPolicy ServerUnavailable ServerUnreachable
+    Service State StateNotSet Step StepFailed TerminalError UndefinedName UnexpectedAnswer UnreadableValue
+    UsageError VirtualObject Workflow WorkflowContext WorkflowSharedContext WrongValue handler
+"""
+
+
+def test_the_public_names() -> None:
+    assert sorted(restate_patterns.__all__) == sorted(PUBLIC.split())
+
+
+def test_nothing_else_looks_public() -> None:
+    found = {
+        name
+        for name, value in vars(restate_patterns).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+
+    assert found - {"annotations"} == set(restate_patterns.__all__)
+
+
+def test_each_public_name_is_documented() -> None:
+    undocumented = [name for name in restate_patterns.__all__ if not getattr(restate_patterns, name).__doc__]
+
+    assert undocumented == []
