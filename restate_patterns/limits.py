@@ -49,8 +49,8 @@ KEYS_CACHED_MAX: Final = 10_000
 TIMERS_LOADED_MAX: Final = 10_000
 """Timers read from the file at a time; twice as many are kept in memory at most."""
 
-ADVANCE_SLICE_MS: Final = 5.0
-"""How long the engine advances invocations before it lets the loop do other work."""
+ADVANCES_MAX: Final = 32
+"""Invocations the engine advances before it lets the loop do other work."""
 
 RECOVERY_STARTS_MAX: Final = 1_000
 """Interrupted invocations that are brought back at the same time after a start."""

@@ -30,7 +30,7 @@ from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
 from restate_patterns.embedded.waits import Waits
 from restate_patterns.errors import ContextError, DeadlockError, Failure
 from restate_patterns.failures import to_failure
-from restate_patterns.limits import ADVANCE_SLICE_MS, IDLE_ATTEMPTS_MAX
+from restate_patterns.limits import ADVANCES_MAX, IDLE_ATTEMPTS_MAX
 from restate_patterns.seam import (
     AttemptEnd,
     Completion,
@@ -94,6 +94,7 @@ class Core:
         self._idle: dict[int, OrderedDict[int, Record]] = {}
         self._idle_count = 0
         self._sweep: Cancellable | None = None
+        self._sweep_ms = 0.0
 
     def key_of(self, record: Record) -> KeyEntry:
         """Give the key entry of an invocation of an object or workflow."""
@@ -105,17 +106,19 @@ class Core:
         self.records.release(batch, self.steps.running)
 
     def note_row(self, record: Record, row: Row) -> None:
-        """Note that a row's commands changed."""
+        """Note that the drain which begins may change a row's commands; no batch closes within a drain."""
         identity = (record.num, row.index)
         if identity not in self.log.open.new_rows:
             self.log.open.rows[identity] = row
-        self.log.append(record)
+            self.log.append(record)
 
     def append_row(
         self, record: Record, handle: Handle, value: bytes | None = None, failure: Failure | None = None
     ) -> Row:
         """Append a completion to a journal."""
-        rows = self.records.load_rows(record)
+        rows = record.rows
+        if rows is None:
+            rows = self.records.load_rows(record)
         row = Row(len(rows), handle, self.log.now_ms(), value, failure)
         rows.append(row)
         self.log.open.new_rows[(record.num, row.index)] = row
@@ -130,7 +133,8 @@ class Core:
         """Append what an operation came to and let the invocation go on; a second answer is ignored."""
         if record.status is Status.COMPLETED:
             return
-        self.records.load_rows(record)
+        if record.rows is None:
+            self.records.load_rows(record)
         if handle in record.done or handle < record.first_handle:
             return
         record.done.add(handle)
@@ -179,8 +183,9 @@ class Core:
 
     def _pump(self) -> None:
         self._pump_scheduled = False
-        end_ms = self.clock.monotonic_ms() + ADVANCE_SLICE_MS
-        while not self.stopped:
+        for _ in range(ADVANCES_MAX):
+            if self.stopped:
+                return
             if self._ready:
                 record = self._ready.popleft()
                 record.in_ready_queue = False
@@ -192,9 +197,7 @@ class Core:
                     self.wake(found)
             else:
                 return
-            if self.clock.monotonic_ms() > end_ms:
-                self._schedule_pump()
-                return
+        self._schedule_pump()
 
     def _advance(self, record: Record) -> None:
         """Deliver all completions that are there, one at a time, each followed by a drain."""
@@ -265,25 +268,32 @@ class Core:
 
     def _go_idle(self, record: Record) -> None:
         attempt = record.attempt
-        if attempt is None:
-            return
+        record.waits = None
+        if attempt is None or self.steps.running(record.num):
+            return  # what its steps come to will move it on: it is neither dead nor fit to suspend
         awaited = [handle for handle in attempt.awaited() if handle not in record.done]
         waits = [record.calls.get(handle) for handle in awaited]
-        record.waits = None
         if awaited and None not in waits:
             record.waits = tuple(num for num in waits if num is not None)
             if self._break_deadlock(record, awaited):
                 return
-        if self.steps.running(record.num):
-            return
         timeout_ms = self._timeout_ms(record)
         record.idle_since_ms = self.clock.monotonic_ms()
         self._idle.setdefault(timeout_ms, OrderedDict())[record.num] = record
         self._idle_count += 1
         if timeout_ms == 0 or self._idle_count > IDLE_ATTEMPTS_MAX:
             self._sweep_idle()
-        elif self._sweep is None:
-            self._sweep = self.clock.call_later(timeout_ms, self._on_sweep)
+        else:
+            self._sweep_at(record.idle_since_ms + timeout_ms)
+
+    def _sweep_at(self, time_ms: float) -> None:
+        """Look for what to suspend at a time, or before."""
+        if self._sweep is not None:
+            if self._sweep_ms <= time_ms:
+                return
+            self._sweep.cancel()
+        self._sweep_ms = time_ms
+        self._sweep = self.clock.call_later(max(0.0, time_ms - self.clock.monotonic_ms()), self._on_sweep)
 
     def _timeout_ms(self, record: Record) -> int:
         timeout = None if record.info is None else record.info.options.inactivity_timeout
@@ -313,8 +323,8 @@ class Core:
                     next_ms = min(next_ms, due_ms)
                     break
                 self.suspend(record)
-        if next_ms < math.inf and self._sweep is None:
-            self._sweep = self.clock.call_later(next_ms - now_ms, self._on_sweep)
+        if next_ms < math.inf:
+            self._sweep_at(next_ms)
 
     def suspend(self, record: Record) -> None:
         """Drop the attempt of an idle invocation; it is replayed when something it waits for is there."""

@@ -112,6 +112,8 @@ class JournalOperations(Operations):
             raise JournalMismatch(handle, "nothing more before the next wait", found)
         self._recorded = None
         self._next_handle = handle + 1
+        if self._row is not None:
+            self._core.note_row(self._record, self._row)
         return None
 
     def _is_last_delivered(self) -> bool:
@@ -133,7 +135,6 @@ class JournalOperations(Operations):
             raise AttemptSealed
         command = Command(kind, name, fingerprint, value, failure)
         row.commands.append(command)
-        self._core.note_row(self._record, row)
         handle = self._next_handle - 1
         note_call(self._record, handle, command)
         return handle

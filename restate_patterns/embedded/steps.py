@@ -6,6 +6,7 @@ A step starts once everything before it is durable, settles once, and is never s
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Callable
 
@@ -109,7 +110,7 @@ class Steps:
         failed_count = self._failed_count(identity) if replayed else 0
         step = self._steps[identity] = RunningStep(self._log, self._clock, record, handle, name, action, failed_count)
         self._counts[record.num] += 1
-        self._log.when_durable(self._log.sequence, lambda: self._start(step))
+        self._log.when_durable(self._log.sequence, functools.partial(self._start, step))
 
     def _failed_count(self, identity: tuple[int, Handle]) -> int:
         for batch in reversed(list(self._log.pending())):
@@ -126,7 +127,7 @@ class Steps:
             self._finish(step, NOT_RUN)
             return
         step.task = self._loop.create_task(step.action(step), context=step.action.context)
-        step.task.add_done_callback(lambda task: self._done(step, task))
+        step.task.add_done_callback(functools.partial(self._done, step))
 
     def _done(self, step: RunningStep, task: asyncio.Task[StepResult]) -> None:
         if task.cancelled():
