@@ -123,10 +123,10 @@ class StepResult(NamedTuple):
 
 
 class StepExhausted(Exception):  # noqa: N818 - an outcome that the backend turns into a pause, not an error of it
-    """A step used up its tries under `then="pause"`: its invocation pauses, and the step stays open.
+    """A step used up its tries under `then="pause"`, or raised a `UsageError`, which no try can mend.
 
-    It is no result: nothing is appended. When the invocation is resumed the step starts again, with
-    its count of failed tries at 0.
+    Its invocation pauses, and the step stays open: this is no result, nothing is appended. When the
+    invocation is resumed the step starts again, with its count of failed tries at 0.
 
     Args:
         step: Name of the step.
@@ -134,7 +134,7 @@ class StepExhausted(Exception):  # noqa: N818 - an outcome that the backend turn
     """
 
     def __init__(self, step: str, cause: Exception) -> None:
-        super().__init__(f"step {step!r} used up its tries; the last one raised {cause!r}")
+        super().__init__(f"step {step!r} is not tried again: the last try raised {cause!r}")
         self.step = step
         self.cause = cause
 

@@ -217,7 +217,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def _drop(self) -> None:
         loop = self._loop
         loop.seal()
-        closing.close_tasks(loop, loop.live_tasks())
+        while living := loop.live_tasks():  # a cleanup may make tasks; those never start
+            closing.close_tasks(loop, living)
         closing.close_generators(loop.generators)
         self._waits.clear()
         self._tracked.clear()

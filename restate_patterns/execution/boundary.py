@@ -29,9 +29,8 @@ def end_of(main: asyncio.Task[bytes], failed: Sequence[InnerTask[Any]], *, invoc
     error = main.exception()
     if error is None:
         return Succeeded(main.result())
-    if isinstance(error, BaseExceptionGroup):
-        return _of_group(error, failed, invocation_cancelled)
-    return of_error(error)
+    leaves = list(_leaves(error))
+    return of_error(error) if leaves == [error] else _of_group(error, leaves, failed, invocation_cancelled)
 
 
 def of_error(error: BaseException) -> AttemptEnd:
@@ -68,9 +67,11 @@ def _cancelled(invocation_cancelled: bool) -> AttemptEnd:
 
 
 def _of_group(
-    group: BaseExceptionGroup[BaseException], failed: Sequence[InnerTask[Any]], invocation_cancelled: bool
+    group: BaseException,
+    leaves: Sequence[BaseException],
+    failed: Sequence[InnerTask[Any]],
+    invocation_cancelled: bool,
 ) -> AttemptEnd:
-    leaves = list(_leaves(group))
     for leaf in leaves:
         if isinstance(end := of_error(leaf), Stuck):
             return end
@@ -91,12 +92,13 @@ def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
     return numbers
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        group: Any = error
+        for member in group.exceptions:
+            yield from _leaves(member)
+    else:
+        yield error
 
 
 def _with_others(first: Failure, others: Sequence[Failure]) -> Failure:

@@ -21,6 +21,7 @@ _logger = logging.getLogger("restate_patterns")
 _THROWS_MAX: Final = 100
 _unclosable: list[object] = []
 
+_plain_cancel: Any = asyncio.Future[Any].cancel
 _enter_task: Any = asyncio.tasks._enter_task
 _leave_task: Any = asyncio.tasks._leave_task
 
@@ -35,10 +36,14 @@ def close_tasks(loop: InnerLoop, tasks: Iterable[InnerTask[Any]]) -> None:
             task.context.run(_unwind, coroutine.throw, coroutine)
         finally:
             _leave_task(loop, task)
-        for future in (task.waits_for, task):
-            if future is not None:
-                # The plain cancel(), whatever its class: it lets go of the callbacks, and so of the tasks.
-                asyncio.Future.cancel(future)
+        _let_go(task.waits_for)
+        _let_go(task)
+
+
+def _let_go(future: asyncio.Future[Any] | None) -> None:
+    """Make a future drop its callbacks, and so its tasks: with the plain cancel(), whatever its class does."""
+    if future is not None:
+        _plain_cancel(future)
 
 
 def close_generators(generators: Iterable[AsyncGenerator[Any, Any]]) -> None:

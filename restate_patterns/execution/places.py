@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import CodeType, FrameType
@@ -15,6 +15,8 @@ _ASYNCIO = str(Path(asyncio.__file__).parent)
 _OWN = str(Path(__file__).parent.parent)
 _ensure_future_code: CodeType = getattr(asyncio.tasks, "_ensure_future", asyncio.ensure_future).__code__
 _TASKS_SHOWN_MAX = 5
+_FRAMES_TO_AS_COMPLETED = 4
+"""How far above the creation of the task `as_completed` is, at most: CPython 3.11 has a comprehension between."""
 
 
 def of_frame(frame: FrameType) -> str:
@@ -55,15 +57,15 @@ def of_tasks(tasks: Iterable[asyncio.Task[Any]]) -> str:
 
 def of_callback(callback: Callable[..., object] | None) -> str:
     """Say what a callback of the loop is: a task and its line, or a function."""
-    task = getattr(callback, "__self__", None)
-    if isinstance(task, asyncio.Task):
+    task: Any = getattr(callback, "__self__", None)
+    if hasattr(task, "get_coro"):
         return of_task(task)
     return getattr(callback, "__qualname__", None) or repr(callback)
 
 
 def foreign_caller() -> str:
     """Name the object whose method, outside this package, reached the loop."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
     if frame is None:
@@ -72,20 +74,25 @@ def foreign_caller() -> str:
     return of_frame(frame) if owner is None else f"{owner!r} ({of_frame(frame)})"
 
 
+def _two_above(frame: FrameType | None) -> FrameType | None:
+    # A function of its own: a frame in one of its own variables is a cycle.
+    return frame and frame.f_back and frame.f_back.f_back
+
+
 def refuse_unordered() -> None:
     """Refuse a coroutine that `asyncio.as_completed` makes a task of, in an order of addresses."""
-    frame = sys._getframe(2)
-    if frame.f_code is not _ensure_future_code:
+    caller = _two_above(inspect.currentframe())
+    if caller is None or caller.f_code is not _ensure_future_code:
         return
-    for _ in range(4):
-        if frame.f_back is None:
+    for _ in range(_FRAMES_TO_AS_COMPLETED):
+        if caller.f_back is None:
             return
-        frame = frame.f_back
-        if "as_completed" in frame.f_code.co_name or "_AsCompletedIterator" in frame.f_code.co_qualname:
+        caller = caller.f_back
+        if "as_completed" in caller.f_code.co_name or "_AsCompletedIterator" in caller.f_code.co_qualname:
             break
     else:
         return
-    for given in frame.f_locals.get("fs", frame.f_locals.get("aws", ())):
+    for given in caller.f_locals.get("fs", caller.f_locals.get("aws", ())):
         if asyncio.iscoroutine(given):
             given.close()
     raise NotDurable(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import override
 
@@ -30,9 +30,6 @@ from restate_patterns.seam import (
     Request,
     StepResult,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,7 +95,7 @@ class Primitives(Caller):
         return coroutine
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
+    def shielded(self) -> Generator[None]:
         """Keep a cancellation of the invocation from this task and from tasks made inside, within a `with`."""
         self.check_usable()
         task = asyncio.current_task()
