@@ -12,26 +12,28 @@ from rich.table import Table
 from benchmarks.machine import Machine
 from benchmarks.results import Result, number
 
-_VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
+WIDTH = 132
+_VERDICTS = {True: "met", False: "MISSED", None: ""}
 
 
 def print_table(machine: Machine, results: Sequence[Result], missing: Mapping[str, str]) -> None:
-    """Print one line per row: the medians of both sides, and the ratio with its range."""
-    console = Console(highlight=False)
+    """Print one line per row: the medians of both sides with their ranges, and the ratio pair by pair."""
+    console = Console(highlight=False, width=WIDTH)
     for line in machine.lines():
         console.print(line)
-    table = Table("row", "what", "ours", "peer", "ratio or value", "goal", "")
+    table = Table("row", "unit", "ours", "peer", "ratio or value", "goal", "", box=None, pad_edge=False)
     for result in results:
-        peer = "" if result.peer is None else f"{result.peer.text()} {result.unit}\n{result.peer_title}"
+        peer = "" if result.peer is None else result.peer.text()
         goal = "" if result.goal is None else f"{result.better} {number(result.goal)}"
-        ours, value = f"{result.ours.text()} {result.unit}", result.value.text()
-        table.add_row(result.name, result.what, ours, peer, value, goal, _VERDICTS[result.met])
+        verdict = _VERDICTS[result.met]
+        table.add_row(result.name, result.unit, result.ours.text(), peer, result.value.text(), goal, verdict)
+    console.print()
     console.print(table)
+    console.print()
     for result in results:
-        for note in result.notes:
-            console.print(f"{result.name}: {note}")
+        console.print(f"{result.name}: {'; '.join([result.what, *result.notes])}", style="dim")
     for name, reason in missing.items():
-        console.print(f"{name}: not measured: {reason}", style="yellow")
+        console.print(f"{name}: not measured: {reason}")
 
 
 def print_json(machine: Machine, results: Sequence[Result], missing: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TextIO, TypeAlias
@@ -38,7 +39,8 @@ async def at_once(count: int, seconds: float, one: Callable[[], Awaitable[int]])
     """Repeat `one` in `count` tasks, and count for some seconds once all of them have come round.
 
     Returns:
-        `count`, what the calls of `one` that ended in that time returned in sum, and `elapsed_s`.
+        `count`, what the calls of `one` that ended in that time returned in sum; `elapsed_s`; and `cpu_s`, the
+        processor time that this process used.
     """
     loop = asyncio.get_running_loop()
     done = 0
@@ -60,8 +62,8 @@ async def at_once(count: int, seconds: float, one: Callable[[], Awaitable[int]])
         for _ in range(count):
             group.create_task(repeat())
         await warm.wait()
-        before, start = done, loop.time()
+        before, start, start_cpu_s = done, loop.time(), time.process_time()
         await asyncio.sleep(seconds)
-        counted, elapsed_s = done - before, loop.time() - start
+        counted, elapsed_s, cpu_s = done - before, loop.time() - start, time.process_time() - start_cpu_s
         over = True
-    return {"count": counted, "elapsed_s": elapsed_s}
+    return {"count": counted, "elapsed_s": elapsed_s, "cpu_s": cpu_s}
