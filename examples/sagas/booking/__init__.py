@@ -34,23 +34,23 @@ from examples.sagas.booking.trip import Trip
 from examples.sagas.payments import Payments
 from examples.sagas.remote import RemoteApi, connect
 from examples.sagas.settings import Settings
-from restate_patterns import App
+from restate_patterns import App, Service, Workflow
 
 
-def build(*, flights: RemoteApi, cars: RemoteApi, payments: RemoteApi) -> App:
+def definitions(*, flights: RemoteApi, cars: RemoteApi, payments: RemoteApi) -> list[Service | Workflow]:
     """Wire the services to their providers."""
-    return App(
-        [
-            Flights(airline=Reservations(flights)),
-            Cars(rental=Reservations(cars)),
-            Trip(payments=Payments(payments)),
-        ]
-    )
+    return [
+        Flights(airline=Reservations(flights)),
+        Cars(rental=Reservations(cars)),
+        Trip(payments=Payments(payments)),
+    ]
 
 
 settings = Settings.from_environment()
-app = build(
-    flights=connect(settings.flights_url),
-    cars=connect(settings.cars_url),
-    payments=connect(settings.payments_url),
+app = App(
+    definitions(
+        flights=connect(settings.flights_url),
+        cars=connect(settings.cars_url),
+        payments=connect(settings.payments_url),
+    )
 )

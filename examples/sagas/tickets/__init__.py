@@ -31,21 +31,25 @@ from examples.sagas.tickets.checkout import Checkout
 from examples.sagas.tickets.notifications import Mail, Notifications
 from examples.sagas.tickets.session import UserSession
 from examples.sagas.tickets.ticket import Ticket
-from restate_patterns import App
+from restate_patterns import App, Service, VirtualObject
 
 
-def build(*, payments: RemoteApi, mail: RemoteApi, hold: timedelta) -> App:
+def definitions(*, payments: RemoteApi, mail: RemoteApi, hold: timedelta) -> list[Service | VirtualObject]:
     """Wire the services to their providers; a seat is held for `hold`."""
-    return App(
-        [
-            Cart(hold=hold),
-            Ticket(),
-            Checkout(payments=Payments(payments)),
-            Notifications(mail=Mail(mail)),
-            UserSession(),
-        ]
-    )
+    return [
+        Cart(hold=hold),
+        Ticket(),
+        Checkout(payments=Payments(payments)),
+        Notifications(mail=Mail(mail)),
+        UserSession(),
+    ]
 
 
 settings = Settings.from_environment()
-app = build(payments=connect(settings.payments_url), mail=connect(settings.mail_url), hold=settings.hold)
+app = App(
+    definitions(
+        payments=connect(settings.payments_url),
+        mail=connect(settings.mail_url),
+        hold=settings.hold,
+    )
+)

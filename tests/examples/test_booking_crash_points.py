@@ -1,0 +1,94 @@
+"""The trip saga with a crash after every commit: the same trip, whatever the moment."""
+
+from __future__ import annotations
+
+import pytest
+
+from examples.providers.faults import FaultKind
+from examples.sagas.booking.model import Booking, TripRequest
+from examples.sagas.booking.trip import Trip
+from restate_patterns import InvocationHandle, TerminalError
+from restate_patterns.testing import TestEnvironment, at_every_crash_point
+from tests.support.companies import Companies, cancelled_after_each_commit, finish
+from tests.support.trips import OWED, PLAN, TRIP
+
+REQUEST = TripRequest.model_validate(TRIP)
+PLACES = pytest.mark.parametrize("place", range(len(PLAN)), ids=["-".join(step) for step in PLAN])
+LATER = pytest.mark.parametrize("place", range(2, len(PLAN)), ids=["-".join(step) for step in PLAN[2:]])
+companies = Companies()
+
+
+def check_seen(env: TestEnvironment, expected: list[tuple[str, str]]) -> None:
+    """Assert that the companies saw this, where a crash may have repeated the one step in flight."""
+    seen = companies.seen()
+    repeated = len(seen) - len(expected)
+    assert repeated <= env.crash_count, seen
+    once = [step for index, step in enumerate(seen) if index == 0 or seen[index - 1] != step]
+    assert once == expected
+
+
+def nothing_is_left() -> bool:
+    left = {state for name in companies.providers for state in companies.states(name)}
+    return not left & {"reserved", "confirmed", "charged"}
+
+
+@at_every_crash_point(companies.booking_app)
+async def test_a_trip_is_booked(env: TestEnvironment) -> None:
+    booked = await finish(env, env.client.workflow_client(Trip, "t").run(REQUEST))
+    check_seen(env, PLAN)
+    assert isinstance(booked, Booking)
+    assert companies.states("flights") == companies.states("cars") == ["confirmed"]
+    assert companies.states("payments") == ["charged"]
+    assert await env.client.workflow_client(Trip, "t").status() == "booked"
+
+
+@PLACES
+@at_every_crash_point(companies.booking_app)
+async def test_a_refusal_is_undone(env: TestEnvironment, place: int) -> None:
+    companies.fail(*PLAN[place], FaultKind.DECLINE)
+    with pytest.raises(TerminalError) as refused:
+        await finish(env, env.client.workflow_client(Trip, "t").run(REQUEST))
+    assert refused.value.code == (402 if PLAN[place][1] == "charge" else 409)
+    check_seen(env, PLAN[: place + 1] + OWED[place])
+    assert nothing_is_left()
+
+
+@LATER
+@at_every_crash_point(companies.booking_app, replay_always=True)
+async def test_lost_answers_are_undone_replaying_always(env: TestEnvironment, place: int) -> None:
+    companies.fail(*PLAN[place], FaultKind.LOST_ANSWER, times=None)
+    companies.fail("payments", "refund", FaultKind.ERROR, times=2)
+    with pytest.raises(TerminalError):
+        await finish(env, env.client.workflow_client(Trip, "t").run(REQUEST))
+    seen = companies.seen()
+    once = [step for index, step in enumerate(seen) if index == 0 or seen[index - 1] != step]
+    assert once == PLAN[: place + 1] + OWED[place]
+    assert nothing_is_left()
+
+
+@pytest.mark.parametrize("replay_always", [False, True])
+def test_cancelled_at_any_moment_it_is_whole_or_undone(replay_always: bool) -> None:
+    """A cancel after the first commit, after the second, and so on until the trip was faster."""
+
+    async def send(env: TestEnvironment) -> InvocationHandle[Booking]:
+        return await env.client.workflow_client(Trip, "t").run.send(REQUEST)
+
+    outcomes = cancelled_after_each_commit(
+        companies.booking_app, send, check_whole_or_undone, replay_always=replay_always
+    )
+    assert set(outcomes) == {"booked", "undone"}
+
+
+async def check_whole_or_undone(env: TestEnvironment, outcome: Booking | BaseException) -> str:
+    seen = companies.seen()
+    if isinstance(outcome, Booking):
+        assert seen == PLAN
+        return "booked"
+    assert isinstance(outcome, TerminalError)
+    assert outcome.code in (404, 409)
+    left = {state for name in companies.providers for state in companies.states(name)}
+    assert not left & {"confirmed", "charged"}
+    # A reservation whose id never arrived lapses; what was known is cancelled, newest first.
+    undone = [step for step in seen if step not in PLAN]
+    assert undone in ([], OWED[1], OWED[2][1:], OWED[2]), seen
+    return "undone"
