@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from restate_patterns.clock import Cancellable, Clock
+from restate_patterns.clock import Clock
 from restate_patterns.embedded.admission import Admission
 from restate_patterns.embedded.batch import Batch
 from restate_patterns.embedded.control import Control
 from restate_patterns.embedded.deadlocks import find_cycle
 from restate_patterns.embedded.endings import Endings
+from restate_patterns.embedded.idle import IdleInvocations
 from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.keys import KeyEntry, Keys
 from restate_patterns.embedded.log import Log
@@ -30,7 +30,7 @@ from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
 from restate_patterns.embedded.waits import Waits
 from restate_patterns.errors import ContextError, DeadlockError, Failure
 from restate_patterns.failures import to_failure
-from restate_patterns.limits import ADVANCES_MAX, IDLE_ATTEMPTS_MAX
+from restate_patterns.limits import ADVANCES_MAX
 from restate_patterns.seam import (
     AttemptEnd,
     Completion,
@@ -85,16 +85,13 @@ class Core:
         self.waits = Waits(self)
         self.admission = Admission(self, next_num)
         self.control = Control(self)
+        self.idle = IdleInvocations(clock, self.suspend)
         self.recovery: deque[int] = deque()
         self.stopped = False
         self._inactivity_timeout_ms = inactivity_timeout_ms
         self._loop = asyncio.get_running_loop()
         self._ready: deque[Record] = deque()
         self._pump_scheduled = False
-        self._idle: dict[int, OrderedDict[int, Record]] = {}
-        self._idle_count = 0
-        self._sweep: Cancellable | None = None
-        self._sweep_ms = 0.0
 
     def key_of(self, record: Record) -> KeyEntry:
         """Give the key entry of an invocation of an object or workflow."""
@@ -201,8 +198,7 @@ class Core:
 
     def _advance(self, record: Record) -> None:
         """Deliver all completions that are there, one at a time, each followed by a drain."""
-        if record.idle_since_ms is not None:
-            self._leave_idle(record)
+        self.idle.remove(record)
         rows = self.records.load_rows(record)
         if record.attempt is None and not self._begin_attempt(record, rows):
             return
@@ -256,8 +252,7 @@ class Core:
 
     def drop_attempt(self, record: Record) -> None:
         """End an attempt without running any of its code."""
-        if record.idle_since_ms is not None:
-            self._leave_idle(record)
+        self.idle.remove(record)
         attempt, operations = record.attempt, record.operations
         record.attempt = record.operations = None
         record.waits = None
@@ -277,54 +272,13 @@ class Core:
             record.waits = tuple(num for num in waits if num is not None)
             if self._break_deadlock(record, awaited):
                 return
-        timeout_ms = self._timeout_ms(record)
-        record.idle_since_ms = self.clock.monotonic_ms()
-        self._idle.setdefault(timeout_ms, OrderedDict())[record.num] = record
-        self._idle_count += 1
-        if timeout_ms == 0 or self._idle_count > IDLE_ATTEMPTS_MAX:
-            self._sweep_idle()
-        else:
-            self._sweep_at(record.idle_since_ms + timeout_ms)
-
-    def _sweep_at(self, time_ms: float) -> None:
-        """Look for what to suspend at a time, or before."""
-        if self._sweep is not None:
-            if self._sweep_ms <= time_ms:
-                return
-            self._sweep.cancel()
-        self._sweep_ms = time_ms
-        self._sweep = self.clock.call_later(max(0.0, time_ms - self.clock.monotonic_ms()), self._on_sweep)
+        self.idle.add(record, self._timeout_ms(record))
 
     def _timeout_ms(self, record: Record) -> int:
         timeout = None if record.info is None else record.info.options.inactivity_timeout
         if timeout is None:
             return self._inactivity_timeout_ms
         return round(timeout.total_seconds() * 1000)
-
-    def _leave_idle(self, record: Record) -> None:
-        record.idle_since_ms = None
-        if self._idle[self._timeout_ms(record)].pop(record.num, None) is not None:
-            self._idle_count -= 1
-
-    def _on_sweep(self) -> None:
-        self._sweep = None
-        if not self.stopped:
-            self._sweep_idle()
-
-    def _sweep_idle(self) -> None:
-        """Suspend what has been idle for its timeout, and what has been idle longest when there is too much."""
-        now_ms = self.clock.monotonic_ms()
-        next_ms = math.inf
-        for timeout_ms, line in self._idle.items():
-            while line:
-                record = next(iter(line.values()))
-                due_ms = (record.idle_since_ms or 0.0) + timeout_ms
-                if due_ms > now_ms and self._idle_count <= IDLE_ATTEMPTS_MAX:
-                    next_ms = min(next_ms, due_ms)
-                    break
-                self.suspend(record)
-        if next_ms < math.inf:
-            self._sweep_at(next_ms)
 
     def suspend(self, record: Record) -> None:
         """Drop the attempt of an idle invocation; it is replayed when something it waits for is there."""
@@ -390,8 +344,7 @@ class Core:
         """Advance nothing any more and drop all attempts, without recording anything."""
         self.stopped = True
         self.timers.stop()
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self.idle.stop()
         for record in self.records.in_memory():
             self.drop_attempt(record)
         self._ready.clear()
