@@ -10,7 +10,7 @@ import httpx
 
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.client.errors import ServerUnreachable, UnexpectedAnswer
-from restate_patterns.client.urls import is_loopback
+from restate_patterns.client.urls import checked_url, is_loopback
 
 JsonObject = Mapping[str, object]
 
@@ -24,10 +24,16 @@ class AdminClient:
     Args:
         url: Where it is.
         token: Sent as `authorization: Bearer ...`.
+
+    Raises:
+        CommandError: The URL is none of a server.
     """
 
     def __init__(self, url: str, token: str | None) -> None:
-        self._url = url.rstrip("/")
+        try:
+            self._url = checked_url(url)
+        except ValueError as error:
+            raise CommandError(Exit.USAGE, str(error)) from None
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._http = httpx.Client(headers=headers, timeout=_TIMEOUT_S, trust_env=not is_loopback(url))
 

@@ -36,7 +36,7 @@ def send(arguments: Namespace) -> None:
 
 
 async def _call(arguments: Namespace) -> bytes:
-    caller = HttpCaller(arguments.ingress_url, token=arguments.token)
+    caller = _caller(arguments)
     try:
         timeout_s = None if arguments.timeout is None else _duration_ms(arguments.timeout) / 1000
         return await caller.call(_request(arguments), timeout_s)
@@ -51,7 +51,7 @@ async def _call(arguments: Namespace) -> bytes:
 
 
 async def _send(arguments: Namespace) -> str:
-    caller = HttpCaller(arguments.ingress_url, token=arguments.token)
+    caller = _caller(arguments)
     try:
         delay_ms = 0 if arguments.delay is None else _duration_ms(arguments.delay)
         return await caller.send(_request(arguments), delay_ms)
@@ -61,6 +61,13 @@ async def _send(arguments: Namespace) -> str:
         raise _no_server(error) from None
     finally:
         await caller.aclose()
+
+
+def _caller(arguments: Namespace) -> HttpCaller:
+    try:
+        return HttpCaller(arguments.ingress_url, token=arguments.token)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
 
 
 def _request(arguments: Namespace) -> Request:

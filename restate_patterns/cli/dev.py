@@ -17,7 +17,7 @@ from typing import Final
 
 from restate_patterns.app import App
 from restate_patterns.backends.embedded import Embedded
-from restate_patterns.cli.changes import next_change
+from restate_patterns.cli.changes import SourceWatch
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
 from restate_patterns.cli.output import complain
@@ -27,6 +27,7 @@ from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 
 _RELOADED: Final = "RESTATE_PATTERNS_RELOADED"
+"""Set in a process that was started again: the ports to take, so that a free one stays the same."""
 _RELOAD_GRACE_S: Final = 2.0
 """How long requests may take to finish when the code has changed; their invocations go on after it."""
 
@@ -34,29 +35,28 @@ _RELOAD_GRACE_S: Final = 2.0
 def dev(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    sources = SourceWatch(Path.cwd())
     try:
         app = load_app(arguments.app)
     except CommandError as error:
         if not arguments.reload or _RELOADED not in os.environ:
             raise
         complain(str(error))
-        changed = asyncio.run(_wait_for_mending())
+        changed = asyncio.run(_wait_for_mending(sources))
     else:
-        changed = asyncio.run(_serve(app, arguments))
+        changed = asyncio.run(_serve(app, arguments, sources))
     if changed is not None:
         _start_again(changed)
 
 
-async def _serve(app: App, arguments: Namespace) -> Path | None:
+async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path | None:
     """Serve; gives the file whose change ended it, or None for a signal."""
     file = arguments.db or f"{arguments.app.partition(':')[0].rpartition('.')[2]}.db"
     inactivity = None if arguments.inactivity_timeout is None else timedelta(milliseconds=arguments.inactivity_timeout)
     backend = Embedded(file, inactivity_timeout=inactivity)
     engine = backend.engine(app.deployment)
-    server = HttpServer(
-        engine, host=arguments.host, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port
-    )
+    ingress_port, admin_port = _ports(arguments)
+    server = HttpServer(engine, host=arguments.host, ingress_port=ingress_port, admin_port=admin_port)
     try:
         await engine.start()
     except FileError as error:
@@ -71,23 +71,32 @@ async def _serve(app: App, arguments: Namespace) -> Path | None:
             print(f"serving {services} from {file}", file=sys.stderr)
             print(f"ingress {server.ingress_url}, admin {server.admin_url}", file=sys.stderr, flush=True)
             signal = asyncio.ensure_future(signals.next())
-            change = asyncio.ensure_future(next_change() if arguments.reload else _never())
+            change = asyncio.ensure_future(sources.changed() if arguments.reload else _never())
             await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
             changed = change.result() if change.done() else None
             for waiting in (signal, change):
                 waiting.cancel()
             grace_s = SHUTDOWN_GRACE_S if changed is None else _RELOAD_GRACE_S
             await server.stop(grace_s, hurry=signals.next())
+            os.environ[_RELOADED] = f"{server.ingress_port},{server.admin_port}"
             return changed
     finally:
         await engine.stop()
 
 
-async def _wait_for_mending() -> Path | None:
+def _ports(arguments: Namespace) -> tuple[int, int]:
+    before = os.environ.get(_RELOADED)
+    if before is None:
+        return arguments.ingress_port, arguments.admin_port
+    ingress_port, admin_port = before.split(",")
+    return int(ingress_port), int(admin_port)
+
+
+async def _wait_for_mending(sources: SourceWatch) -> Path | None:
     async with stop_signals() as signals:
         print("waiting for a change", file=sys.stderr, flush=True)
         signal = asyncio.ensure_future(signals.next())
-        change = asyncio.ensure_future(next_change())
+        change = asyncio.ensure_future(sources.changed())
         await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
         changed = change.result() if change.done() else None
         for waiting in (signal, change):
@@ -102,5 +111,4 @@ async def _never() -> Path:
 
 def _start_again(changed: Path) -> None:
     print(f"{changed} changed: starting again", file=sys.stderr, flush=True)
-    os.environ[_RELOADED] = "1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -63,15 +63,15 @@ def resolved_id(answer: httpx.Response) -> str:
     Raises:
         InvocationNotFound: It names nothing.
     """
-    if answer.status_code == 404:
-        raise InvocationNotFound(message=_message(answer))
-    return field_of(answer, "id")
+    if answer.is_success:
+        return field_of(answer, "id")
+    raise _admin_error(answer)
 
 
 def error_of(answer: httpx.Response) -> Exception:
-    """Give the error that an answer stands for."""
+    """Give the error that an answer of the ingress stands for."""
     fields = _fields(answer)
-    message, code = fields.get("message"), fields.get("code", answer.status_code)
+    message, code = fields.get("message"), fields.get("code")
     if not isinstance(message, str) or not isinstance(code, int):
         return _unexpected(answer)
     if fields.get("source") != "invocation":
@@ -81,22 +81,32 @@ def error_of(answer: httpx.Response) -> Exception:
     return terminal_error(Failure(code, message, _texts(fields.get("metadata"))))
 
 
-def refused_verb(answer: httpx.Response) -> TerminalError | None:
+def unavailable(answer: httpx.Response) -> Exception:
+    """Give the error of a server, or of a gateway before it, that takes no work now."""
+    message = _fields(answer).get("message")
+    return ServerUnavailable(message) if isinstance(message, str) else _unexpected(answer)
+
+
+def refused_verb(answer: httpx.Response) -> Exception | None:
     """Give why an invocation can't be cancelled; None when it can, or when it has ended anyway.
 
     Raises:
-        InvocationNotFound: There is no such invocation.
-        TerminalError: The id is malformed.
         UnexpectedAnswer: It is no answer of the admin API.
     """
     if answer.is_success:
         return None
+    if answer.status_code == 409 and _fields(answer).get("error") != "CancelRefused":
+        return None
+    return _admin_error(answer)
+
+
+def _admin_error(answer: httpx.Response) -> Exception:
+    message = _message(answer)
+    if answer.status_code == 503:
+        return ServerUnavailable(message)
     if answer.status_code == 404:
-        raise InvocationNotFound(message=_message(answer))
-    if answer.status_code == 409:
-        message = _message(answer)
-        return TerminalError(message, code=409) if _fields(answer).get("error") == "CancelRefused" else None
-    raise error_of(answer)
+        return InvocationNotFound(message=message)
+    return TerminalError(message, code=answer.status_code)
 
 
 def _message(answer: httpx.Response) -> str:

@@ -165,7 +165,7 @@ class HttpCaller(Caller):
                 delay_ms = self._retries.delay_ms(failed_count)
                 if answer.status_code not in _UNAVAILABLE or _is_output(answer) or delay_ms is None:
                     return answer
-                failure = answers.error_of(answer)
+                failure = answers.unavailable(answer)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = ServerUnreachable(origin(url), _reason(error))
             except httpx.TransportError as error:

@@ -54,6 +54,16 @@ class HttpServer:
         self._servers: list[GranianServer] = []
 
     @property
+    def ingress_port(self) -> int:
+        """The port of the ingress; once started the real one, also where 0 was asked for."""
+        return self._ingress_port
+
+    @property
+    def admin_port(self) -> int:
+        """The port of the admin API; once started the real one, also where 0 was asked for."""
+        return self._admin_port
+
+    @property
     def ingress_url(self) -> str:
         """Where the ingress is, once started."""
         return _url(self._host, self._ingress_port)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from restate_patterns.cli.exits import Exit
-from tests.support.dev_server import DevServer, command
+from tests.support.dev_server import DevServer, run_here, run_process
 
 pytestmark = [pytest.mark.slow]
 
@@ -33,9 +33,9 @@ def rows(table: str) -> list[list[str]]:
 
 
 def test_call(server: DevServer) -> None:
-    done = server.command("call", "Counter/call/add", "3")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
-    slashed = server.command("call", "Counter/a%2Fb/add", "-", stdin="4")
+    done = server.command_process("call", "Counter/call/add", "3")
+    assert (done.code, done.stdout, done.stderr) == (0, "3\n", "")
+    slashed = server.command_process("call", "Counter/a%2Fb/add", "-", stdin="4")
     assert slashed.stdout == "4\n"
     assert server.command("call", "Counter/a%2Fb/get").stdout == "4\n"
     assert server.command("call", "Shop/nothing").stdout == ""
@@ -50,7 +50,7 @@ def test_call_with_headers_and_key(server: DevServer) -> None:
 
 def test_call_that_fails(server: DevServer) -> None:
     done = server.command("call", "Shop/buy", '"tea"')
-    assert (done.returncode, done.stdout) == (Exit.FAILED, "")
+    assert (done.code, done.stdout) == (Exit.FAILED, "")
     assert done.stderr == "restate-patterns: failed with 410: We have no more of it.\n"
     as_json = server.command("call", "Shop/buy", '"tea"', "--json")
     assert json.loads(as_json.stdout)["error"]["metadata"]["item"] == '"tea"'
@@ -58,18 +58,18 @@ def test_call_that_fails(server: DevServer) -> None:
 
 def test_call_times_out(server: DevServer) -> None:
     done = server.command("call", "Shop/nap", "3600", "--timeout", "50ms")
-    assert done.returncode == Exit.FAILED
+    assert done.code == Exit.FAILED
     assert "took over 0.05 s; the invocation goes on" in done.stderr
 
 
 def test_life_of_an_invocation(server: DevServer) -> None:
     sent = server.command("send", "Counter/life/hold")
     holder = sent.stdout.strip()
-    assert (sent.returncode, holder[:4]) == (0, "inv_")
+    assert (sent.code, holder[:4]) == (0, "inv_")
     queued = json.loads(server.command("send", "Counter/life/add", "1", "--json").stdout)["invocationId"]
     server.until_status(queued, "queued")
 
-    listed = server.command("invocations", "list", "--key", "life")
+    listed = server.command_process("invocations", "list", "--key", "life")
     header, newest, oldest = rows(listed.stdout)
     assert header == ["ID", "TARGET", "STATUS", "CREATED", "NOTE"]
     assert newest[:3] == [queued, "Counter/life/add", "queued"]
@@ -81,12 +81,12 @@ def test_life_of_an_invocation(server: DevServer) -> None:
     assert "sleep" in described.stdout
 
     refused = server.command("invocations", "kill", holder)
-    assert refused.returncode == Exit.USAGE
+    assert refused.code == Exit.USAGE
     assert "give --yes" in refused.stderr
     assert server.command("invocations", "kill", holder, "--yes").stdout == f"{holder}: killed\n"
     server.until_status(queued, "completed")
     too_late = server.command("invocations", "cancel", holder)
-    assert too_late.returncode == Exit.REFUSED
+    assert too_late.code == Exit.REFUSED
     assert "is already completed" in too_late.stderr
     completed = server.command("invocations", "list", "--key", "life", "--all", "--json")
     assert [each["status"] for each in json.loads(completed.stdout)["invocations"]] == ["completed"] * 2
@@ -94,9 +94,9 @@ def test_life_of_an_invocation(server: DevServer) -> None:
 
     restarted = server.command("invocations", "restart", queued).stdout
     assert restarted.startswith(f"{queued}: restarted as inv_")
-    assert server.command("invocations", "purge", queued, holder).returncode == 0
-    gone = server.command("invocations", "describe", holder)
-    assert gone.returncode == Exit.NOT_FOUND
+    assert server.command("invocations", "purge", queued, holder).code == 0
+    gone = server.command_process("invocations", "describe", holder)
+    assert gone.code == Exit.NOT_FOUND
 
 
 def test_cancel_and_paused(server: DevServer) -> None:
@@ -109,7 +109,7 @@ def test_cancel_and_paused(server: DevServer) -> None:
     listed = server.command("invocations", "list", "--status", "paused", "--handler", "broken").stdout
     assert "no route to the bank" in listed
     assert server.command("invocations", "resume", broken).stdout == f"{broken}: resumed\n"
-    assert server.command("invocations", "kill", "-y", broken).returncode == 0
+    assert server.command("invocations", "kill", "-y", broken).code == 0
 
 
 def test_delayed_send(server: DevServer) -> None:
@@ -117,19 +117,19 @@ def test_delayed_send(server: DevServer) -> None:
     listed = server.command("invocations", "list", "--status", "scheduled").stdout
     assert sent in listed
     assert "due in 59m" in listed or "due in 60m" in listed
-    assert server.command("invocations", "cancel", sent).returncode == 0
-    assert server.command("invocations", "describe", sent).returncode == Exit.NOT_FOUND
+    assert server.command("invocations", "cancel", sent).code == 0
+    assert server.command("invocations", "describe", sent).code == Exit.NOT_FOUND
 
 
 def test_state(server: DevServer) -> None:
     server.command("call", "Counter/state/add", "3")
     assert rows(server.command("kv", "get", "Counter", "state").stdout) == [["NAME", "VALUE"], ["count", "3"]]
-    assert server.command("kv", "set", "Counter", "state", "count", "40").returncode == 0
+    assert server.command("kv", "set", "Counter", "state", "count", "40").code == 0
     assert server.command("call", "Counter/state/add", "2").stdout == "42\n"
     assert server.command("kv", "get", "Counter", "state", "count").stdout == "42\n"
     assert json.loads(server.command("kv", "get", "Counter", "state", "--json").stdout) == {"count": 42}
     missing = server.command("kv", "get", "Counter", "state", "color")
-    assert missing.returncode == Exit.NOT_FOUND
+    assert missing.code == Exit.NOT_FOUND
     assert "it has count" in missing.stderr
     assert server.command("kv", "clear", "Counter", "state").stdout == "Counter/state has no state\n"
     assert server.command("call", "Counter/state/get").stdout == "0\n"
@@ -143,7 +143,7 @@ def test_services(server: DevServer) -> None:
     document = json.loads(server.command("services", "openapi", "Counter").stdout)
     assert "/Counter/{key}/add" in document["paths"]
     unknown = server.command("services", "describe", "Nobody")
-    assert unknown.returncode == Exit.NOT_FOUND
+    assert unknown.code == Exit.NOT_FOUND
     assert "this app has Approval, Bell, Counter, Shop" in unknown.stderr
 
 
@@ -165,32 +165,32 @@ def test_services(server: DevServer) -> None:
 )
 def test_mistakes(server: DevServer, arguments: tuple[str, ...], code: Exit, sentence: str) -> None:
     done = server.command(*arguments)
-    assert (done.returncode, done.stdout) == (code, "")
+    assert (done.code, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert done.stderr.startswith("restate-patterns: ")
     assert "Traceback" not in done.stderr
 
 
 def test_wrong_urls(server: DevServer) -> None:
-    nobody = command("services", "list", "--admin-url", "http://127.0.0.1:9")
-    assert nobody.returncode == Exit.NO_SERVER
+    nobody = run_here("services", "list", "--admin-url", "http://127.0.0.1:9")
+    assert nobody.code == Exit.NO_SERVER
     assert "no server answers at http://127.0.0.1:9" in nobody.stderr
-    ingress = command("services", "list", "--admin-url", server.ingress_url)
-    assert ingress.returncode == Exit.NO_SERVER
+    ingress = run_here("services", "list", "--admin-url", server.ingress_url)
+    assert ingress.code == Exit.NO_SERVER
     assert "is an ingress" in ingress.stderr
-    admin = command("call", "Counter/k/get", "--ingress-url", server.admin_url)
-    assert admin.returncode == Exit.NO_SERVER
-    assert command("call", "Counter/k/get", "--ingress-url", "localhost").returncode == Exit.USAGE
+    admin = run_here("call", "Counter/k/get", "--ingress-url", server.admin_url)
+    assert admin.code == Exit.NO_SERVER
+    assert run_here("call", "Counter/k/get", "--ingress-url", "localhost").code == Exit.USAGE
 
 
 def test_second_server_on_the_same_file_or_port(server: DevServer, tmp_path: Path) -> None:
     port = str(httpx.URL(server.ingress_url).port)
     ports = ("--ingress-port", port, "--admin-port", "0", "--no-reload")
-    same_port = command("dev", APP, "--db", str(tmp_path / "other.db"), *ports)
-    assert same_port.returncode == Exit.CANNOT_START
+    same_port = run_process("dev", APP, "--db", str(tmp_path / "other.db"), *ports)
+    assert same_port.code == Exit.CANNOT_START
     assert f"the ingress port {port} on 127.0.0.1 is taken" in same_port.stderr
-    same_file = command("dev", APP, "--db", str(server.folder / "workshop.db"), *ports)
-    assert same_file.returncode == Exit.CANNOT_START
+    same_file = run_process("dev", APP, "--db", str(server.folder / "workshop.db"), *ports)
+    assert same_file.code == Exit.CANNOT_START
     assert str(server.process.pid) in same_file.stderr
 
 
@@ -204,12 +204,12 @@ def test_second_server_on_the_same_file_or_port(server: DevServer, tmp_path: Pat
     ],
 )
 def test_wrong_app(app: str, sentence: str) -> None:
-    done = command("dev", app)
-    assert done.returncode == Exit.USAGE
+    done = run_process("dev", app)
+    assert done.code == Exit.USAGE
     assert sentence in done.stderr
 
 
 def test_exit_codes_are_documented() -> None:
-    text = command("--help").stdout
+    text = run_process("--help").stdout
     for code in Exit:
         assert f"  {code.value}  " in text

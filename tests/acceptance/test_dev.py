@@ -92,8 +92,7 @@ def test_signal_lets_requests_finish(server: DevServer, number: signal.Signals) 
         async with httpx.AsyncClient(timeout=WAIT_S) as client:
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Greeter/nap", json=1.5))
             async with asyncio.timeout(WAIT_S):
-                while not await running(client, server):
-                    await asyncio.sleep(0.02)
+                await until_running(client, server)
             server.process.send_signal(number)
             return await call
 
@@ -102,9 +101,12 @@ def test_signal_lets_requests_finish(server: DevServer, number: signal.Signals) 
     assert server.process.wait(WAIT_S) == 0
 
 
-async def running(client: httpx.AsyncClient, server: DevServer) -> bool:
-    listed = await client.get(f"{server.admin_url}/embedded/invocations?status=running")
-    return bool(listed.json()["invocations"])
+async def until_running(client: httpx.AsyncClient, server: DevServer) -> None:
+    while True:
+        listed = await client.get(f"{server.admin_url}/embedded/invocations?status=running")
+        if listed.json()["invocations"]:
+            return
+        await asyncio.sleep(0.02)
 
 
 def test_second_signal_leaves_at_once_and_the_work_goes_on(server: DevServer) -> None:
@@ -113,8 +115,7 @@ def test_second_signal_leaves_at_once_and_the_work_goes_on(server: DevServer) ->
             headers = {"idempotency-key": "nap"}
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Greeter/nap", json=5, headers=headers))
             async with asyncio.timeout(WAIT_S):
-                while not await running(client, server):
-                    await asyncio.sleep(0.02)
+                await until_running(client, server)
             server.process.send_signal(signal.SIGTERM)
             await refused(server)
             server.process.send_signal(signal.SIGTERM)
