@@ -188,7 +188,7 @@ async def bounded(work: Awaitable[T]) -> T:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so, at most `PATIENCE_S` seconds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - the condition is on the engine's own state
+        while not condition():
             await asyncio.sleep(0.001)
 
 
