@@ -21,11 +21,12 @@ from restate_patterns.options import Step
 from restate_patterns.serde import Codec, codec
 
 _AWAITABLES: Final = (Coroutine, Awaitable, types.CoroutineType)
+_OF_HANDLERS: Final = (Clients, ClientProxy)
 _SELF: Final[Any] = typing.Self
 _PLAIN_SCALARS: Final = (str, int, float, bool, type(None))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Action:
     """A function with its arguments, ready to be tried; calling it gives the encoded result."""
 
@@ -88,7 +89,7 @@ def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], k
 
 
 def _refuse_context(value: object, what: str) -> None:
-    if isinstance(value, Clients | ClientProxy):
+    if isinstance(value, _OF_HANDLERS):
         raise UsageError(
             f"{what} is {value!r}: contexts and clients are for the handler only, an action runs outside the "
             "journal. Take what the action needs from them first, and pass the values"
@@ -114,6 +115,8 @@ def _known(function: Callable[..., Any]) -> _Facts:
 def _underlying(function: Any) -> Any:
     """Look through partials, bound methods and callable objects for what has the annotations."""
     while True:
+        if function.__class__ is types.FunctionType:
+            return function
         if isinstance(function, functools.partial):
             function = function.func
         elif inspect.ismethod(function):

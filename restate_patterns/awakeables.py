@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args
 from pydantic_core import core_schema
 from typing_extensions import override
 
-from restate_patterns.clients import link_of
+from restate_patterns.clients import link_of, watched
 from restate_patterns.failures import to_failure
 from restate_patterns.seam import StepResult
 from restate_patterns.serde import Codec, codec
@@ -30,6 +30,7 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
 
     _codec: Codec[Any] | None = None
 
+    @watched
     async def resolve(self, via: Clients, value: T, /) -> None:
         """Answer the awakeable; does nothing when it was answered before.
 
@@ -40,6 +41,7 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
         data = (self._codec or codec(Any)).encode(value)
         await self._complete(via, StepResult(data, None))
 
+    @watched
     async def reject(self, via: Clients, error: TerminalError, /) -> None:
         """Answer the awakeable with an error, which the one who awaits it gets raised.
 
@@ -48,6 +50,11 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
             error: The error; its class and fields travel.
         """
         await self._complete(via, StepResult(None, to_failure(error)))
+
+    @property
+    def label(self) -> str:
+        """What it is called in sentences."""
+        return f"the awakeable {str(self)!r}"
 
     async def _complete(self, via: Clients, result: StepResult) -> None:
         await link_of(via).caller.complete_awakeable(str(self), result)

@@ -6,7 +6,9 @@ refuses everything else with a sentence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
+import functools
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
@@ -27,6 +29,7 @@ AnyService = TypeVar("AnyService", bound="Service")
 AnyVirtualObject = TypeVar("AnyVirtualObject", bound="VirtualObject")
 AnyWorkflow = TypeVar("AnyWorkflow", bound="Workflow")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 _CLIENT_METHODS: Final = {
     ServiceKind.SERVICE: "service_client({})",
@@ -130,16 +133,41 @@ class Clients:
         return InvocationHandle(self._link, id, spec.output, spec.label)
 
     def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> ClientProxy:
-        method = _CLIENT_METHODS[kind].partition("(")[0]
-        if not is_definition(cast("object", definition)):
-            raise UsageError(f"{method}: give it the class of the definition, not {definition!r}")
+        if not is_definition(definition):
+            raise UsageError(f"{_method(kind)}: give it the class of the definition, not {definition!r}")
         spec = resolve(definition)
         if spec.kind is not kind:
             right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
-            raise UsageError(f"{method}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
-        if kind is not ServiceKind.SERVICE and not isinstance(cast("object", key), str):
-            raise UsageError(f"{method}({definition.__qualname__}, key): the key is a str, not {key!r}")
+            raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
+        if key.__class__ is not str and kind is not ServiceKind.SERVICE and not isinstance(key, str):
+            raise UsageError(f"{_method(kind)}({definition.__qualname__}, key): the key is a str, not {key!r}")
         return ClientProxy(self._link, spec, key)
+
+
+def _method(kind: ServiceKind) -> str:
+    return _CLIENT_METHODS[kind].partition("(")[0]
+
+
+class _Labelled(Protocol):
+    @property
+    def label(self) -> str: ...
+
+
+def watched(method: F) -> F:
+    """Make an `async def` method that takes a context or client first one whose coroutines are watched.
+
+    Its type stays. What it is called on says its own `label`.
+    """
+    name = method.__name__
+
+    @functools.wraps(method)
+    def call(self: _Labelled, /, *args: Any) -> Coroutine[Any, Any, Any]:
+        coroutine = method(self, *args)
+        via = args[0] if args else None
+        track = via._link.track if isinstance(via, Clients) else None  # pyright: ignore[reportPrivateUsage] - as above
+        return coroutine if track is None else track(coroutine, f"{self.label}.{name}")
+
+    return cast("F", call)
 
 
 def link_of(via: Clients) -> Link:

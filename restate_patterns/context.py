@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar, overload
 
@@ -36,6 +37,11 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=1024)
+def _step_named(name: str) -> Step:
+    return Step(name)
 
 
 class Scope(NamedTuple):
@@ -126,7 +132,7 @@ class Context(Clients):
         Journal:
             One entry, matched by name and arguments; a replay returns its result.
         """
-        bound = action_of(action, step if isinstance(step, Step) else Step(step), args, kwargs)
+        bound = action_of(action, step if isinstance(step, Step) else _step_named(step), args, kwargs)
         return self._attempt.track(self._run(bound), f"ctx.run({bound.step.name!r}, ...)")
 
     async def _run(self, action: Action) -> Any:

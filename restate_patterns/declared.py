@@ -27,16 +27,20 @@ class Declared(Generic[T]):
     """What it is called in sentences."""
     owners: ClassVar[frozenset[ServiceKind]]
     """The kinds of definition that may declare it."""
+    label: str
+    """The class and the attribute, for sentences."""
     __orig_class__: Any
 
     def __init__(self, name: str | None) -> None:
         self._name = name
         self._attribute = ""
         self._owner = ""
+        self.label = f"<{self.kind} that no class declares>"
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._attribute = name
         self._owner = owner.__qualname__
+        self.label = f"{self._owner}.{name}"
 
     def __set__(self, instance: Any, value: Never, /) -> None:
         """Refuse: the declaration stays, its value changes through its methods."""
@@ -49,11 +53,6 @@ class Declared(Generic[T]):
     def name(self) -> str:
         """The wire name."""
         return self._name or self._attribute
-
-    @property
-    def label(self) -> str:
-        """The class and the attribute, for sentences."""
-        return f"{self._owner}.{self._attribute}" if self._owner else f"<{self.kind} that no class declares>"
 
     def declared_type(self) -> Any:
         """Give the type in the brackets.

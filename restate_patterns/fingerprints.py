@@ -39,9 +39,11 @@ _BY_REPR = (datetime, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, Pu
 
 def fingerprint(*args: object, **kwargs: object) -> bytes:
     """Give eight bytes that stand for these arguments, the same in every process."""
-    if not kwargs and not args:
+    if kwargs:
+        return _digest(_join(b"a", [_form(arg, 0) for arg in args]) + _mapping(kwargs, 0))
+    if not args:
         return _NO_ARGUMENTS
-    return _digest(_join(b"a", [_form(arg, 0) for arg in args]) + _mapping(kwargs, 0))
+    return _digest(_join(b"a", [_form(arg, 0) for arg in args]))
 
 
 def _digest(form: bytes) -> bytes:
@@ -50,7 +52,7 @@ def _digest(form: bytes) -> bytes:
 
 def _join(tag: bytes, forms: list[bytes]) -> bytes:
     """Prefix each form with its length, so that no two different lists of forms look the same."""
-    return b"".join((tag, b"%d:" % len(forms), *(b"%d," % len(form) + form for form in forms)))
+    return b"".join([tag, *[b"%d," % len(form) + form for form in forms]])
 
 
 def _form(value: object, depth: int) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from restate_patterns.clients import watched
 from restate_patterns.context import WorkflowSharedContext, scope_of
 from restate_patterns.declared import Declared, T, check_context
 from restate_patterns.failures import to_failure
@@ -33,6 +34,7 @@ class DurablePromise(Declared[T]):
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
 
+    @watched
     async def value(self, ctx: WorkflowSharedContext, /) -> T:
         """Wait for the value.
 
@@ -42,6 +44,7 @@ class DurablePromise(Declared[T]):
         codec = self._for(ctx, "value")
         return self._read(codec, await scope_of(ctx).attempt.promise_value(self.name))
 
+    @watched
     async def peek(self, ctx: WorkflowSharedContext, /) -> T | NotReady:
         """Look at the value without waiting; a `NotReady` while there is none.
 
@@ -52,6 +55,7 @@ class DurablePromise(Declared[T]):
         data = await scope_of(ctx).attempt.promise_peek(self.name)
         return NOT_READY if data is None else self._read(codec, data)
 
+    @watched
     async def resolve(self, ctx: WorkflowSharedContext, value: T, /) -> None:
         """Set the value, for good.
 
@@ -61,6 +65,7 @@ class DurablePromise(Declared[T]):
         codec = self._for(ctx, "resolve")
         await scope_of(ctx).attempt.promise_complete(self.name, StepResult(codec.encode(value), None))
 
+    @watched
     async def reject(self, ctx: WorkflowSharedContext, error: TerminalError, /) -> None:
         """Reject the promise: who waits for it gets `error` raised.
 

@@ -170,6 +170,7 @@ def _read_handler(
     return HandlerSpec(
         definition=definition,
         attribute=name,
+        label=label,
         service=said.name,
         name=wire,
         kind=handler_kind,

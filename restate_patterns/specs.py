@@ -37,6 +37,8 @@ class HandlerSpec:
 
     definition: type
     attribute: str
+    label: str
+    """The class and the handler, as the code names them."""
     service: str
     name: str
     kind: HandlerKind
@@ -46,11 +48,6 @@ class HandlerSpec:
     output: Codec[Any]
     options: HandlerOptions
     raises: Sequence[type[TerminalError]]
-
-    @property
-    def label(self) -> str:
-        """The class and the handler, as the code names them."""
-        return f"{self.definition.__qualname__}.{self.attribute}"
 
     @property
     def is_run(self) -> bool:

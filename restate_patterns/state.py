@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from typing_extensions import override
 
+from restate_patterns.clients import watched
 from restate_patterns.context import ObjectContext, ObjectSharedContext, scope_of
 from restate_patterns.declared import Declared, T, check_context
 from restate_patterns.errors import DefinitionError, StateNotSet
@@ -70,6 +71,7 @@ class State(Declared[T]):
     async def get(self, ctx: ObjectSharedContext, /) -> T: ...
     @overload
     async def get(self, ctx: ObjectSharedContext, default: D, /) -> T | D: ...
+    @watched
     async def get(self, ctx: ObjectSharedContext, default: Any = _MISSING, /) -> Any:
         """Read the state of this key.
 

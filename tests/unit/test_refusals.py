@@ -100,6 +100,14 @@ class Ticket(VirtualObject):
         ctx.run("charge", dict)  # type: ignore[unused-coroutine]
 
     @handler
+    async def forgotten_state(self, ctx: ObjectContext) -> None:
+        self.status.get(ctx)  # type: ignore[unused-coroutine]
+
+    @handler
+    async def forgotten_awakeable(self, ctx: ObjectContext) -> None:
+        AwakeableId[bool]("sign_1").resolve(ctx, True)  # type: ignore[unused-coroutine]
+
+    @handler
     async def wrong_result(self, ctx: ObjectContext) -> int:
         result: Any = "x"
         return result  # type: ignore[no-any-return]
@@ -198,6 +206,8 @@ IN_HANDLERS: list[tuple[Any, str]] = [
     (Ticket.forgotten_call, r"Helper\.work: called but never awaited"),
     (Ticket.forgotten_send, r"Helper\.work\.send: called but never awaited"),
     (Ticket.forgotten_step, r"ctx\.run\('charge', \.\.\.\): called but never awaited"),
+    (Ticket.forgotten_state, r"Ticket\.status\.get: called but never awaited"),
+    (Ticket.forgotten_awakeable, r"the awakeable 'sign_1'\.resolve: called but never awaited"),
     (
         Ticket.wrong_result,
         r"Ticket\.wrong_result returned what its annotation does not say: 'x' is not",
