@@ -38,8 +38,7 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if self.initial < _ZERO or self.maximum < self.initial:
             raise DefinitionError(
-                f"RetryPolicy: initial={self.initial} and maximum={self.maximum} must be "
-                "0 <= initial <= maximum"
+                f"RetryPolicy: initial={self.initial} and maximum={self.maximum} must be 0 <= initial <= maximum"
             )
         if self.factor < 1:
             raise DefinitionError(f"RetryPolicy: factor={self.factor} must be at least 1")
