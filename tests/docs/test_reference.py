@@ -38,3 +38,10 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
     value = operator.attrgetter(name)(restate_patterns)
     if inspect.isclass(value) or inspect.isroutine(value):
         assert (inspect.getdoc(value) or "").strip(), f"{name} has no docstring"
+
+
+def test_the_options_of_a_class_are_listed() -> None:
+    """They are arguments of `class`, so no docstring of a public name shows them."""
+    page = (REFERENCE / "definitions.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert listed == list(inspect.signature(restate_patterns.Service.__init_subclass__).parameters)
