@@ -15,7 +15,7 @@ from restate_patterns.engine_errors import (
 from restate_patterns.engine_port import CancelOutcome
 from restate_patterns.errors import Cancelled, Killed
 from restate_patterns.failures import to_failure
-from restate_patterns.seam import RUN_HANDLER, HandlerKind, Request
+from restate_patterns.seam import RUN_HANDLER, Handle, HandlerKind, Request
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
@@ -54,6 +54,12 @@ class Control:
             return
         if not (record.status is Status.PAUSED and record.mismatch):
             self.cancel(record)
+
+    def cancel_callee(self, num: int, caller: Record, handle: Handle) -> None:
+        """Cancel the invocation that a call made; one that the call only joined is somebody else's."""
+        callee = self._core.records.peek(num)
+        if callee is not None and (callee.caller, callee.caller_handle) == (caller.num, handle):
+            self.cancel_child(num)
 
     def kill(self, record: Record) -> CancelOutcome:
         """End an invocation and its child calls; sends survive."""

@@ -179,7 +179,7 @@ class JournalOperations(Operations):
     def cancel_call(self, handle: Handle) -> None:
         callee = self._record.calls.get(handle)
         if callee is not None and self._recorded is None and handle not in self._record.done:
-            self._core.control.cancel_child(callee)
+            self._core.control.cancel_callee(callee, self._record, handle)
 
     @override
     def sleep(self, deadline_ms: int, name: str) -> Handle:

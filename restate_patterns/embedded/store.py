@@ -7,7 +7,6 @@ both are one. It knows rows and statements, not what they mean.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,7 +68,7 @@ class Store:
         except BaseException:
             self.close()
             raise
-        self._fill_reserve()
+        self.restore_reserve()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, check_same_thread=False, isolation_level=None, timeout=0)
@@ -157,23 +156,17 @@ class Store:
             raise StoreBusyError(str(error)) from error
         raise error
 
-    def _fill_reserve(self) -> None:
-        """Hold back some disk, to be given free when the disk is full so that accepted work can finish."""
-        with contextlib.suppress(OSError), self._reserve.open("wb") as reserve:
-            os.posix_fallocate(reserve.fileno(), 0, DISK_RESERVE_BYTES)
-
     def spend_reserve(self) -> None:
         """Give the held-back disk free."""
         if not self.in_memory:
             self._reserve.unlink(missing_ok=True)
 
     def restore_reserve(self) -> bool:
-        """Hold disk back again; gives whether there was room."""
+        """Hold back some disk, to be given free when the disk is full; tells whether there was room."""
         if self.in_memory:
             return True
         try:
-            with self._reserve.open("wb") as reserve:
-                os.posix_fallocate(reserve.fileno(), 0, DISK_RESERVE_BYTES)
+            self._reserve.write_bytes(bytes(DISK_RESERVE_BYTES))
         except OSError:
             self._reserve.unlink(missing_ok=True)
             return False

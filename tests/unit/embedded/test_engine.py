@@ -484,3 +484,129 @@ def test_a_store_survives_many_restarts(tmp_path: object) -> None:
             assert isinstance(b.store, Store)
 
     drive(test())
+
+
+def test_rule_14_a_cancel_reaches_child_calls_but_not_joined_ones() -> None:
+    async def test() -> None:
+        joined = Functions()
+
+        @joined.handler("S/work")
+        async def work(a: DurableAttempt) -> bytes:
+            await asyncio.sleep(10)
+            return b"worked"
+
+        @joined.handler("S/parent")
+        async def parent(a: DurableAttempt) -> bytes:
+            return await a.call(request("S/work", idempotency_key=a.invocation.body.decode() or None), None)
+
+        async with bench(joined) as b:
+            shared = asyncio.ensure_future(b.call("S/work", idempotency_key="shared"))
+            await b.settle()
+            parents = [await b.send("S/parent", body) for body in (b"shared", b"")]
+            await b.settle()
+            for invocation in parents:
+                await b.engine.cancel(invocation)
+            for invocation in parents:
+                failure = (await b.engine.result(invocation)).failure
+                assert failure is not None
+                assert failure.message == "cancelled"
+            chosen = InvocationFilter(handler="work", statuses=frozenset({InvocationStatus.COMPLETED}))
+            await b.settle()
+            (own,) = await b.engine.list_invocations(chosen, limit=5)
+            assert own.failure is not None
+            assert own.failure.message == "cancelled"
+            await b.advance(10 * SECOND)
+            assert await shared == b"worked"
+
+    drive(test())
+
+
+def test_rule_15_what_a_killed_invocation_sent_survives() -> None:
+    async def test() -> None:
+        sending = Functions()
+
+        @sending.handler("S/work")
+        async def work(a: DurableAttempt) -> bytes:
+            await asyncio.sleep(10)
+            effects.append("worked")
+            return b""
+
+        @sending.handler("S/parent")
+        async def parent(a: DurableAttempt) -> bytes:
+            await a.send(request("S/work"), 0)
+            await a.send(request("S/work"), 5000)
+            await asyncio.sleep(100)
+            return b""
+
+        async with bench(sending) as b:
+            invocation = await b.send("S/parent")
+            await b.settle()
+            await b.engine.kill(invocation)
+            await b.advance(20 * SECOND)
+            assert effects == ["worked", "worked"]
+
+    drive(test())
+
+
+def test_rule_27_a_holder_that_is_paused_or_backs_off_is_no_deadlock() -> None:
+    async def test() -> None:
+        async with bench(app) as b:
+            holder = await b.send("O/k/hold")
+            await b.settle()
+            await b.engine.pause(holder)
+            waiting = asyncio.ensure_future(b.call("O/other/call", b"O/k/add"))
+            await b.settle()
+            assert not waiting.done()
+            chosen = InvocationFilter(key="k", statuses=frozenset({InvocationStatus.QUEUED}))
+            (view,) = await b.engine.list_invocations(chosen, limit=5)
+            assert "which is paused" in view.waits_for[0]
+            await b.engine.kill(holder)
+            assert await waiting == b"1"
+
+    drive(test())
+
+
+def test_rule_27_a_call_under_a_timeout_is_no_deadlock() -> None:
+    async def test() -> None:
+        timed = Functions()
+
+        @timed.exclusive("O/self")
+        async def self_call(a: DurableAttempt) -> bytes:
+            try:
+                return await a.call(request("O/k/self"), 1.0)
+            except TimeoutError:
+                return b"timed out"
+
+        async with bench(timed) as b:
+            calling = asyncio.ensure_future(b.call("O/k/self"))
+            await b.settle()
+            assert not calling.done(), "the timeout can still help"
+            await b.advance(SECOND)
+            assert await calling == b"timed out"
+
+    drive(test())
+
+
+def test_rule_27_a_cycle_through_a_service_or_an_attach_is_a_deadlock() -> None:
+    async def test() -> None:
+        cyclic = Functions()
+
+        @cyclic.handler("S/back")
+        async def back(a: DurableAttempt) -> bytes:
+            return await a.call(request("O/k/through"), None)
+
+        @cyclic.exclusive("O/through")
+        async def through(a: DurableAttempt) -> bytes:
+            return await a.call(request("S/back"), None)
+
+        @cyclic.handler("S/attach")
+        async def attach(a: DurableAttempt) -> bytes:
+            return await a.attach(a.invocation.id, None)
+
+        for timeout_ms in (0, 60_000):
+            async with bench(cyclic, timeout_ms=timeout_ms) as b:
+                for path in ("O/k/through", "S/attach"):
+                    with pytest.raises(AssertionError, match="409 deadlock"):
+                        await b.call(path)
+
+    drive(test())
