@@ -18,8 +18,11 @@ FOLDERS = ["restate_patterns", "examples", "tests", "benchmarks", "docs", "scrip
 TEXT = {".py", ".pyi", ".md", ".toml", ".yml", ".txt", ".css", ""}
 
 FILE_LINES = 400
+TEST_FILE_LINES = 500  # a list of cases is read one case at a time
 FUNCTION_LINES = 60
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {
+    "restate_patterns/seam.py": "the one boundary of the project, meant to be read from its top to its end",
+}
 """Files and functions (`path:name`) that may be longer, each with the reason."""
 
 HIDDEN_IMPORTS: dict[str, str] = {}
@@ -62,7 +65,8 @@ def too_long() -> dict[str, int]:
     found: dict[str, int] = {}
     for name in PYTHON:
         text = read(name)
-        if text.count("\n") > FILE_LINES:
+        limit = TEST_FILE_LINES if name.startswith("tests/") else FILE_LINES
+        if text.count("\n") > limit:
             found[name] = text.count("\n")
         for function in functions(ast.parse(text)):
             if body_lines(function) > FUNCTION_LINES:
