@@ -69,7 +69,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         def cancel() -> None:
             self._loop.advance(time_ms)
             self._cancel_delivered = True
-            self._cancel_pending = not self._waits.cancel_unshielded()
+            self._waits.cancel_unshielded()
 
         return self._drive(cancel)
 
@@ -178,7 +178,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     @override
     def timer_started(self, timer: InnerTimer) -> None:
-        if timer.sleeper is not None and self._cancel_pending and self._takes_cancel():
+        if timer.sleeper is not None and self._waits.takes_cancel():
             timer.sleeper.set_exception(Cancelled())
         else:
             self._waits.timer(self._ask(self._operations.sleep, timer.deadline_ms, timer.name), timer)

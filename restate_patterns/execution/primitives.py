@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from typing_extensions import override
 
-from restate_patterns.errors import AttemptSealed, Cancelled, ContextError, JournalMismatch
+from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.randomness import AttemptRandom
 from restate_patterns.execution.steps import StepRunner
@@ -54,7 +54,6 @@ class Primitives(Caller):
         self._loop = loop
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
-        self._cancel_pending = False
 
     # About the attempt itself.
 
@@ -113,7 +112,7 @@ class Primitives(Caller):
         if timeout_s is not None:
             async with asyncio.timeout(timeout_s):
                 return await self.call(request, None)
-        self._before_wait()
+        self._waits.before_wait()
         handle = self._ask(self._operations.call, request)
         return await self._waits.operation(handle, is_call=True) or b""
 
@@ -147,7 +146,7 @@ class Primitives(Caller):
         Raises:
             TerminalError: The action raised it, or used up its tries under `then="fail"`.
         """
-        self._before_wait()
+        self._waits.before_wait()
         runner = StepRunner(step, action)
         handle = self._ask(self._operations.run, step.name, fingerprint, runner)
         return await self._waits.step(handle) or b""
@@ -209,25 +208,13 @@ class Primitives(Caller):
             raise
 
     async def _answer(self, method: Callable[P, Issued], *args: P.args, **kwargs: P.kwargs) -> bytes | None:
-        self._before_wait()
+        self._waits.before_wait()
         issued = self._ask(method, *args, **kwargs)
         if not isinstance(issued, Ready):
             return await self._waits.operation(issued)
         if issued.failure is not None:
             raise from_failure(issued.failure)
         return issued.value
-
-    def _before_wait(self) -> None:
-        if self._cancel_pending and self._takes_cancel():
-            raise Cancelled
-
-    def _takes_cancel(self) -> bool:
-        """Whether the running task is the one to get a cancellation that found nobody; it then has it."""
-        task = asyncio.current_task(self._loop)
-        if not self._cancel_pending or (isinstance(task, InnerTask) and task.shield_depth):
-            return False
-        self._cancel_pending = False
-        return True
 
     def _mismatched(self, error: JournalMismatch) -> None:
         raise NotImplementedError

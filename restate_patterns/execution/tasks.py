@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from typing_extensions import override
+
+from restate_patterns.errors import NotDurable
 
 if TYPE_CHECKING:
     from restate_patterns.execution.loop import InnerLoop
@@ -63,6 +66,18 @@ class InnerTask(asyncio.Task[T], Generic[T]):
     @override
     def __hash__(self) -> int:
         return self.seeded_hash
+
+    @override
+    def add_done_callback(self, fn: Callable[[Self], object], /, *, context: contextvars.Context | None = None) -> None:
+        thread = getattr(fn, "__self__", None)
+        if isinstance(thread, threading.Thread):
+            # anyio's thread for blocking calls; it ends as soon as it is told that its task is done.
+            fn(self)
+            raise NotDurable(
+                "a handler reached for a thread (anyio.to_thread): its result would not be in the journal. "
+                'Wrap it in ctx.run("name", function)'
+            )
+        super().add_done_callback(fn, context=context)
 
     @property
     def waits_for(self) -> asyncio.Future[Any] | None:

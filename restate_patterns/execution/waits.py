@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any, Protocol, TypeAlias
 
@@ -126,6 +127,7 @@ class AwakeableWait(Awaitable[bytes]):
     @override
     def __await__(self) -> Generator[Any, None, bytes]:
         if self._completion is None:
+            self.waits.before_wait()
             yield from AwakeableWaiter(self).__await__()
         completion = self._completion
         assert completion is not None
@@ -179,6 +181,7 @@ class Waits:
         self.backend = backend
         self._pending: dict[Handle, Waiting] = {}
         self._idle_awakeables_count = 0
+        self._cancel_pending = False
 
     def operation(self, handle: Handle, *, is_call: bool = False) -> OperationWait:
         """Give what to await for an operation."""
@@ -240,18 +243,36 @@ class Waits:
             if not isinstance(waiting, AwakeableWait) or waiting.waiters:
                 yield handle
 
-    def cancel_unshielded(self) -> bool:
+    def cancel_unshielded(self) -> None:
         """Fail the durable waits of unshielded tasks, in creation order of the tasks.
 
-        Returns:
-            Whether there was any.
+        When there is none, the next durable wait of an unshielded task fails instead.
         """
         failing = [
             fail for task in self.loop.live_tasks() if task.shield_depth == 0 and (fail := _failing(task)) is not None
         ]
         for fail in failing:
             fail()
-        return bool(failing)
+        self._cancel_pending = not failing
+
+    def before_wait(self) -> None:
+        """Say that the running task is about to wait for something durable.
+
+        Raises:
+            Cancelled: A cancellation of the invocation had found nobody; this task has it now.
+        """
+        if self._cancel_pending and self.takes_cancel():
+            raise Cancelled
+
+    def takes_cancel(self) -> bool:
+        """Tell whether the running task gets a cancellation that had found nobody; it then has it."""
+        if not self._cancel_pending:
+            return False
+        task = asyncio.current_task(self.loop)
+        if isinstance(task, InnerTask) and task.shield_depth:
+            return False
+        self._cancel_pending = False
+        return True
 
     def clear(self) -> None:
         """Forget everything, without a word to the backend."""
