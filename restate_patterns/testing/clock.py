@@ -30,12 +30,13 @@ class VirtualClock(Clock):
 
     def __init__(self, start_ms: int = 1_893_456_000_000) -> None:
         self._now_ms: float = start_ms
+        self._wall_ahead_ms = 0.0
         self._alarms: list[tuple[float, int, _Alarm]] = []
         self._order = itertools.count()
 
     @override
     def wall_ms(self) -> int:
-        return int(self._now_ms)
+        return int(self._now_ms + self._wall_ahead_ms)
 
     @override
     def monotonic_ms(self) -> float:
@@ -55,6 +56,10 @@ class VirtualClock(Clock):
             await over
         finally:
             alarm.cancel()
+
+    def set_wall(self, wall_ms: float) -> None:
+        """Let the wall clock jump, forth or back; monotonic time goes on as it was."""
+        self._wall_ahead_ms = wall_ms - self._now_ms
 
     def next_ms(self) -> float | None:
         """Give when something happens next, or None."""
