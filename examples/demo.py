@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from examples.processes import ProcessError
 from examples.providers.faults import FaultKind
-from examples.stage import Seen, Stage
+from examples.stage import Seen, Stage, own_server
 
 TRIP = {
     "flights": {"flightId": "LH-454", "passengerName": "Ada Lovelace"},
@@ -36,7 +36,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="restate-patterns-demo-") as folder:
-        stage = Stage("examples.sagas.booking", ["flights", "cars", "payments"], Path(folder))
+        stage = Stage(own_server("examples.sagas.booking"), ["flights", "cars", "payments"], Path(folder))
         try:
             with stage:
                 introduce(stage)
@@ -80,7 +80,7 @@ def a_trip_that_is_undone(stage: Stage) -> None:
     mark = stage.mark()
     say("    POST /BookingWorkflow/bob/run     (the payment provider will decline the card)")
     answer = stage.ingress.post("/BookingWorkflow/bob/run", json=TRIP)
-    say(f"    -> {answer.status_code} {answer.text}")
+    say(f"    -> {answer.status_code} {answer.json()['message']}")
     seen = show_requests(stage, mark)
     claim(answer.status_code == 402, "the caller is told that the payment was declined")
     claim(steps(seen)[:3] == FORWARD[:3], "the trip got as far as the payment")

@@ -81,6 +81,10 @@ class Program:
                 start_new_session=True,
             )
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._running.send_signal(number)
+
     def kill(self) -> None:
         """End it with SIGKILL, as a power cut would."""
         process = self._running

@@ -36,11 +36,16 @@ class Seen:
         return f"{self.provider:<9} {self.operation:<8} {self.subject:<37} {answer}"
 
 
+def own_server(module: str) -> list[str]:
+    """Give the command that serves an example without its providers, and leaves with us."""
+    return [module, "--no-providers", "--with-parent"]
+
+
 class Stage:
     """The providers by name, and the server of an example that can be killed and started again.
 
     Args:
-        module: The example, as in `python -m MODULE`.
+        command: What serves the example, after `python -m`; see `own_server`.
         providers: The names of the providers it calls.
         folder: Where logs and the database go.
         environment: Variables for the example, beside the addresses of the providers.
@@ -48,14 +53,14 @@ class Stage:
 
     def __init__(
         self,
-        module: str,
+        command: Sequence[str],
         providers: Sequence[str],
         folder: Path,
         environment: dict[str, str] | None = None,
     ) -> None:
         self.db = folder / "example.db"
         self.providers: dict[str, RunningProvider] = {}
-        self._module = module
+        self._command = command
         self._names = providers
         self._folder = folder
         self._environment = environment or {}
@@ -127,7 +132,7 @@ class Stage:
         ports = ["--ingress-port", str(self.ingress_port), "--admin-port", str(self.admin_port)]
         addresses = {f"{name.upper()}_URL": provider.url for name, provider in self.providers.items()}
         return Program(
-            [self._module, "--db", str(self.db), *ports, "--no-providers", "--with-parent"],
+            [*self._command, "--db", str(self.db), *ports],
             log=self._folder / "server.log",
             environment={**addresses, **self._environment},
         )

@@ -17,7 +17,8 @@ from tests.support.pages import ROOT
 
 EXPECTED = Path(__file__).parent / "demo_output.txt"
 COMMAND = [sys.executable, "-m", "examples.demo"]
-BOUND_S = 30
+BOUND_S = 60
+"""It takes 5 seconds on a machine with nothing else to do; test machines have."""
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def run(temporary: Path, *command: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
-        timeout=2 * BOUND_S,
+        timeout=BOUND_S,
         check=False,
     )
 
@@ -81,12 +82,10 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="look
 
 
 def test_it_shows_what_it_says(temporary: Path) -> None:
-    started = time.monotonic()
     done = run(temporary)
     assert done.returncode == 0, done.stdout + done.stderr
     assert plain(done.stdout) == EXPECTED.read_text()
     assert done.stderr == ""
-    assert time.monotonic() - started < BOUND_S
     assert list(temporary.iterdir()) == []
 
 

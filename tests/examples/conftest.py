@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from examples.stage import Stage
+from examples.stage import Stage, own_server
 
 
 @pytest.fixture(scope="module")
 def booking(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
     """The trip booking, served with its three providers."""
     folder: Path = tmp_path_factory.mktemp("booking")
-    with Stage("examples.sagas.booking", ["flights", "cars", "payments"], folder) as stage:
+    with Stage(own_server("examples.sagas.booking"), ["flights", "cars", "payments"], folder) as stage:
         yield stage
 
 
@@ -22,7 +22,7 @@ def booking(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
 def tickets(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
     """The ticket reservation, served with its two providers."""
     folder: Path = tmp_path_factory.mktemp("tickets")
-    with Stage("examples.sagas.tickets", ["payments", "mail"], folder) as stage:
+    with Stage(own_server("examples.sagas.tickets"), ["payments", "mail"], folder) as stage:
         yield stage
 
 
@@ -31,7 +31,7 @@ def hasty_tickets(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
     """The ticket reservation where a seat is held for a second instead of 15 minutes."""
     folder: Path = tmp_path_factory.mktemp("hasty-tickets")
     environment = {"HOLD_S": "1"}
-    with Stage("examples.sagas.tickets", ["payments", "mail"], folder, environment) as stage:
+    with Stage(own_server("examples.sagas.tickets"), ["payments", "mail"], folder, environment) as stage:
         yield stage
 
 

@@ -33,6 +33,11 @@ def status(stage: Stage, trip: str) -> str:
     return str(answer.json())
 
 
+def cancel(stage: Stage, invocation_id: str) -> None:
+    answer = httpx.patch(f"http://127.0.0.1:{stage.admin_port}/invocations/{invocation_id}/cancel")
+    assert answer.status_code == 202, answer.text
+
+
 def fail_at(stage: Stage, place: int, kind: FaultKind, times: int | None = 1) -> None:
     provider, operation = PLAN[place]
     stage.providers[provider].fail(operation, kind, times=times)
@@ -136,13 +141,26 @@ def test_a_cancelled_trip_is_undone_after_what_it_was_doing(booking: Stage) -> N
     mark, trip = booking.mark(), new_trip()
     accepted = booking.ingress.post(f"/BookingWorkflow/{trip}/run/send", json=TRIP).json()
     booking.wait_for_request("payments", "charge", after=mark["payments"])
-    cancelled = httpx.patch(f"http://127.0.0.1:{booking.admin_port}/invocations/{accepted['invocationId']}/cancel")
-    assert cancelled.status_code == 202
+    cancel(booking, accepted["invocationId"])
     answer = booking.ingress.get(f"/restate/workflow/BookingWorkflow/{trip}/attach")
     assert answer.status_code == 409
     seen = booking.seen_since(mark)
     assert steps(seen) == PLAN[:3] + UNDO
     assert states_since(booking, seen)["payments"] == ["refunded"]
+
+
+@pytest.mark.parametrize("place", range(len(UNDO)), ids=["-".join(step) for step in UNDO])
+def test_a_cancel_does_not_stop_the_undo(booking: Stage, place: int) -> None:
+    fail_at(booking, PLAN.index(("payments", "charge")), FaultKind.DECLINE)
+    provider, operation = UNDO[place]
+    booking.providers[provider].fail(operation, FaultKind.SLOW, delay_s=0.5)
+    mark, trip = booking.mark(), new_trip()
+    accepted = booking.ingress.post(f"/BookingWorkflow/{trip}/run/send", json=TRIP).json()
+    booking.wait_for_request(provider, operation, after=mark[provider])
+    cancel(booking, accepted["invocationId"])
+    answer = booking.ingress.get(f"/restate/workflow/BookingWorkflow/{trip}/attach")
+    assert answer.status_code == 402, answer.text
+    assert steps(booking.seen_since(mark)) == PLAN[:3] + UNDO
 
 
 @pytest.mark.parametrize("place", range(len(PLAN)), ids=["-".join(step) for step in PLAN])

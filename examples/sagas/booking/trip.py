@@ -57,8 +57,9 @@ class Trip(Workflow, name="BookingWorkflow"):
             booking = await self._book(ctx, trip, undo_actions)
         except TerminalError as error:
             self.progress.set(ctx, f"undoing: {error.message}")
-            for undo_action in reversed(undo_actions):
-                await undo_action()
+            with ctx.shielded():  # who cancels now waits until everything is undone
+                for undo_action in reversed(undo_actions):
+                    await undo_action()
             self.progress.set(ctx, f"undone: {error.message}")
             raise
         self.progress.set(ctx, "booked")

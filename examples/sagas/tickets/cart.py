@@ -56,7 +56,8 @@ class Cart(VirtualObject, name="CartObject"):
             await ctx.object_client(Cart, ctx.key).release.send_after(self.hold, reservation)
         except TerminalError:
             # Cancelled on the way: whether the seat was taken is unknown, but the name is ours.
-            await self._drop(ctx, reservation)
+            with ctx.shielded():
+                await self._drop(ctx, reservation)
             raise
         return True
 

@@ -55,7 +55,8 @@ class Checkout(Service, name="CheckoutService"):
             return False
         except TerminalError:
             # Cancelled, or no answer in all tries: whether money moved is unknown, but the key is ours.
-            await ctx.run(REFUND, self.payments.refund, key)
+            with ctx.shielded():
+                await ctx.run(REFUND, self.payments.refund, key)
             raise
         return True
         # --8<-- [end:handle]
