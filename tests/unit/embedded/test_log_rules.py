@@ -137,7 +137,7 @@ def test_rule_18_nothing_is_answered_or_started_before_it_is_durable(tmp_path: P
                 "state": b.engine.get_state("O", "k"),
                 "list": b.engine.describe_invocation(waiting),
             }
-            answers = {name: asyncio.ensure_future(ask) for name, ask in asked.items()}  # type: ignore[var-annotated] # of many types
+            answers = {name: asyncio.ensure_future(ask) for name, ask in asked.items()}
             await turns()
             assert [name for name, answer in answers.items() if answer.done()] == []
             assert effects == [], "no action before its barrier"
