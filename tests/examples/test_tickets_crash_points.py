@@ -195,6 +195,8 @@ def test_cancelled_at_any_moment_no_money_is_lost(replay_always: bool) -> None:
         async with run_test(meddled_app(), replay_always=replay_always) as env:
             for seat in SEATS:
                 assert await cart(env).add_ticket(seat)
+            # The money moves at once and the answer takes a while: time to be cancelled in between.
+            companies.fail("payments", "charge", FaultKind.SLOW, delay_s=0.005)
             call = finish(env, env.client.service_client(Meddler).check_out(patience))
             (outcome,) = await asyncio.gather(call, return_exceptions=True)
             await env.settle()

@@ -50,9 +50,10 @@ class Companies:
     def _open(self, *names: str) -> None:
         self.providers = {name: Provider(name) for name in names}
 
-    def fail(self, provider: str, operation: str, kind: FaultKind, times: int | None = 1) -> None:
-        """Let the next `times` requests of `operation` go wrong."""
-        self.providers[provider].faults.order(Fault(operation=operation, kind=kind, times=times))
+    def fail(self, provider: str, operation: str, kind: FaultKind, times: int | None = 1, delay_s: float = 0.0) -> None:
+        """Let the next `times` requests of `operation` go wrong; None for all of them."""
+        fault = Fault(operation=operation, kind=kind, times=times, delay_s=delay_s)
+        self.providers[provider].faults.order(fault)
 
     def seen(self) -> list[tuple[str, str]]:
         """Give who was asked for what, in the order of arrival."""
