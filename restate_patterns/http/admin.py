@@ -242,7 +242,7 @@ class _Request:
         if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise Problem(415, "send the body as JSON, with the header 'content-type: application/json'")
         try:
-            found: object = json.loads(await read_body(self._scope["headers"], self._receive))
+            found: object = json.loads(await read_body(self._scope, self._receive))
         except ValueError as error:
             raise Problem(400, f"the body is not JSON: {error}") from None
         if not isinstance(found, dict):

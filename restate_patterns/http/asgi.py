@@ -38,28 +38,42 @@ class ClientGone(Exception):
     """The client went away before its request was complete."""
 
 
-async def read_body(headers: Headers, receive: Receive, limit_bytes: int = BODY_BYTES_MAX) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int = BODY_BYTES_MAX) -> bytes:
     """Give the whole body of a request.
+
+    It stops at the declared length instead of waiting for the end of the stream: that is a round trip
+    less, and Granian never tells of an end once the client has gone while the server stops.
 
     Raises:
         Problem: 413, the body is larger than `limit_bytes`.
         ClientGone: The connection ended first.
     """
-    message = await receive()
-    body: bytes = _part(message)
-    if not message.get("more_body", False) and len(body) <= limit_bytes:
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body", False):
-        if size > limit_bytes:
-            await _discard(receive, _DISCARD_BYTES_MAX - size)
-            break
+    declared_bytes = _declared_bytes(scope)
+    if declared_bytes == 0:
+        return b""
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more and size <= limit_bytes and size != declared_bytes:
         message = await receive()
         parts.append(_part(message))
         size += len(parts[-1])
+        more = message.get("more_body", False)
     if size > limit_bytes:
+        if more and size != declared_bytes:
+            await _discard(receive, _DISCARD_BYTES_MAX - size)
         raise Problem(413, f"the body is larger than {limit_bytes} bytes (limit BODY_BYTES_MAX)")
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _declared_bytes(scope: Scope) -> int | None:
+    """Give the length the headers declare; None when only the end of the stream tells."""
+    streamed: bool = scope["http_version"] == "2"
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+        if name == b"transfer-encoding":
+            streamed = True
+    return None if streamed else 0
 
 
 def _part(message: Message) -> bytes:

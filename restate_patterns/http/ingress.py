@@ -71,7 +71,7 @@ class Ingress(Responder):
             and handler.kind is HandlerKind.WORKFLOW
         ):
             raise Problem(400, "a workflow runs once per key: an idempotency key cannot be given to its run handler")
-        body = await read_body(scope["headers"], receive)
+        body = await read_body(scope, receive)
         check_input(handler, content_type, body)
         request = Request(asked.target, body, headers, idempotency_key)
         if asked.send:
@@ -104,7 +104,7 @@ class Ingress(Responder):
         return None if service is None or target is None else service.handlers.get(target.handler)
 
     async def _complete_awakeable(self, asked: CompleteAwakeable, scope: Scope, receive: Receive) -> Response:
-        body = await read_body(scope["headers"], receive)
+        body = await read_body(scope, receive)
         result = StepResult(body, None)
         if asked.reject:
             result = StepResult(None, _rejection(scope["headers"], body))

@@ -24,6 +24,9 @@ _FLUSH_S: Final = 0.5
 """How long answers that were given may still be on their way to a client at the end."""
 
 
+_WIND_DOWN_S: Final = 0.05
+
+
 class PortError(OSError):
     """A port cannot be listened on; the message names it and says what to do."""
 
@@ -120,6 +123,9 @@ class HttpServer:
         for waiting in closed:
             waiting.cancel()
         await asyncio.gather(*closed, return_exceptions=True)
+        if closed:
+            # Granian's threads say nothing when they end; one that outlives the interpreter panics on stderr.
+            await asyncio.sleep(_WIND_DOWN_S)
         self._servers = []
 
     async def serve_until_signal(
