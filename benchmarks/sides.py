@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import ProcessError, log_tail, spawn, stop
+from benchmarks.processes import STOP_TIMEOUT_S, ProcessError, log_tail, spawn, stop
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 ANSWER_TIMEOUT_S = 300.0
+
+SIDE_STOP_TIMEOUT_S = 3 * STOP_TIMEOUT_S
+"""A side stops the processes that it started, which may take their whole time, before it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +100,5 @@ def stop_side(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         process.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10.0)
+        process.wait(SIDE_STOP_TIMEOUT_S)
     stop(process)
