@@ -12,7 +12,7 @@ from typing_extensions import override
 from restate_patterns.errors import Failure
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import AttemptEnd, Request, Succeeded, Target
+from restate_patterns.seam import AttemptEnd, Failed, Request, Succeeded, Target
 from tests.support.memory_backend import Host, Main, Outcome, World, run_to_end
 from tests.support.programs import Durable, Interpreter, Outside, Program, ProgramError, StepNode, Value, expected
 
@@ -118,17 +118,39 @@ def run_program(program: Program, seed: int, *, crash: float = 0.0, suspend: flo
     return asyncio.run(run())
 
 
-def replay_prefixes(world: World, every: int = 1) -> None:
-    """Replay each prefix of a finished journal, then drop the attempt: commands must match throughout."""
+def cancel_program(program: Program, seed: int, after: int, *, crash: float = 0.0, suspend: float = 0.0) -> World:
+    """Run a program, cancel it after some entries; it must end as cancelled, or as it would have without."""
 
-    async def run() -> None:
+    async def run() -> World:
+        world = world_of(program, seed)
+        end = await run_to_end(world, crash_chance=crash, suspend_chance=suspend, cancel_after=after)
+        assert isinstance(end, (Succeeded, Failed)), end
+        if isinstance(end, Failed):
+            assert end.failure.code == 409, end
+        return world
+
+    return asyncio.run(run())
+
+
+def replay(world: World, length: int | None = None) -> AttemptEnd | None:
+    """Replay a finished journal, or its beginning, then drop the attempt: commands must match throughout."""
+
+    async def run() -> AttemptEnd | None:
         whole = world.entries
-        for length in range(1, len(whole) + 1, every):
-            world.entries = whole[:length]
+        world.entries = whole[:length]
+        try:
             host = Host(world)
             end = host.replay(adopt=False)
-            assert (end is not None) == (length == len(whole)), end
             host.attempt.close()
-        world.entries = whole
+        finally:
+            world.entries = whole
+        return end
 
-    asyncio.run(run())
+    return asyncio.run(run())
+
+
+def replay_beginnings(world: World, every: int = 1) -> None:
+    """Replay each beginning of a finished journal: only the whole of it ends."""
+    for length in range(1, len(world.entries), every):
+        assert replay(world, length) is None
+    assert replay(world) is not None
