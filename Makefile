@@ -45,7 +45,7 @@ docs-serve: venv ## Serve the site on loopback while writing
 	$(BIN)/mkdocs serve
 
 .PHONY: bench
-bench: ## Measure against the bare log, DBOS and restate-sdk, in one run on this machine
+bench: ## Measure against the bare log, DBOS and restate-sdk on this machine (see docs/design/benchmarks.md)
 	@scripts/make-venv bench
 	$(BIN)/python -m benchmarks
 
