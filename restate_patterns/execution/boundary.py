@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast, cast
 
 from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
@@ -94,7 +94,7 @@ def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        group: Any = error
+        group = cast("BaseExceptionGroup[BaseException]", error)
         for member in group.exceptions:
             yield from _leaves(member)
     else:
