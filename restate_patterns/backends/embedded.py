@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -66,7 +66,7 @@ class Embedded(Backend):
         return self._running(deployment)
 
     @asynccontextmanager
-    async def _running(self, deployment: Deployment) -> AsyncIterator[Caller]:
+    async def _running(self, deployment: Deployment) -> AsyncGenerator[Caller]:
         engine = self.engine(deployment)
         await engine.start()
         try:

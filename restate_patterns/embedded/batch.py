@@ -85,12 +85,16 @@ class Batch:
         "states",
         "steps",
         "timers",
+        "touched",
         "waiters",
     )
 
     def __init__(self) -> None:
         self.last_sequence = 0
         self.records: dict[int, Record] = {}
+        """The invocations whose own row changed."""
+        self.touched: dict[int, Record] = {}
+        """The invocations of which only something that belongs to them changed, such as their journal."""
         self.created: set[int] = set()
         self.removed: set[int] = set()
         self.cleared_journals: set[int] = set()
@@ -108,7 +112,8 @@ class Batch:
         """Give the statements that write this batch, in the order in which they must run."""
         statements: list[Statement] = []
         self._render_removals(statements)
-        created, changed = [], []
+        created = list[tuple[object, ...]]()
+        changed = list[tuple[object, ...]]()
         for num, record in self.records.items():
             if num in self.removed:
                 continue

@@ -77,7 +77,7 @@ class Control:
     def _end_run(self, record: Record) -> list[Record]:
         """Stop everything an invocation does; gives its outstanding child calls."""
         self._core.records.load_rows(record)
-        children = []
+        children = list[Record]()
         for handle, num in record.calls.items():
             child = None if handle in record.done else self._core.records.living(num)
             if child is not None and child.status is not Status.COMPLETED and child.caller == record.num:

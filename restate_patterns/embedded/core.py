@@ -107,7 +107,7 @@ class Core:
         identity = (record.num, row.index)
         if identity not in self.log.open.new_rows:
             self.log.open.rows[identity] = row
-            self.log.append(record)
+            self.log.touch(record)
 
     def append_row(
         self, record: Record, handle: Handle, value: bytes | None = None, failure: Failure | None = None
@@ -119,12 +119,13 @@ class Core:
         row = Row(len(rows), handle, self.log.now_ms(), value, failure)
         rows.append(row)
         self.log.open.new_rows[(record.num, row.index)] = row
-        self.log.append(record)
+        self.log.touch(record)
         return row
 
     def begin_journal(self, record: Record) -> None:
         """Append the start of the first attempt: what a journal begins with."""
         record.start_ms = self.append_row(record, START_ROW).time_ms
+        self.log.append(record)
 
     def complete_operation(self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None) -> None:
         """Append what an operation came to and let the invocation go on; a second answer is ignored."""

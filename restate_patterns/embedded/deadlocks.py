@@ -27,7 +27,9 @@ def find_cycle(start: int, waits_of: WaitsOf) -> list[int] | None:
     node = start
     while node not in path:
         path.append(node)
-        node = (edges[node] or ())[-1]
+        targets = edges[node]
+        assert targets, "a dead invocation waits for something"
+        node = targets[-1]
     return path[path.index(node) :]
 
 

@@ -94,9 +94,20 @@ class Log:
             record.last_sequence = self.sequence
             self.open.records[record.num] = record
         if not self._flush_scheduled and self._committing is None:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+            self._schedule_flush()
         return self.sequence
+
+    def touch(self, record: Record) -> int:
+        """Number a change of something that belongs to an invocation, its own row staying as it is."""
+        sequence = self.append()
+        record.last_sequence = sequence
+        self.open.touched[record.num] = record
+        return sequence
+
+    def _schedule_flush(self) -> None:
+        """Close the batch in the turn after next: what this turn's completions lead to belongs in it too."""
+        self._flush_scheduled = True
+        self._loop.call_soon(self._loop.call_soon, self._flush)
 
     def when_durable(self, sequence: int, callback: Callable[[], None]) -> None:
         """Call `callback` once `sequence` is durable; at once when it is."""
@@ -189,8 +200,7 @@ class Log:
             self.full = False
             _logger.warning("there is room on the disk again: new work is accepted")
         if self.sequence > self.durable_sequence and not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+            self._schedule_flush()
         self._committed(batch)
         for callback in batch.committed:
             callback()

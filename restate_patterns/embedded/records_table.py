@@ -139,7 +139,7 @@ class RecordsTable:
 
     def release(self, batch: Batch, pinned: Callable[[int], bool]) -> None:
         """Drop from memory what a batch made durable and nobody needs there."""
-        for record in batch.records.values():
+        for record in (*batch.records.values(), *batch.touched.values()):
             if (
                 record.attempt is None
                 and record.status is not Status.ACTIVE

@@ -71,7 +71,7 @@ class RunningStep(StepProgress):
         self.retry_at_ms = self._log.now_ms() + retry_in_ms
         if not self.dropped:
             self._log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
-            self._log.append(self.record)
+            self._log.touch(self.record)
 
 
 class Steps:

@@ -85,7 +85,7 @@ def _waits(core: Core, record: Record) -> Sequence[str]:
     if record.status is not Status.ACTIVE or record.attempt is None:
         return ()
     commands = {handle: (kind, name) for handle, kind, name in core.replay_commands(record)}
-    sentences = []
+    sentences = list[str]()
     for handle in record.attempt.awaited():
         kind, name = commands.get(handle, (CommandKind.RUN, "?"))
         sentences.append(f"{_WAITS.get(kind, kind.name.lower())} {name}".strip() + _detail(core, record, handle))
@@ -131,7 +131,7 @@ def describe(core: Core, record: Record) -> InvocationDetail:
     """Give one invocation with its journal."""
     rows = core.records.load_rows(record)
     answers = {row.handle: (row.value, row.failure) for row in rows if row.handle >= 0}
-    entries = []
+    entries = list[JournalEntryView]()
     handle = record.first_handle
     for row in rows:
         for command in row.commands or ():

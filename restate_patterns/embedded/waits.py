@@ -90,7 +90,7 @@ class Waits:
 
     def _add(self, target: str, record: Record, handle: Handle) -> None:
         self._core.log.open.waiters[(target, record.num, handle)] = True
-        self._core.log.append(record)
+        self._core.log.touch(record)
 
     def tell(self, target: str, value: bytes | None, failure: Failure | None) -> None:
         """Complete every wait for a target and forget them."""

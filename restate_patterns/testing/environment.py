@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -165,7 +165,7 @@ class TestEnvironment(Engines):
 
 
 @asynccontextmanager
-async def run_test(app: App, *, replay_always: bool = False) -> AsyncIterator[TestEnvironment]:
+async def run_test(app: App, *, replay_always: bool = False) -> AsyncGenerator[TestEnvironment]:
     """Run an app on the engine in memory, under a clock that stands still until the test moves it.
 
         async with run_test(app) as env:
@@ -182,7 +182,7 @@ async def run_test(app: App, *, replay_always: bool = False) -> AsyncIterator[Te
 
 
 @asynccontextmanager
-async def environment(app: App, *, replay_always: bool, crash_plan: CrashPlan) -> AsyncIterator[TestEnvironment]:
+async def environment(app: App, *, replay_always: bool, crash_plan: CrashPlan) -> AsyncGenerator[TestEnvironment]:
     """Run an app whose process dies by a plan and starts again."""
     env = TestEnvironment(app, replay_always=replay_always, crash_plan=crash_plan)
     await env.start()
