@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast, cast
+from typing import Any, cast
 
 from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
