@@ -144,21 +144,23 @@ def step_of_its_own() -> None:
 
 
 class Meddler(Service):
-    """Starts something on a cart and cancels it a little later: some commits, then some drains."""
+    """Starts something on a cart and cancels it a little later: some commits, then some drains; None for never."""
 
     @handler
     async def nothing(self, ctx: Context) -> None:
         """Pass the time of one drain."""
 
     @handler
-    async def add(self, ctx: Context, patience: int) -> bool:
+    async def add(self, ctx: Context, patience: int | None) -> bool:
         return await self._meddle(ctx, patience, await ctx.object_client(Cart, "ann").add_ticket.send("A1"))
 
     @handler
-    async def check_out(self, ctx: Context, patience: int) -> bool:
+    async def check_out(self, ctx: Context, patience: int | None) -> bool:
         return await self._meddle(ctx, patience, await ctx.object_client(Cart, "ann").checkout.send())
 
-    async def _meddle(self, ctx: Context, patience: int, handle: InvocationHandle[bool]) -> bool:
+    async def _meddle(self, ctx: Context, patience: int | None, handle: InvocationHandle[bool]) -> bool:
+        if patience is None:
+            return await handle.result()
         commits, drains = divmod(patience, 4)
         for _ in range(commits):
             await ctx.run("wait", step_of_its_own)
@@ -177,7 +179,7 @@ MOMENTS = pytest.mark.parametrize("replay_always", [False, True])
 
 @MOMENTS
 def test_cancelled_at_any_moment_no_seat_is_lost(replay_always: bool) -> None:
-    async def scenario(patience: int) -> str:
+    async def scenario(patience: int | None) -> str:
         async with run_test(meddled_app(), replay_always=replay_always) as env:
             call = finish(env, env.client.service_client(Meddler).add(patience))
             (outcome,) = await asyncio.gather(call, return_exceptions=True)
@@ -186,12 +188,12 @@ def test_cancelled_at_any_moment_no_seat_is_lost(replay_always: bool) -> None:
             assert found == ("held" if outcome is True else "free"), f"patience {patience}: {outcome!r}"
             return found
 
-    assert {asyncio.run(scenario(patience)) for patience in range(12)} == {"held", "free"}
+    assert {asyncio.run(scenario(patience)) for patience in (*range(12), None)} == {"held", "free"}
 
 
 @MOMENTS
 def test_cancelled_at_any_moment_no_money_is_lost(replay_always: bool) -> None:
-    async def scenario(patience: int) -> str:
+    async def scenario(patience: int | None) -> str:
         async with run_test(meddled_app(), replay_always=replay_always) as env:
             for seat in SEATS:
                 assert await cart(env).add_ticket(seat)
@@ -204,4 +206,4 @@ def test_cancelled_at_any_moment_no_money_is_lost(replay_always: bool) -> None:
             assert found == ("sold" if outcome is True else "held"), f"patience {patience}: {outcome!r}"
             return found
 
-    assert {asyncio.run(scenario(patience)) for patience in range(32)} == {"sold", "held"}
+    assert {asyncio.run(scenario(patience)) for patience in (*range(32), None)} == {"sold", "held"}
