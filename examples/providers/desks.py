@@ -7,7 +7,8 @@ Its operations on an existing record are idempotent: the second cancel of a rese
 from __future__ import annotations
 
 import secrets
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -17,6 +18,9 @@ from typing_extensions import override
 from examples.providers.ledger import Record, Reply
 
 Records: TypeAlias = MutableMapping[str, Record]
+
+RESERVED_S = 15 * 60.0
+"""How long a reservation waits to be confirmed, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +59,43 @@ class ReservationDesk(Desk):
     """Flights or cars: reserve first and get an id, then confirm or cancel by that id.
 
     A reservation that is never confirmed is never charged for, and lapses on its own.
+
+    Args:
+        prefix: What its ids begin with.
+        sold_out: What it says when it refuses.
+        now_s: The time, in seconds since 1970.
     """
 
     collection = "reservations"
     creates = "reserve"
     operations = frozenset({"confirm", "cancel"})
 
-    def __init__(self, prefix: str, sold_out: str) -> None:
+    def __init__(self, prefix: str, sold_out: str, now_s: Callable[[], float] = time.time) -> None:
         self._prefix = prefix
+        self._now_s = now_s
         self.refusal = Reply(status=409, body={"reason": sold_out})
 
     @override
     def act(self, order: Order, records: Records) -> Reply:
+        self._lapse(records)
         if order.operation == "reserve":
             return self._reserve(order, records)
         record = records.get(order.subject or "")
         if record is None:
             return Reply(status=404, body={"reason": f"there is no reservation {order.subject}"})
-        if order.operation == "confirm" and record.state == "cancelled":
-            return Reply(status=409, body={"reason": f"reservation {record.id} was cancelled"})
+        if order.operation == "confirm" and record.state in ("cancelled", "lapsed"):
+            return Reply(status=409, body={"reason": f"reservation {record.id} is {record.state}"})
         record.state = "confirmed" if order.operation == "confirm" else "cancelled"
         return Reply(status=200, body={"id": record.id, "state": record.state})
 
+    def _lapse(self, records: Records) -> None:
+        for record in records.values():
+            if record.state == "reserved" and self._now_s() - record.made_s > RESERVED_S:
+                record.state = "lapsed"
+
     def _reserve(self, order: Order, records: Records) -> Reply:
         name = f"{self._prefix}-{secrets.token_hex(3)}"
-        record = Record(id=name, key=order.idempotency_key, state="reserved", details=order.body)
+        record = Record(id=name, key=order.idempotency_key, state="reserved", details=order.body, made_s=self._now_s())
         records[record.id] = record
         return Reply(status=201, body={"id": record.id, "state": record.state})
 

@@ -28,6 +28,8 @@ class Record(BaseModel):
 
     state: str
     details: dict[str, JsonValue]
+    made_s: float = 0.0
+    """When it was made, in seconds since 1970."""
 
 
 class Entry(BaseModel):

@@ -10,7 +10,9 @@ import pytest
 from pydantic import JsonValue
 
 from examples.processes import Program, free_ports
+from examples.providers.desks import RESERVED_S, Order, ReservationDesk
 from examples.providers.faults import Fault, FaultKind
+from examples.providers.ledger import Record
 from examples.providers.provider import Answer, Provider, Request
 from examples.providers.remote_control import RunningProvider, running_provider
 
@@ -56,6 +58,17 @@ def test_what_was_cancelled_cannot_be_confirmed() -> None:
     name = reserve(cars)
     post(cars, f"/reservations/{name}/cancel")
     assert post(cars, f"/reservations/{name}/confirm").reply.status == 409
+
+
+def test_what_nobody_confirms_lapses() -> None:
+    now_s = 0.0
+    desk = ReservationDesk("flight", "sold out", now_s=lambda: now_s)
+    records: dict[str, Record] = {}
+    first, second = (str(desk.act(Order("reserve", None, None, {}), records).body["id"]) for _ in range(2))
+    assert desk.act(Order("confirm", first, None, {}), records).status == 200
+    now_s = RESERVED_S + 1
+    assert desk.act(Order("confirm", second, None, {}), records).status == 409
+    assert [records[first].state, records[second].state] == ["confirmed", "lapsed"]
 
 
 def test_one_key_is_one_reservation() -> None:
