@@ -133,7 +133,7 @@ class StepExhausted(Exception):  # noqa: N818 - an outcome that the backend turn
         cause: What the last try raised.
     """
 
-    def __init__(self, step: str, cause: Exception) -> None:
+    def __init__(self, step: str, cause: BaseException) -> None:
         super().__init__(f"step {step!r} is not tried again: the last try raised {cause!r}")
         self.step = step
         self.cause = cause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -26,6 +27,8 @@ from restate_patterns.seam import (
     Stuck,
     Succeeded,
 )
+
+_logger = logging.getLogger("restate_patterns")
 
 
 class DurableAttempt(Primitives, Attempt, LoopHost):
@@ -97,10 +100,14 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
             raise RuntimeError(f"the attempt of {self.invocation.id} is over: nothing can be delivered to it")
         with self._loop:
             self._loop.begin()
-            event()
+            try:
+                event()
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is this attempt's
+                self._break_off(boundary.of_error(error))
             end = self._run_to_next_wait()
             if end is not None:
                 self._closed = True
+                self._report_lost_errors()
                 self._drop()
         return end
 
@@ -213,6 +220,17 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         if self._broken is None:
             self._broken = end
         self._loop.seal()
+
+    def _report_lost_errors(self) -> None:
+        """Log, as asyncio would, the errors of tasks that nobody awaited."""
+        for task in self._loop.failed_tasks():
+            if task is not self._main and getattr(task, "_log_traceback", False):
+                _logger.error(
+                    "%s: a task failed and nobody awaited it: %s",
+                    self.invocation.target,
+                    task.get_name(),
+                    exc_info=task.exception(),
+                )
 
     def _drop(self) -> None:
         loop = self._loop

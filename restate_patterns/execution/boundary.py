@@ -29,7 +29,7 @@ def end_of(main: asyncio.Task[bytes], failed: Sequence[InnerTask[Any]], *, invoc
     error = main.exception()
     if error is None:
         return Succeeded(main.result())
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     return of_error(error) if leaves == [error] else _of_group(error, leaves, failed, invocation_cancelled)
 
 
@@ -75,14 +75,23 @@ def _of_group(
     for leaf in leaves:
         if isinstance(end := of_error(leaf), Stuck):
             return end
-    terminal = [leaf for leaf in leaves if isinstance(leaf, TerminalError)]
-    if len(terminal) + sum(isinstance(leaf, asyncio.CancelledError) for leaf in leaves) < len(leaves):
-        return Crashed(group)
-    if not terminal:
+    if all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves):
         return _cancelled(invocation_cancelled)
     numbers = _numbers(failed)
-    first, *others = (to_failure(leaf) for leaf in sorted(terminal, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
-    return Failed(_with_others(first, others))
+    failure = terminal_failure(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
+    return Crashed(group) if failure is None else Failed(failure)
+
+
+def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
+    """Give the failure that errors raised together come to, or None when one of them is to be retried.
+
+    It is the first terminal one, with the others attached; those that were only cancelled don't count.
+    """
+    terminal = [leaf for leaf in leaves if isinstance(leaf, TerminalError)]
+    if not terminal or not all(isinstance(leaf, (TerminalError, asyncio.CancelledError)) for leaf in leaves):
+        return None
+    first, *others = (to_failure(leaf) for leaf in terminal)
+    return _with_others(first, others)
 
 
 def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
@@ -92,11 +101,12 @@ def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
     return numbers
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Give the errors of an exception group, however nested; or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         for member in group.exceptions:
-            yield from _leaves(member)
+            yield from leaves_of(member)
     else:
         yield error
 

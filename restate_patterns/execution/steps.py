@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from restate_patterns import limits
 from restate_patterns.clock import Clock
-from restate_patterns.errors import StepFailed, TerminalError, UsageError
+from restate_patterns.errors import StepFailed, UsageError
+from restate_patterns.execution import boundary
 from restate_patterns.failures import to_failure
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepAction, StepExhausted, StepProgress, StepResult
@@ -51,17 +52,27 @@ class StepRunner(StepAction):
         while True:
             try:
                 return StepResult(await self._try(progress.clock), None)
-            except TerminalError as error:
-                return StepResult(None, to_failure(error))
-            except UsageError as error:  # trying again would repeat the effect and end the same way
-                raise StepExhausted(self._step.name, error) from error
-            except Exception as error:  # noqa: BLE001 - anything that is not terminal is tried again
-                _raise_if_stopped(error)
-                wait_ms = self._retry.delay_ms(progress.failed_count + 1)
-                if wait_ms is None:
-                    return self._exhausted(error)
-                progress.failed(error, wait_ms)
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 - SystemExit is a failed try, not the end of the server
+                result, wait_ms = self._after(error, progress)
+                if result is not None:
+                    return result
             await progress.clock.sleep(wait_ms)
+
+    def _after(self, error: BaseException, progress: StepProgress) -> tuple[StepResult | None, int]:
+        """Give the result that a failed try comes to, or None and the wait before the next one."""
+        failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
+        if failure is not None:
+            return StepResult(None, failure), 0
+        _raise_if_stopped(error)
+        if isinstance(error, UsageError):  # trying again would repeat the effect and end the same way
+            raise StepExhausted(self._step.name, error) from error
+        wait_ms = self._retry.delay_ms(progress.failed_count + 1)
+        if wait_ms is None:
+            return self._exhausted(error), 0
+        progress.failed(error, wait_ms)
+        return None, wait_ms
 
     async def _try(self, clock: Clock) -> bytes:
         if self._step.timeout is None:
@@ -76,7 +87,7 @@ class StepRunner(StepAction):
             finally:
                 alarm.cancel()
 
-    def _exhausted(self, error: Exception) -> StepResult:
+    def _exhausted(self, error: BaseException) -> StepResult:
         if self._retry.then == "pause":
             raise StepExhausted(self._step.name, error) from error
         cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -86,8 +97,11 @@ class StepRunner(StepAction):
         return StepResult(None, to_failure(failed))
 
 
-def _raise_if_stopped(error: Exception) -> None:
-    """End the step instead of trying again when it was asked to stop while the action ran."""
+def _raise_if_stopped(error: BaseException) -> None:
+    """End the step instead of trying again when it was asked to stop while the action ran.
+
+    A cancellation that the action made itself is a failed try like any other.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError("the step was asked to stop") from error
@@ -97,19 +111,17 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     """Run a blocking function in a thread and give its result.
 
     A thread can't be stopped: a cancellation waits until the function has ended, and its outcome
-    counts. So what comes after never overtakes it.
+    counts. So what comes after never overtakes it. A function that no thread has begun is not run.
     """
-    call = functools.partial(contextvars.copy_context().run, fn, *args, **kwargs)
-    future = asyncio.get_running_loop().run_in_executor(_threads(), call)
-    while not future.done():
+    work = _threads().submit(contextvars.copy_context().run, functools.partial(fn, *args, **kwargs))
+    ended = asyncio.wrap_future(work)
+    while not ended.done():
         try:
-            await asyncio.shield(future)
+            await asyncio.wait([ended])
         except asyncio.CancelledError:
-            if future.cancelled():
+            if work.cancel():
                 raise
-        except BaseException:  # noqa: BLE001 - the function's own error, raised below from the future
-            break
-    return future.result()
+    return ended.result()
 
 
 @functools.cache

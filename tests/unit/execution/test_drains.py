@@ -306,6 +306,33 @@ def test_rule_05_an_error_in_a_callback_is_not_lost() -> None:
     assert isinstance(end.error, ZeroDivisionError)
 
 
+def test_rule_05_the_error_of_a_task_that_nobody_awaited_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError("lost")
+
+    async def main(attempt: DurableAttempt) -> bytes:
+        task = asyncio.create_task(fail())
+        awaited = asyncio.create_task(fail())
+        await step(attempt, "a")
+        with pytest.raises(ZeroDivisionError):
+            await awaited
+        return task.get_name().encode()
+
+    name = output_of(run(main)).decode()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Test/handler: a task failed and nobody awaited it: {name}"
+    ]
+
+
+def test_rule_05_a_handler_that_can_not_even_be_made_fails_its_attempt_only() -> None:
+    def main(attempt: DurableAttempt) -> Coroutine[Any, Any, bytes]:
+        raise ZeroDivisionError
+
+    end = first_drain(main)
+    assert isinstance(end, Crashed)
+    assert isinstance(end.error, ZeroDivisionError)
+
+
 def test_rule_05_random_is_a_function_of_the_invocation() -> None:
     drawn: list[list[float]] = []
 

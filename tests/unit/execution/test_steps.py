@@ -7,12 +7,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import anyio
 import pytest
 
 from restate_patterns.errors import ContextError, StepFailed, TerminalError
+from restate_patterns.execution import steps
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.steps import StepRunner, in_thread
 from restate_patterns.failures import from_failure
@@ -176,6 +178,37 @@ def test_rule_11_a_try_over_its_timeout_counts_as_failed() -> None:
     within_loop(test)
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit])
+def test_rule_11_a_cancellation_or_an_exit_that_the_action_made_itself_is_a_failed_try(
+    error: type[BaseException],
+) -> None:
+    errors = [error()]
+
+    async def clumsy() -> bytes:
+        if errors:
+            raise errors.pop()
+        return b"ok"
+
+    async def test() -> None:
+        result, began = await _run_step(Step("pay"), clumsy)
+        assert result == StepResult(b"ok", None)
+        assert len(began) == 2
+
+    within_loop(test)
+
+
+def test_rule_13_a_group_of_terminal_errors_ends_a_step_too() -> None:
+    async def declined() -> bytes:
+        raise ExceptionGroup("both", [DeclinedError(), DeclinedError()])
+
+    async def test() -> None:
+        result, _ = await _run_step(Step("pay"), declined)
+        assert result.failure is not None
+        assert result.failure.code == 402
+
+    within_loop(test)
+
+
 @pytest.mark.parametrize("kind", ["task", "timeout", "scope", "task group", "anyio group", "invocation"])
 def test_rule_12_a_wait_on_a_step_ends_only_when_the_step_has_ended(kind: str) -> None:
     undone: list[str] = []
@@ -295,6 +328,31 @@ def test_rule_12_a_thread_is_waited_for_and_its_outcome_counts() -> None:
         assert not task.done()
         finish.set()
         assert await task == b"charged"
+
+    within_loop(test)
+
+
+def test_rule_12_a_function_that_no_thread_has_begun_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, finish = threading.Event(), threading.Event()
+    ran: list[str] = []
+
+    def block() -> None:
+        busy.set()
+        finish.wait(10)
+
+    async def test() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            monkeypatch.setattr(steps, "_threads", lambda: threads)
+            first = asyncio.ensure_future(in_thread(block))
+            second = asyncio.ensure_future(in_thread(ran.append, "second"))
+            while not busy.is_set():
+                await asyncio.sleep(0)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            finish.set()
+            await first
+        assert ran == []
 
     within_loop(test)
 
