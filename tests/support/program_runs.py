@@ -13,7 +13,8 @@ from restate_patterns.errors import Failure
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import AttemptEnd, Failed, Request, Succeeded, Target
-from tests.support.memory_backend import Host, Main, Outcome, World, run_to_end
+from tests.support.memory_backend import Main, Outcome, World
+from tests.support.memory_host import Host, run_to_end
 from tests.support.programs import Durable, Interpreter, Outside, Program, ProgramError, StepNode, Value, expected
 
 

@@ -21,7 +21,8 @@ from restate_patterns.failures import from_failure
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepExhausted, StepResult
 from tests.support.attempts import Driven, output_of, run, step, within_loop
-from tests.support.memory_backend import World, _Progress, run_to_end, settle
+from tests.support.memory_backend import World, _Progress
+from tests.support.memory_host import run_to_end, settle
 
 _TWICE = RetryPolicy(max_attempts=2, then="fail")
 
