@@ -28,7 +28,7 @@ from restate_patterns.context import (
     WorkflowContext,
     WorkflowSharedContext,
 )
-from restate_patterns.definitions import Service, VirtualObject, Workflow
+from restate_patterns.definitions import Definition, Service, VirtualObject, Workflow
 from restate_patterns.errors import (
     AlreadyCompleted,
     AlreadyInvoked,
@@ -73,6 +73,7 @@ __all__ = [
     "Context",
     "ContextError",
     "DeadlockError",
+    "Definition",
     "DefinitionError",
     "DurablePromise",
     "Embedded",

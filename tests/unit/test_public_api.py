@@ -8,7 +8,7 @@ import restate_patterns
 
 PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
-    ClientError Clients Context ContextError DeadlockError DefinitionError DurablePromise Embedded Handler
+    ClientError Clients Context ContextError DeadlockError Definition DefinitionError DurablePromise Embedded Handler
     HandlerClient HandlerRef InvalidInput InvocationHandle InvocationNotFound JournalMismatch Killed NotDurable
     NotReady ObjectContext ObjectSharedContext OutcomeUnknown RetryPolicy ServerUnavailable ServerUnreachable
     Service State StateNotSet Step StepFailed TerminalError UndefinedName UnexpectedAnswer UnreadableValue
