@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.clients import Clients
+from restate_patterns.client import Client
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS, SETTLE_TIMEOUT_S
-from restate_patterns.links import Link
 from restate_patterns.testing.caller import Engines, SurvivingCaller
 from restate_patterns.testing.clock import VirtualClock
 
@@ -60,7 +59,7 @@ class TestEnvironment(Engines):
 
     __test__: ClassVar[bool] = False
 
-    client: Clients
+    client: Client
 
     def __init__(self, app: App, *, replay_always: bool, crash_plan: CrashPlan) -> None:
         self._app = app
@@ -71,7 +70,7 @@ class TestEnvironment(Engines):
         self._up = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self.engine = self._new_engine()
-        self.client = Clients(Link(SurvivingCaller(self)))
+        self.client = Client.over(SurvivingCaller(self))
 
     def _new_engine(self) -> Engine:
         return Engine(self._app.deployment, self._store, self._clock, inactivity_timeout_ms=self._timeout_ms)
