@@ -222,9 +222,10 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         self._loop.seal()
 
     def _report_lost_errors(self) -> None:
-        """Log, as asyncio would, the errors of tasks that nobody awaited."""
+        """Log, as asyncio would, the errors of tasks that nobody awaited; a cancellation is none."""
         for task in self._loop.failed_tasks():
-            if task is not self._main and getattr(task, "_log_traceback", False):
+            lost = task is not self._main and getattr(task, "_log_traceback", False)
+            if lost and not isinstance(task.exception(), Cancelled):
                 _logger.error(
                     "%s: a task failed and nobody awaited it: %s",
                     self.invocation.target,
