@@ -28,6 +28,9 @@ STORE_CACHE_KIB: Final = 32 * 1024
 DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
 """Disk held back beside the file, given free when the disk is full so that accepted work can finish."""
 
+FLUSH_PUT_OFF_MAX: Final = 2
+"""Turns of the loop for which a batch waits for invocations that are about to advance."""
+
 COMMIT_RETRY_MS: Final = 250
 """Wait before a batch that could not be written is tried again."""
 

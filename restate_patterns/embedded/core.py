@@ -76,7 +76,7 @@ class Core:
         self.clock = clock
         self.epoch = epoch
         self.ids = Ids(secret)
-        self.log = Log(store, clock, self._committed, fatal)
+        self.log = Log(store, clock, self._committed, self._about_to_advance, fatal)
         self.records = RecordsTable(store, self.log, self.ids, deployment)
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
@@ -101,6 +101,9 @@ class Core:
 
     def _committed(self, batch: Batch) -> None:
         self.records.release(batch, self.steps.running)
+
+    def _about_to_advance(self) -> bool:
+        return self._pump_scheduled
 
     def note_row(self, record: Record, row: Row) -> None:
         """Note that the drain which begins may change a row's commands; no batch closes within a drain."""
@@ -199,8 +202,11 @@ class Core:
 
     def _advance(self, record: Record) -> None:
         """Deliver all completions that are there, one at a time, each followed by a drain."""
-        self.idle.remove(record)
-        rows = self.records.load_rows(record)
+        if record.idle_since_ms is not None:
+            self.idle.remove(record)
+        rows = record.rows
+        if rows is None:
+            rows = self.records.load_rows(record)
         if record.attempt is None and not self._begin_attempt(record, rows):
             return
         attempt, operations = record.attempt, record.operations
@@ -221,7 +227,8 @@ class Core:
             except Exception as error:
                 _logger.exception("the attempt of %s (%s) broke", record.target, record.id)
                 end = Crashed(error)
-            mismatch = operations.finish(cut_short=isinstance(end, Crashed | Stuck))
+            cut_short = end is not None and isinstance(end, Crashed | Stuck)
+            mismatch = operations.finish(cut_short=cut_short)
             if mismatch is not None:
                 end = Stuck(mismatch, mismatch=True)
             if end is not None:

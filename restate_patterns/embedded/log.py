@@ -19,7 +19,7 @@ from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store, StoreBusyError
-from restate_patterns.limits import CLOCK_GAP_WARNING_MS, COMMIT_RETRY_MS
+from restate_patterns.limits import CLOCK_GAP_WARNING_MS, COMMIT_RETRY_MS, FLUSH_PUT_OFF_MAX
 
 _logger = logging.getLogger("restate_patterns.embedded")
 
@@ -31,6 +31,7 @@ class Log:
         store: The open store.
         clock: Where time comes from.
         committed: Called on the loop with each batch after it is durable.
+        about_to_change: Tells whether invocations are about to advance: a batch waits a little for that.
         fatal: Called with an I/O error that no retry can mend; nothing is answered any more after it.
     """
 
@@ -39,6 +40,7 @@ class Log:
         store: Store,
         clock: Clock,
         committed: Callable[[Batch], None],
+        about_to_change: Callable[[], bool],
         fatal: Callable[[BaseException], None],
     ) -> None:
         self.open = Batch()
@@ -50,6 +52,8 @@ class Log:
         self._store = store
         self._clock = clock
         self._committed = committed
+        self._about_to_change = about_to_change
+        self._put_off_count = 0
         self._fatal = fatal
         self._committing: Batch | None = None
         self._statements: list[Statement] = []
@@ -82,8 +86,9 @@ class Log:
 
     def now_ms(self) -> int:
         """Give durable time: Unix milliseconds that never go back, not even over a restart."""
-        now = int(self._anchor_ms + self._clock.monotonic_ms())
-        self._time_ms = max(self._time_ms, now)
+        now_ms = int(self._anchor_ms + self._clock.monotonic_ms())
+        if now_ms > self._time_ms:
+            self._time_ms = now_ms
         return self._time_ms
 
     def append(self, record: Record | None = None) -> int:
@@ -99,8 +104,7 @@ class Log:
 
     def touch(self, record: Record) -> int:
         """Number a change of something that belongs to an invocation, its own row staying as it is."""
-        sequence = self.append()
-        record.last_sequence = sequence
+        record.last_sequence = sequence = self.append()
         self.open.touched[record.num] = record
         return sequence
 
@@ -146,6 +150,11 @@ class Log:
             self._thread = None
 
     def _flush(self) -> None:
+        if self._about_to_change() and self._put_off_count < FLUSH_PUT_OFF_MAX:
+            self._put_off_count += 1
+            self._loop.call_soon(self._flush)
+            return
+        self._put_off_count = 0
         self._flush_scheduled = False
         if self._committing is not None or self.closed or self.sequence == self.durable_sequence:
             return
