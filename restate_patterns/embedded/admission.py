@@ -9,6 +9,7 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import START_TIMER
 from restate_patterns.engine_errors import MalformedId
 from restate_patterns.errors import AlreadyInvoked, Failure, TerminalError
+from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.failures import to_failure
 from restate_patterns.seam import (
     RUN_HANDLER,
@@ -125,7 +126,7 @@ class Admission:
                 self._keep_promises(request.target)
         if delay_ms > 0:
             record.status = Status.SCHEDULED
-            core.timers.add(num, START_TIMER, core.log.now_ms() + delay_ms)
+            core.timers.add(num, START_TIMER, min(core.log.now_ms() + delay_ms, FOREVER_MS))
         else:
             self.enqueue(record)
         return record

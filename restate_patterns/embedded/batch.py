@@ -151,6 +151,7 @@ class Batch:
                     encode_commands(row.commands) if row.commands is not None else None,
                 )
                 for (num, _), row in self.new_rows.items()
+                if num not in self.removed
             ],
         )
         _add(

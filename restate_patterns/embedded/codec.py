@@ -19,6 +19,22 @@ _HAS_VALUE = 1
 _HAS_FAILURE = 2
 
 
+def check_text(*texts: str) -> None:
+    """Refuse text that no file can hold, before anything depends on it.
+
+    Raises:
+        UnicodeEncodeError: It has half of a surrogate pair.
+    """
+    for text in texts:
+        if not text.isascii():
+            text.encode()
+
+
+def printable(error: BaseException) -> str:
+    """Give an error in words that a file can hold: names of files, for one, may be no Unicode."""
+    return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
+
+
 def failure_text(failure: Failure | None) -> str | None:
     """Give a failure as JSON text, or None."""
     if failure is None:

@@ -11,6 +11,7 @@ from restate_patterns.engine_errors import (
     InvocationCompleted,
     InvocationNotCompleted,
     InvocationNotPaused,
+    WorkflowAlreadyInvoked,
 )
 from restate_patterns.engine_port import CancelOutcome
 from restate_patterns.errors import Cancelled, Killed
@@ -68,11 +69,20 @@ class Control:
         if record.status in _NOT_STARTED:
             self._core.endings.remove(record, to_failure(Killed()))
             return CancelOutcome.REMOVED
-        children = self._end_run(record)
-        self._core.endings.complete(record, None, to_failure(Killed()))
-        for child in children:
-            self.kill(child)
+        self._kill_all([record])
         return CancelOutcome.RUNNING
+
+    def _kill_all(self, victims: list[Record]) -> None:
+        """Kill invocations and all that they call; a child is in the list once for each call that joined it."""
+        while victims:
+            record = victims.pop()
+            if record.status is Status.COMPLETED:
+                continue
+            if record.status in _NOT_STARTED:
+                self._core.endings.remove(record, to_failure(Killed()))
+                continue
+            victims += reversed(self._end_run(record))
+            self._core.endings.complete(record, None, to_failure(Killed()))
 
     def _end_run(self, record: Record) -> list[Record]:
         """Stop everything an invocation does; gives its outstanding child calls."""
@@ -139,14 +149,15 @@ class Control:
         record.failure, record.mismatch = None, False
         core.records.bind(record)
         core.wake(record)
-        for child in children:
-            self.kill(child)
+        self._kill_all(children)
         return record
 
     def _restart_as_new(self, record: Record) -> Record:
         if record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
-            self._core.endings.free_identity(record)
             identity = (record.service, record.key or "", RUN_HANDLER, "")
+            latest = self._core.records.peek(self._core.admission.idempotent(identity) or 0)
+            if latest is not None and latest.num != record.num:
+                raise WorkflowAlreadyInvoked(latest.id)
             return self._core.admission.create(Request(record.target, record.body, record.headers), identity)
         return self._core.admission.create(Request(record.target, record.body, record.headers), None)
 
@@ -155,11 +166,12 @@ class Control:
         if record.status is not Status.COMPLETED:
             raise InvocationNotCompleted(record.id)
         core = self._core
-        core.endings.free_identity(record)
+        latest_run = core.endings.free_identity(record)
         core.log.open.removed.add(record.num)
         core.log.open.records.pop(record.num, None)
         core.records.forget(record.num)
-        if record.info is not None and record.info.kind is HandlerKind.WORKFLOW and record.key is not None:
+        is_run = record.info is not None and record.info.kind is HandlerKind.WORKFLOW
+        if is_run and latest_run and record.key is not None:
             entry = core.keys.entry(record.service, record.key)
             core.keys.clear_all_state(entry)
             for name in list(entry.promises):

@@ -168,6 +168,7 @@ class Core:
             record.modified_ms = self.log.now_ms()
             self.log.append(record)
         if not record.in_ready_queue:
+            self.idle.remove(record)
             record.in_ready_queue = True
             self._ready.append(record)
             self._schedule_pump()

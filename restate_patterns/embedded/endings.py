@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from restate_patterns.embedded.admission import SENT
+from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
@@ -42,13 +43,15 @@ class Endings:
                 self._retry(record, error)
             case Stuck(error, mismatch):
                 _logger.error("%s (%s) is paused: %s", record.target, record.id, error)
-                self.pause(record, f"{type(error).__name__}: {error}", mismatch=mismatch)
+                self.pause(record, printable(error), mismatch=mismatch)
 
     def step_broken(self, record: Record, error: BaseException) -> None:
         """Pause an invocation whose step used up its tries."""
         if record.status is Status.COMPLETED:
             return
-        sentence = str(error) if isinstance(error, StepExhausted) else f"{type(error).__name__}: {error}"
+        sentence = printable(error)
+        if isinstance(error, StepExhausted):
+            sentence = sentence.removeprefix(f"{type(error).__name__}: ")
         _logger.error("%s (%s) is paused: %s", record.target, record.id, sentence)
         self._core.drop_attempt(record)
         self.pause(record, sentence)
@@ -59,7 +62,7 @@ class Endings:
             record.failed_count = 0
         record.failed_at_index = len(rows)
         record.failed_count += 1
-        record.failure = f"{type(error).__name__}: {error}"
+        record.failure = printable(error)
         policy = (record.info.options.retry if record.info is not None else None) or _RETRY
         delay_ms = policy.delay_ms(record.failed_count)
         if delay_ms is None:
@@ -143,12 +146,14 @@ class Endings:
             result = CompletedResult(record.id, None, failure, None, record.target)
             core.log.when_durable(sequence, lambda: _answer(waiting, result))
 
-    def free_identity(self, record: Record) -> None:
-        """Free the idempotency key or workflow key that an invocation holds."""
+    def free_identity(self, record: Record) -> bool:
+        """Free the idempotency key or workflow key that an invocation holds; tells whether it held one."""
         identity = (record.service, record.key or "", record.handler, record.idempotency_key or "")
-        if self._core.admission.idempotent(identity) == record.num:
+        held = self._core.admission.idempotent(identity) == record.num
+        if held:
             self._core.log.open.idempotency[identity] = None
             self._core.log.append()
+        return held
 
     def _tell_caller(self, record: Record, output: bytes | None, failure: Failure | None) -> None:
         if record.caller is None or record.caller_handle == SENT:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock, SystemClock
+from restate_patterns.embedded.codec import check_text
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.ids import new_secret
 from restate_patterns.embedded.keys import KeyEntry
@@ -31,6 +32,7 @@ from restate_patterns.engine_port import (
     InvocationView,
 )
 from restate_patterns.errors import InvocationNotFound
+from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import (
     INACTIVITY_TIMEOUT_MS,
     LIST_LIMIT_MAX,
@@ -196,6 +198,7 @@ class Engine(EnginePort):
     def _admit(self, request: Request, delay_ms: int | None) -> tuple[Record, bool]:
         if not self.accepting:
             raise NotAccepting(self.why_not_accepting())
+        check_text(str(request.target), request.idempotency_key or "")
         failure = self.core.admission.refusal(request.target)
         if failure is not None:
             raise failure
@@ -209,7 +212,7 @@ class Engine(EnginePort):
     @override
     async def submit(self, request: Request, delay_ms: int | None) -> Accepted:
         record, previously = self._admit(request, delay_ms)
-        due_ms = None if not delay_ms or previously else record.created_ms + delay_ms
+        due_ms = None if not delay_ms or previously else min(record.created_ms + delay_ms, FOREVER_MS)
         return await self._durable(Accepted(record.id, previously, due_ms))
 
     @override
@@ -321,6 +324,8 @@ class Engine(EnginePort):
 
     @override
     async def set_state(self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False) -> None:
+        check_text(service, key, *values)
+
         def change(entry: KeyEntry) -> None:
             for name in [name for name in entry.state if replace and name not in values]:
                 self.core.keys.clear_state(entry, name)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 
@@ -160,13 +159,11 @@ class Log:
             return
         self._committing, self.open = self.open, Batch()
         self.open.last_sequence = self.sequence
-        self._statements = self._committing.render()
-        self._statements.append(
-            (
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
-                [("time_ms", self.now_ms()), ("sequence", self._committing.last_sequence)],
-            ),
-        )
+        meta: list[tuple[object, ...]] = [("time_ms", self.now_ms()), ("sequence", self._committing.last_sequence)]
+        if self._committing.created:
+            # A number names one invocation for ever, also when it was removed and the process died.
+            meta.append(("last_num", max(self._committing.created)))
+        self._statements = [*self._committing.render(), ("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)]
         self._write_statements()
 
     def _write_statements(self) -> None:
@@ -178,7 +175,7 @@ class Log:
                 self._store.commit()
         except StoreBusyError as error:
             self._retry(error)
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - a batch that can't be written must not be waited for silently
             self._fail(error)
         else:
             if self._store.in_memory:

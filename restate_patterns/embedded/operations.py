@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from restate_patterns.embedded.codec import check_text
 from restate_patterns.embedded.records import Command, CommandKind, Record, Row
 from restate_patterns.embedded.records_table import note_call
 from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch
@@ -95,6 +96,7 @@ class JournalOperations(Operations):
         """Give the recorded command in this place, or None when a new one is to be recorded."""
         if self.closed:
             raise AttemptSealed
+        check_text(name)
         handle = self._next_handle
         recorded = self._recorded
         if recorded is None:

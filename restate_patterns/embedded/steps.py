@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from restate_patterns.clock import Clock
+from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store
@@ -67,7 +68,7 @@ class RunningStep(StepProgress):
     @override
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
-        self.last_failure = f"{type(error).__name__}: {error}"
+        self.last_failure = printable(error)
         self.retry_at_ms = self._log.now_ms() + retry_in_ms
         if not self.dropped:
             self._log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)

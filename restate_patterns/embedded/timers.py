@@ -42,6 +42,7 @@ class Timers:
         self._clock = clock
         self._fire = fire
         self._heap: list[_Entry] = []
+        self._heap_max = 2 * TIMERS_LOADED_MAX
         self._live: dict[TimerId, int] = {}
         self._horizon_ms = -math.inf
         self._alarm: Cancellable | None = None
@@ -78,17 +79,19 @@ class Timers:
         _, sequence, invocation, handle = entry
         self._live[(invocation, handle)] = sequence
         heapq.heappush(self._heap, entry)
-        if len(self._heap) > 2 * TIMERS_LOADED_MAX:
+        if len(self._heap) > self._heap_max:
             self._shrink()
 
     def _shrink(self) -> None:
-        """Keep the timers due soonest and leave the rest to the file."""
-        live = sorted(entry for entry in self._heap if self._live.get(entry[2:]) == entry[1])
-        kept, left = live[:TIMERS_LOADED_MAX], live[TIMERS_LOADED_MAX:]
-        if left:
-            self._horizon_ms = left[0][0]
-            kept = [entry for entry in kept if entry[0] < self._horizon_ms]
+        """Keep the timers due soonest, with all that are due with the last of them; leave the rest to the file."""
+        kept = sorted(entry for entry in self._heap if self._live.get(entry[2:]) == entry[1])
+        if len(kept) > TIMERS_LOADED_MAX:
+            horizon_ms = kept[TIMERS_LOADED_MAX - 1][0] + 1
+            if kept[-1][0] >= horizon_ms:
+                self._horizon_ms = horizon_ms
+                kept = [entry for entry in kept if entry[0] < horizon_ms]
         self._heap = kept
+        self._heap_max = 2 * max(len(kept), TIMERS_LOADED_MAX)
         self._live = {entry[2:]: entry[1] for entry in kept}
 
     def _load(self) -> None:
@@ -115,7 +118,7 @@ class Timers:
                     found[identity] = timer
         old_horizon_ms, self._horizon_ms = self._horizon_ms, horizon_ms
         for (invocation, handle), (due_ms, sequence) in found.items():
-            if old_horizon_ms <= due_ms < horizon_ms:
+            if old_horizon_ms <= due_ms < self._horizon_ms:
                 self._keep((due_ms, sequence, invocation, handle))
 
     def _on_alarm(self) -> None:
