@@ -340,7 +340,7 @@ class Core:
     @property
     def quiet(self) -> bool:
         """Whether nothing is left to do until a timer or somebody outside brings something."""
-        return not self.busy and not self.steps.working(self.log.now_ms())
+        return not self.busy and not self.steps.working()
 
     @property
     def busy(self) -> bool:

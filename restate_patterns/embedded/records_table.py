@@ -128,7 +128,10 @@ class RecordsTable:
         record.rows = rows
         record.done = {row.handle for row in rows if row.handle >= 0}
         record.timers = {
-            handle for (handle,) in self._store.read("SELECT handle FROM timer WHERE invocation=?", (record.num,))
+            handle
+            for (handle,) in self._store.read(
+                "SELECT handle FROM timer WHERE invocation=? AND handle >= 0", (record.num,)
+            )
         }
         handle = record.first_handle
         for row in rows:

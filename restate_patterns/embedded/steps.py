@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from restate_patterns.clock import Clock
+from restate_patterns.clock import Cancellable, Clock
 from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
@@ -24,12 +24,42 @@ NOT_RUN = StepResult(None, Failure(409, "the step was stopped before it ran"))
 STOPPED = StepResult(None, Failure(409, "the step was stopped"))
 
 
+class _StepClock(Clock):
+    """The engine's clock, as one step uses it: it knows whether the step waits for its next try."""
+
+    __slots__ = ("_clock", "sleeping")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.sleeping = False
+
+    @override
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms()
+
+    @override
+    def monotonic_ms(self) -> float:
+        return self._clock.monotonic_ms()
+
+    @override
+    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
+        return self._clock.call_later(delay_ms, callback)
+
+    @override
+    async def sleep(self, delay_ms: float) -> None:
+        self.sleeping = True
+        try:
+            await self._clock.sleep(delay_ms)
+        finally:
+            self.sleeping = False
+
+
 class RunningStep(StepProgress):
     """One step: issued, then started when its barrier is durable, then settled."""
 
     __slots__ = (
         "_clock", "_failed_count", "_log", "action", "dropped", "handle", "last_failure", "name", "record",
-        "retry_at_ms", "stopping", "task",
+        "stopping", "task",
     )  # fmt: skip
 
     def __init__(
@@ -43,7 +73,7 @@ class RunningStep(StepProgress):
         failed_count: int,
     ) -> None:
         self._log = log
-        self._clock = clock
+        self._clock = _StepClock(clock)
         self._failed_count = failed_count
         self.record = record
         self.handle = handle
@@ -53,7 +83,11 @@ class RunningStep(StepProgress):
         self.stopping = False
         self.dropped = False
         self.last_failure: str | None = None
-        self.retry_at_ms: int | None = None
+
+    @property
+    def working(self) -> bool:
+        """Whether it does anything but wait for its next try."""
+        return not self._clock.sleeping
 
     @property
     @override
@@ -69,7 +103,6 @@ class RunningStep(StepProgress):
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
         self.last_failure = printable(error)
-        self.retry_at_ms = self._log.now_ms() + retry_in_ms
         if not self.dropped:
             self._log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
             self._log.touch(self.record)
@@ -187,9 +220,9 @@ class Steps:
         """Tell whether any step runs."""
         return bool(self._steps)
 
-    def working(self, now_ms: int) -> bool:
+    def working(self) -> bool:
         """Tell whether a step runs that does not wait for its next try."""
-        return any(step.retry_at_ms is None or step.retry_at_ms <= now_ms for step in self._steps.values())
+        return any(step.working for step in self._steps.values())
 
     async def abandon(self, grace_s: float) -> None:
         """Cancel all steps without recording anything, and wait until their actions have ended, for a while."""

@@ -42,6 +42,20 @@ async def fail_at_file(a: DurableAttempt) -> bytes:
     raise FileNotFoundError(NO_UNICODE)
 
 
+@app.handler("S/fail_once")
+async def fail_once(a: DurableAttempt) -> bytes:
+    tries = 0
+
+    async def act() -> bytes:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ValueError
+        return b"done"
+
+    return await a.run(Step("act"), b"", act)
+
+
 @app.handler("S/badly_named_step")
 async def badly_named_step(a: DurableAttempt) -> bytes:
     async def act() -> bytes:
@@ -75,6 +89,16 @@ def test_an_invocation_whose_timer_fires_as_it_becomes_idle_long_enough_goes_on(
             result = await b.engine.output(running)
             assert result is not None
             assert result.value == b"slept"
+
+    asyncio.run(bounded(test()))
+
+
+def test_steps_that_are_tried_again_in_the_same_millisecond_are_all_tried() -> None:
+    async def test() -> None:
+        async with bench(app) as b:
+            calls = [asyncio.ensure_future(b.call("S/fail_once", b"%d" % number)) for number in range(3)]
+            await b.advance(10 * SECOND)
+            assert [await call for call in calls] == [b"done"] * 3
 
     asyncio.run(bounded(test()))
 
