@@ -123,7 +123,7 @@ class Admission:
             record.idempotency_key = identity[3] or None
             core.log.open.idempotency[identity] = num
             if identity[3] == "":
-                self._keep_promises(request.target)
+                self.keep_promises(request.target, None)
         if delay_ms > 0:
             record.status = Status.SCHEDULED
             core.timers.add(num, START_TIMER, min(core.log.now_ms() + delay_ms, FOREVER_MS))
@@ -131,11 +131,11 @@ class Admission:
             self.enqueue(record)
         return record
 
-    def _keep_promises(self, target: Target) -> None:
-        """Promises that were completed before the run keep as long as the workflow now."""
+    def keep_promises(self, target: Target, expires_ms: int | None) -> None:
+        """Let promises that were completed before the run keep as long as the workflow (None), or until a time."""
         entry = self._core.keys.entry(target.service, target.key or "")
         for name, answer in list(entry.promises.items()):
-            self._core.keys.set_promise(entry, name, answer._replace(expires_ms=None))
+            self._core.keys.set_promise(entry, name, answer._replace(expires_ms=expires_ms))
 
     def enqueue(self, record: Record) -> None:
         """Put an invocation in its key's line, or let it start when it needs none."""

@@ -67,6 +67,7 @@ class Endings:
         delay_ms = policy.delay_ms(record.failed_count)
         if delay_ms is None:
             if policy.then == "fail":
+                self._core.steps.drop(record.num)
                 self.complete(record, None, Failure(500, record.failure))
             else:
                 _logger.error(
@@ -138,7 +139,8 @@ class Endings:
         batch.removed.add(record.num)
         batch.records.pop(record.num, None)
         core.records.forget(record.num)
-        self.free_identity(record)
+        if self.free_identity(record) and record.idempotency_key is None:
+            core.admission.keep_promises(record.target, core.log.now_ms() + RETENTION_MS)
         self._tell_caller(record, None, failure)
         core.waits.invocation_ended(record)
         waiting = self._outcomes.pop(record.num, None)

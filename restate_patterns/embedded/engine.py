@@ -299,6 +299,7 @@ class Engine(EnginePort):
 
     @override
     async def describe_invocation(self, invocation_id: str) -> InvocationDetail:
+        await self._durable(None)  # the journal of what has completed is read from the file
         return await self._durable(describe(self.core, await self._find(invocation_id)))
 
     @override

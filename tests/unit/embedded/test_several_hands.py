@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from restate_patterns.engine_errors import WorkflowAlreadyInvoked
 from restate_patterns.engine_port import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.options import Step
-from restate_patterns.seam import Request, Target
+from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.seam import Request, StepResult, Target
 from tests.support.engines import Functions, bench, bounded, request
 
 SECOND = timedelta(seconds=1)
@@ -71,6 +72,26 @@ async def run(a: DurableAttempt) -> bytes:
     return b""
 
 
+@app.shared("W/promise")
+async def promise(a: DurableAttempt) -> bytes:
+    await a.promise_complete("early", StepResult(b"1", None))
+    return b""
+
+
+@app.handler("S/fail_beside_a_step", retry=RetryPolicy(max_attempts=1, then="fail"))
+async def fail_beside_a_step(a: DurableAttempt) -> bytes:
+    async def act() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError
+
+    await asyncio.gather(a.run(Step("act"), b"", act), fail())
+    return b""
+
+
 @app.exclusive("O/hold")
 async def hold(a: DurableAttempt) -> bytes:
     _, answer = a.awakeable()
@@ -99,6 +120,41 @@ def test_steps_that_are_tried_again_in_the_same_millisecond_are_all_tried() -> N
             calls = [asyncio.ensure_future(b.call("S/fail_once", b"%d" % number)) for number in range(3)]
             await b.advance(10 * SECOND)
             assert [await call for call in calls] == [b"done"] * 3
+
+    asyncio.run(bounded(test()))
+
+
+def test_what_fails_for_good_stops_its_steps() -> None:
+    async def test() -> None:
+        async with bench(app) as b:
+            result = await b.engine.call(request("S/fail_beside_a_step"))
+            assert result.failure is not None
+            await b.settle()
+            assert not b.engine.core.steps.any_running()
+            assert b.engine.core.records.in_memory() == []
+
+    asyncio.run(bounded(test()))
+
+
+def test_promises_expire_when_the_run_they_were_kept_for_was_taken_back() -> None:
+    async def test() -> None:
+        async with bench(app) as b:
+            await b.call("W/w/promise")
+            later = await b.send("W/w/run", b"", 1000)
+            assert b.store.read("SELECT expires_ms FROM promise") == [(None,)]
+            await b.engine.cancel(later)
+            await b.advance(timedelta(hours=25))
+            assert b.store.read("SELECT * FROM promise") == []
+
+    asyncio.run(bounded(test()))
+
+
+def test_the_journal_of_what_has_just_ended_is_complete(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with bench(app, file=tmp_path / "e.db") as b:
+            running = await b.send("S/sleep", b"1000")
+            _, detail = await asyncio.gather(b.engine.kill(running), b.engine.describe_invocation(running))
+            assert [entry.kind for entry in detail.journal] == ["sleep"]
 
     asyncio.run(bounded(test()))
 
