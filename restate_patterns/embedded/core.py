@@ -185,21 +185,28 @@ class Core:
 
     def _pump(self) -> None:
         self._pump_scheduled = False
-        for _ in range(ADVANCES_MAX):
-            if self.stopped:
-                return
-            if self._ready:
-                record = self._ready.popleft()
-                record.in_ready_queue = False
-                if record.status is Status.ACTIVE:
-                    self._advance(record)
-            elif self.recovery:
-                found = self.records.get(self.recovery.popleft())
-                if found is not None and found.status is Status.ACTIVE and found.attempt is None:
-                    self.wake(found)
-            else:
-                return
-        self._schedule_pump()
+        try:
+            for _ in range(ADVANCES_MAX):
+                if self.stopped or not self._advance_next():
+                    return
+        finally:
+            if self._ready or self.recovery:  # also when one broke: the others go on
+                self._schedule_pump()
+
+    def _advance_next(self) -> bool:
+        """Advance the invocation that is ready longest, or else bring one back; False when there is none."""
+        if self._ready:
+            record = self._ready.popleft()
+            record.in_ready_queue = False
+            if record.status is Status.ACTIVE:
+                self._advance(record)
+            return True
+        if self.recovery:
+            found = self.records.get(self.recovery.popleft())
+            if found is not None and found.status is Status.ACTIVE and found.attempt is None:
+                self.wake(found)
+            return True
+        return False
 
     def _advance(self, record: Record) -> None:
         """Deliver all completions that are there, one at a time, each followed by a drain."""

@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from restate_patterns.engine_errors import WorkflowAlreadyInvoked
 from restate_patterns.engine_port import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
-from restate_patterns.seam import Request, StepResult, Target
+from restate_patterns.seam import Attempt, Invocation, Operations, Request, StepResult, Target
 from tests.support.engines import Functions, bench, bounded, request
 
 SECOND = timedelta(seconds=1)
@@ -155,6 +156,30 @@ def test_the_journal_of_what_has_just_ended_is_complete(tmp_path: Path) -> None:
             running = await b.send("S/sleep", b"1000")
             _, detail = await asyncio.gather(b.engine.kill(running), b.engine.describe_invocation(running))
             assert [entry.kind for entry in detail.journal] == ["sleep"]
+
+    asyncio.run(bounded(test()))
+
+
+def test_one_invocation_that_breaks_the_engines_turn_does_not_hold_up_the_others() -> None:
+    class Broken(Functions):
+        @override
+        def attempt(self, invocation: Invocation, operations: Operations) -> Attempt:
+            if invocation.target.handler == "break":
+                raise RuntimeError("no attempt can be made")
+            return super().attempt(invocation, operations)
+
+    broken = Broken()
+    broken.handler("S/break")(sleep)
+    broken.handler("S/sleep")(sleep)
+
+    async def test() -> None:
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        async with bench(broken) as b:
+            asked = [b.engine.submit(request(f"S/{name}", b"0"), None) for name in ("break", "sleep")]
+            _, good = await asyncio.gather(*asked)
+            assert (await b.engine.result(good.invocation_id)).value == b"slept"
+            assert [str(error) for error in told] == ["no attempt can be made"]
 
     asyncio.run(bounded(test()))
 
