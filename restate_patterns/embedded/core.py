@@ -15,7 +15,6 @@ from restate_patterns.clock import Clock
 from restate_patterns.embedded.admission import Admission
 from restate_patterns.embedded.batch import Batch
 from restate_patterns.embedded.control import Control
-from restate_patterns.embedded.deadlocks import find_cycle
 from restate_patterns.embedded.endings import Endings
 from restate_patterns.embedded.idle import IdleInvocations
 from restate_patterns.embedded.ids import Ids
@@ -27,6 +26,7 @@ from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
+from restate_patterns.embedded.wait_graph import Deadlock, WaitGraph
 from restate_patterns.embedded.waits import Waits
 from restate_patterns.errors import ContextError, DeadlockError, Failure
 from restate_patterns.failures import to_failure
@@ -83,6 +83,7 @@ class Core:
         self.endings = Endings(self)
         self.steps = Steps(store, self.log, clock, self._step_settled, self.endings.step_broken)
         self.waits = Waits(self)
+        self.wait_graph = WaitGraph(self)
         self.admission = Admission(self, next_num)
         self.control = Control(self)
         self.idle = IdleInvocations(clock, self.suspend)
@@ -278,16 +279,12 @@ class Core:
             attempt.close()
 
     def _go_idle(self, record: Record) -> None:
-        attempt = record.attempt
-        record.waits = None
-        if attempt is None or self.steps.running(record.num):
+        if record.attempt is None or self.steps.running(record.num):
             return  # what its steps come to will move it on: it is neither dead nor fit to suspend
-        awaited = [handle for handle in attempt.awaited() if handle not in record.done]
-        waits = [record.calls.get(handle) for handle in awaited]
-        if awaited and None not in waits:
-            record.waits = tuple(num for num in waits if num is not None)
-            if self._break_deadlock(record, awaited):
-                return
+        deadlock = self.wait_graph.deadlock_of(record)
+        if deadlock is not None:
+            self._break_deadlock(record, deadlock)
+            return
         self.idle.add(record, self._timeout_ms(record))
 
     def _timeout_ms(self, record: Record) -> int:
@@ -298,51 +295,24 @@ class Core:
 
     def suspend(self, record: Record) -> None:
         """Drop the attempt of an idle invocation; it is replayed when something it waits for is there."""
-        waits = record.waits
+        waits = self.wait_graph.idle_waits_of(record)
         self.drop_attempt(record)
         record.status = Status.SUSPENDED
         record.waits = waits
         record.modified_ms = self.log.now_ms()
         self.log.append(record)
 
-    def _break_deadlock(self, record: Record, awaited: Sequence[Handle]) -> bool:
+    def _break_deadlock(self, record: Record, deadlock: Deadlock) -> None:
         """Fail the newest wait of an invocation that has closed a cycle of waiting."""
-        cycle = find_cycle(record.num, self._waits_of)
-        if cycle is None:
-            return False
-        handle = awaited[-1]
-        error = DeadlockError(cycle=self._cycle_names(cycle))
-        callee = self.records.get(record.calls[handle])
-        self.complete_operation(record, handle, None, to_failure(error))
+        failure = to_failure(DeadlockError(cycle=deadlock.cycle))
+        callee = self.records.living(record.calls[deadlock.handle])
+        self.complete_operation(record, deadlock.handle, None, failure)
         if (
             callee is not None
             and callee.status is Status.QUEUED
-            and (callee.caller, callee.caller_handle) == (record.num, handle)
+            and (callee.caller, callee.caller_handle) == (record.num, deadlock.handle)
         ):
-            self.endings.remove(callee, to_failure(error))
-        return True
-
-    def _cycle_names(self, cycle: Sequence[int]) -> list[str]:
-        """Give the targets of a cycle, closed; a call in a key's line and the key's holder are one place."""
-        names: list[str] = []
-        for num in (*cycle, cycle[0]):
-            record = self.records.peek(num)
-            if record is not None and (record.status is not Status.QUEUED or len(cycle) == 1):
-                names.append(str(record.target))
-        return names if names[0] == names[-1] else [*names, names[0]]
-
-    def _waits_of(self, num: int) -> Sequence[int] | None:
-        record = self.records.peek(num)
-        if record is None:
-            return None
-        if record.status is Status.QUEUED:
-            holder = self.key_of(record).holder
-            return None if holder is None or holder == num else (holder,)
-        if record.status is Status.SUSPENDED:
-            return record.waits
-        if record.status is Status.ACTIVE and record.attempt is not None and not record.in_ready_queue:
-            return record.waits
-        return None
+            self.endings.remove(callee, failure)
 
     @property
     def quiet(self) -> bool:

@@ -6,7 +6,7 @@ timers, steps, promises and awakeables never are, so an invocation that waits fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from restate_patterns.limits import DEADLOCK_NODES_MAX
 
@@ -16,54 +16,26 @@ WaitsOf = Callable[[int], "Sequence[int] | None"]
 def find_cycle(start: int, waits_of: WaitsOf) -> list[int] | None:
     """Give a cycle of dead invocations that `start` leads to, `start` itself being dead; else None.
 
+    An invocation is alive if it leads to one that is alive, so the first that is found ends the search.
+
     Args:
         start: The invocation that has just gone idle.
         waits_of: Gives the invocations that one waits for, or None when it is alive whatever they do.
     """
-    edges = _reachable(start, waits_of)
-    if edges is None or start in _alive(edges):
-        return None
-    path: list[int] = []
-    node = start
-    while node not in path:
-        path.append(node)
-        targets = edges[node]
-        assert targets, "a dead invocation waits for something"
-        node = targets[-1]
-    return path[path.index(node) :]
-
-
-def _reachable(start: int, waits_of: WaitsOf) -> dict[int, Sequence[int] | None] | None:
-    """Give the edges of all that `start` leads to; None when it is alive at a glance or the graph too large."""
-    first = waits_of(start)
-    if not first:
-        return None
-    edges: dict[int, Sequence[int] | None] = {start: first}
-    to_visit = list(first)
+    edges: dict[int, Sequence[int]] = {}
+    to_visit = [start]
     while to_visit:
         node = to_visit.pop()
         if node in edges:
             continue
-        targets = edges[node] = waits_of(node)
-        if not targets and node in first:
+        targets = waits_of(node)
+        if not targets or len(edges) > DEADLOCK_NODES_MAX:
             return None
-        if len(edges) > DEADLOCK_NODES_MAX:
-            return None
-        to_visit.extend(targets or ())
-    return edges
-
-
-def _alive(edges: Mapping[int, Sequence[int] | None]) -> set[int]:
-    """Give the nodes from which one that is alive can be reached."""
-    waited_by: dict[int, list[int]] = {}
-    for node, targets in edges.items():
-        for target in targets or ():
-            waited_by.setdefault(target, []).append(node)
-    alive: set[int] = set()
-    to_visit = [node for node, targets in edges.items() if not targets]
-    while to_visit:
-        node = to_visit.pop()
-        if node not in alive:
-            alive.add(node)
-            to_visit.extend(waited_by.get(node, ()))
-    return alive
+        edges[node] = targets
+        to_visit.extend(targets)
+    path: list[int] = []
+    node = start
+    while node not in path:
+        path.append(node)
+        node = edges[node][-1]
+    return path[path.index(node) :]
