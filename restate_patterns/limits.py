@@ -19,6 +19,9 @@ BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 SHUTDOWN_GRACE_S: Final = 10.0
 """How long a server that was told to stop lets running requests finish."""
 
+LOG_GRACE_S: Final = 5.0
+"""How long an engine that stops waits for a disk that is full; what was answered is in the file anyhow."""
+
 STEP_GRACE_S: Final = 5.0
 """How long an engine that stops waits for actions it has cancelled (threads can't be stopped)."""
 
@@ -54,9 +57,6 @@ TIMERS_LOADED_MAX: Final = 10_000
 
 ADVANCES_MAX: Final = 32
 """Invocations the engine advances before it lets the loop do other work."""
-
-RECOVERY_STARTS_MAX: Final = 1_000
-"""Interrupted invocations that are brought back at the same time after a start."""
 
 RETENTION_INTERVAL_MS: Final = 60_000
 """How often expired results are looked for."""

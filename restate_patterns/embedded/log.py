@@ -18,7 +18,7 @@ from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store, StoreBusyError
-from restate_patterns.limits import CLOCK_GAP_WARNING_MS, COMMIT_RETRY_MS, FLUSH_PUT_OFF_MAX
+from restate_patterns.limits import CLOCK_GAP_WARNING_MS, COMMIT_RETRY_MS, FLUSH_PUT_OFF_MAX, LOG_GRACE_S
 
 _logger = logging.getLogger("restate_patterns.embedded")
 
@@ -135,9 +135,13 @@ class Log:
         yield self.open
 
     async def close(self) -> None:
-        """Make everything durable and stop the writer thread."""
-        while not self.closed and self.sequence > self.durable_sequence:
-            await self.durable(self.sequence)
+        """Make everything durable, if the disk lets us within `LOG_GRACE_S`, and stop the writer thread."""
+        try:
+            async with asyncio.timeout(LOG_GRACE_S):
+                while not self.closed and self.sequence > self.durable_sequence:
+                    await self.durable(self.sequence)
+        except TimeoutError:
+            _logger.error("%s could not be written at the end; what was not answered may be lost", self._store.file)
         await self.abandon()
 
     async def abandon(self) -> None:

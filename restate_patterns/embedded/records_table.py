@@ -55,7 +55,11 @@ class RecordsTable:
     def living(self, num: int) -> Record | None:
         """Give a record that has not completed, kept in memory to be changed; a completed one only to look at."""
         found = self.peek(num)
-        return found if found is None or found.status is Status.COMPLETED else self.get(num)
+        if found is None or found.status is Status.COMPLETED or num in self._records:
+            return found
+        self._records[num] = found
+        self._log.touch(found)  # the commit that follows drops it from memory again if nothing changes
+        return found
 
     def peek(self, num: int) -> Record | None:
         """Give a record to look at, without keeping it in memory."""

@@ -7,6 +7,7 @@ near. Timers fire in the order (due, sequence).
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +18,8 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import TIMERS_LOADED_MAX
 from restate_patterns.seam import Handle
+
+_logger = logging.getLogger("restate_patterns.embedded")
 
 START_TIMER: Final[Handle] = -1
 """The handle of the timer that starts a delayed invocation."""
@@ -131,11 +134,17 @@ class Timers:
                 due_ms, sequence, invocation, handle = heapq.heappop(self._heap)
                 if self._live.get((invocation, handle)) == sequence:
                     self.drop(invocation, handle)
-                    self._fire(invocation, handle, due_ms)
+                    self._fire_one(invocation, handle, due_ms)
             if self._heap or self._horizon_ms == math.inf:
                 break
             self._load()
         self._set_alarm()
+
+    def _fire_one(self, invocation: int, handle: Handle, due_ms: int) -> None:
+        try:
+            self._fire(invocation, handle, due_ms)
+        except Exception:
+            _logger.exception("a timer of invocation number %d broke; the others go on", invocation)
 
     def _set_alarm(self) -> None:
         if not self._running:
