@@ -36,6 +36,8 @@ def dev(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     sources = SourceWatch(Path.cwd())
+    # A .pyc is taken for fresh by the whole second and the size of its source: an edit can be quicker than that.
+    sys.dont_write_bytecode = arguments.reload
     try:
         app = load_app(arguments.app)
     except CommandError as error:
