@@ -295,7 +295,7 @@ class Engine(EnginePort):
     ) -> Sequence[InvocationView]:
         await self._durable(None)
         after_num = None if after is None else (await self._find(after)).num
-        return list_views(self.core, chosen, min(limit, LIST_LIMIT_MAX), after_num)
+        return await self._durable(list_views(self.core, chosen, min(limit, LIST_LIMIT_MAX), after_num))
 
     @override
     async def describe_invocation(self, invocation_id: str) -> InvocationDetail:
