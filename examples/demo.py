@@ -34,6 +34,7 @@ class ClaimError(Exception):
 def main() -> int:
     """Play all three runs and give the exit code."""
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="restate-patterns-demo-") as folder:
         stage = Stage(own_server("examples.sagas.booking"), ["flights", "cars", "payments"], Path(folder))
