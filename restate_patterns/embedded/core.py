@@ -21,7 +21,7 @@ from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.keys import KeyEntry, Keys
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.operations import JournalOperations
-from restate_patterns.embedded.records import CANCEL_ROW, START_ROW, CommandKind, Record, Row, Status
+from restate_patterns.embedded.records import CANCEL_ROW, START_ROW, Record, Row, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.store import Store
@@ -334,13 +334,3 @@ class Core:
         for record in self.records.in_memory():
             self.drop_attempt(record)
         self._ready.clear()
-
-    def replay_commands(self, record: Record) -> list[tuple[Handle, CommandKind, str]]:
-        """Give what an invocation asked for so far: handle, kind and name."""
-        found: list[tuple[Handle, CommandKind, str]] = []
-        handle = record.first_handle
-        for row in self.records.load_rows(record):
-            for command in row.commands or ():
-                found.append((handle, command.kind, command.name))
-                handle += 1
-        return found

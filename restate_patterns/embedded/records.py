@@ -6,7 +6,7 @@ Plain data. This file knows neither SQLite nor asyncio, and decides nothing.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from typing_extensions import override
@@ -202,6 +202,10 @@ class Record:
     def target(self) -> Target:
         """The handler and key that the invocation is for."""
         return Target(self.service, self.handler, self.key)
+
+    def commands(self) -> Iterator[tuple[Handle, Command]]:
+        """Give what the handler asked for so far, each with its handle; the journal must be in memory."""
+        return enumerate((command for row in self.rows or () for command in row.commands or ()), self.first_handle)
 
     @property
     def object_key(self) -> tuple[str, str] | None:

@@ -137,11 +137,8 @@ class RecordsTable:
                 "SELECT handle FROM timer WHERE invocation=? AND handle >= 0", (record.num,)
             )
         }
-        handle = record.first_handle
-        for row in rows:
-            for command in row.commands or ():
-                note_call(record, handle, command)
-                handle += 1
+        for handle, command in record.commands():
+            note_call(record, handle, command)
         return rows
 
     def release(self, batch: Batch, pinned: Callable[[int], bool]) -> None:

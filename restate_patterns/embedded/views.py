@@ -84,7 +84,8 @@ def _waits(core: Core, record: Record) -> Sequence[str]:
         return (f"the key {record.key!r}, held by {holder.target} ({holder.id}), which is {_state(holder)}",)
     if record.status is not Status.ACTIVE or record.attempt is None:
         return ()
-    commands = {handle: (kind, name) for handle, kind, name in core.replay_commands(record)}
+    core.records.load_rows(record)
+    commands = {handle: (command.kind, command.name) for handle, command in record.commands()}
     sentences = list[str]()
     for handle in record.attempt.awaited():
         kind, name = commands.get(handle, (CommandKind.RUN, "?"))
@@ -131,12 +132,7 @@ def describe(core: Core, record: Record) -> InvocationDetail:
     """Give one invocation with its journal."""
     rows = core.records.load_rows(record)
     answers = {row.handle: (row.value, row.failure) for row in rows if row.handle >= 0}
-    entries = list[JournalEntryView]()
-    handle = record.first_handle
-    for row in rows:
-        for command in row.commands or ():
-            entries.append(_entry(command, handle, answers))
-            handle += 1
+    entries = [_entry(command, handle, answers) for handle, command in record.commands()]
     if record.status is Status.COMPLETED:
         record.rows = None
     return InvocationDetail(view_of(core, record), entries)

@@ -66,10 +66,9 @@ class Waits:
             return False
         if record.status is Status.COMPLETED:
             return True
-        position = identity.handle - record.first_handle
-        commands = (command for row in self._core.records.load_rows(record) for command in row.commands or ())
-        for at, command in enumerate(commands):
-            if at == position:
+        self._core.records.load_rows(record)
+        for handle, command in record.commands():
+            if handle == identity.handle:
                 if command.kind is not CommandKind.AWAKEABLE or command.value != awakeable_id.encode():
                     return False
                 self._core.complete_operation(record, identity.handle, result.value, result.failure)

@@ -33,7 +33,7 @@ from restate_patterns.seam import (
     StepResult,
     Target,
 )
-from tests.support.virtual_clock import VirtualClock
+from restate_patterns.testing.clock import VirtualClock
 
 START_MS = 1_893_456_000_000
 

@@ -253,21 +253,3 @@ def test_rule_15_what_a_killed_invocation_sent_survives() -> None:
             assert effects == ["worked", "worked"]
 
     drive(test())
-
-
-def test_rule_27_a_holder_that_is_paused_or_backs_off_is_no_deadlock() -> None:
-    async def test() -> None:
-        async with bench(app) as b:
-            holder = await b.send("O/k/hold")
-            await b.settle()
-            await b.engine.pause(holder)
-            waiting = asyncio.ensure_future(b.call("O/other/call", b"O/k/add"))
-            await b.settle()
-            assert not waiting.done()
-            chosen = InvocationFilter(key="k", statuses=frozenset({InvocationStatus.QUEUED}))
-            (view,) = await b.engine.list_invocations(chosen, limit=5)
-            assert "which is paused" in view.waits_for[0]
-            await b.engine.kill(holder)
-            assert await waiting == b"1"
-
-    drive(test())
