@@ -17,11 +17,7 @@ from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store
-from restate_patterns.errors import Failure
-from restate_patterns.seam import Handle, StepAction, StepProgress, StepResult
-
-NOT_RUN = StepResult(None, Failure(409, "the step was stopped before it ran"))
-STOPPED = StepResult(None, Failure(409, "the step was stopped"))
+from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
 
 
 class _StepClock(Clock):
@@ -158,14 +154,14 @@ class Steps:
         if step.dropped:
             return
         if step.stopping:
-            self._finish(step, NOT_RUN)
+            self._finish(step, STEP_NOT_RUN)
             return
         step.task = self._loop.create_task(step.action(step), context=step.action.context)
         step.task.add_done_callback(functools.partial(self._done, step))
 
     def _done(self, step: RunningStep, task: asyncio.Task[StepResult]) -> None:
         if task.cancelled():
-            self._finish(step, STOPPED)
+            self._finish(step, STEP_STOPPED)
             return
         error = task.exception()
         if error is None:

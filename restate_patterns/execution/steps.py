@@ -36,7 +36,7 @@ class StepRunner(StepAction):
         action: What to do; called once per try.
     """
 
-    def __init__(self, step: Step, action: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, step: Step, action: Callable[[], Awaitable[bytes | None]]) -> None:
         self._step = step
         self._action = action
         self._retry = step.retry or _DEFAULT_RETRY
@@ -74,7 +74,7 @@ class StepRunner(StepAction):
         progress.failed(error, wait_ms)
         return None, wait_ms
 
-    async def _try(self, clock: Clock) -> bytes:
+    async def _try(self, clock: Clock) -> bytes | None:
         if self._step.timeout is None:
             return await self._action()
         loop = asyncio.get_running_loop()
