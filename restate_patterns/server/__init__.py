@@ -20,7 +20,7 @@ from restate_patterns.server.errors import (
     UnsupportedPlatformError,
 )
 from restate_patterns.server.install import install
-from restate_patterns.server.ports import free_ports
+from restate_patterns.server.ports import free_ports, refuse_taken
 from restate_patterns.server.release import DEFAULT_DIRECTORY, VERSION, installed
 from restate_patterns.server.running import Node, RunningServer, running_server
 
@@ -43,5 +43,6 @@ __all__ = [
     "free_ports",
     "install",
     "installed",
+    "refuse_taken",
     "running_server",
 ]
