@@ -7,19 +7,17 @@ import logging
 import traceback
 from typing import Final, Protocol
 
-from restate_patterns.clock import Clock
 from restate_patterns.errors import JournalMismatch
 from restate_patterns.restate.envelope import wrap
+from restate_patterns.restate.host import Host
 from restate_patterns.restate.machine import Machine, Notice, Progress, RunDue
 from restate_patterns.restate.operations import CancelDelivered, Event, MachineOperations, StepToRun
-from restate_patterns.restate.references import References
-from restate_patterns.restate.steps import RunningStep, RunningSteps
+from restate_patterns.restate.steps import RunningStep
 from restate_patterns.seam import (
     STEP_NOT_RUN,
     Attempt,
     AttemptEnd,
     Crashed,
-    Deployment,
     Failed,
     Handle,
     Invocation,
@@ -47,34 +45,6 @@ class Wire(Protocol):
 
     def wake(self) -> None:
         """End the wait of `more`."""
-        ...
-
-
-class Host(Protocol):
-    """What attempts of one process share."""
-
-    @property
-    def deployment(self) -> Deployment:
-        """The services."""
-        ...
-
-    @property
-    def steps(self) -> RunningSteps:
-        """The steps that run in this process."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """What durable time is read from."""
-        ...
-
-    @property
-    def references(self) -> References:
-        """Finds invocations that are not named by id."""
-        ...
-
-    def pause(self, invocation_id: str) -> None:
-        """Have an invocation paused by the server, some time soon."""
         ...
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from restate.server import send_discovery
 from typing_extensions import override
 
-from restate_patterns.clock import Clock
 from restate_patterns.http.asgi import AsgiApp, Receive, Scope, Send
-from restate_patterns.restate.drive import Drive, Host, Wire
+from restate_patterns.restate.drive import Drive, Wire
+from restate_patterns.restate.host import Host
 from restate_patterns.restate.identity import IdentityCheck
 from restate_patterns.restate.machine import Machine, MachineBroken
 from restate_patterns.restate.manifest import endpoint_of
-from restate_patterns.restate.references import References
-from restate_patterns.restate.steps import RunningSteps
+from restate_patterns.restate.references import Server
 from restate_patterns.seam import Deployment, Invocation, ServiceKind, Target
 
 _logger = logging.getLogger("restate_patterns")
@@ -112,8 +111,8 @@ class RestateEndpoint(AsgiApp):
             if not self._attempts:
                 self._idle.set()
 
-    async def drain(self, grace_s: float) -> int:
-        """Take no more attempts and let each suspend at its next wait; gives how many were left after `grace_s`.
+    async def drain(self, grace_s: float) -> None:
+        """Take no more attempts and let each suspend at its next wait, for up to `grace_s` seconds.
 
         The server resumes what was suspended when this deployment, or its next revision, is there again.
         """
@@ -125,7 +124,16 @@ class RestateEndpoint(AsgiApp):
                 await self._idle.wait()
         except TimeoutError:
             pass
+
+    @property
+    def open_count(self) -> int:
+        """How many attempts are open."""
         return len(self._attempts)
+
+    def abandon(self) -> None:
+        """Break off the attempts that are open: the server tries them again elsewhere, or later."""
+        for wire in self._attempts:
+            wire.break_off()
 
 
 class AsgiWire(Wire):
@@ -195,6 +203,11 @@ class AsgiWire(Wire):
         self._machine.input_closed()
         self._news.set()
 
+    def break_off(self) -> None:
+        """End the attempt as if the server had gone."""
+        self._gone = True
+        self._news.set()
+
     async def hang_up(self) -> None:
         """Send what is left and end the response, once the server has closed its side (or does not)."""
         await self.flush()
@@ -213,47 +226,16 @@ class AsgiWire(Wire):
             self._reading.cancel()
 
 
-class EndpointHost(Host):
-    """What the attempts of one process share.
-
-    Args:
-        deployment: The services.
-        clock: What durable time is read from.
-        references: Finds invocations that are not named by id.
-    """
-
-    def __init__(self, deployment: Deployment, clock: Clock, references: References) -> None:
-        self._deployment = deployment
-        self._clock = clock
-        self._references = references
-        self._steps = RunningSteps(clock)
-
-    @property
-    @override
-    def deployment(self) -> Deployment:
-        return self._deployment
-
-    @property
-    @override
-    def steps(self) -> RunningSteps:
-        return self._steps
-
-    @property
-    @override
-    def clock(self) -> Clock:
-        return self._clock
-
-    @property
-    @override
-    def references(self) -> References:
-        return self._references
-
-    @override
-    def pause(self, invocation_id: str) -> None:
-        pass
-
-
 async def _answer(send: Send, status: int, text: str, content_type: str = "text/plain") -> None:
     headers = [(b"content-type", content_type.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+
+
+def endpoint_for(deployment: Deployment, server: Server | None, identity_keys: Sequence[str]) -> RestateEndpoint:
+    """Give the endpoint of a deployment; it may be made before the loop that serves it runs.
+
+    Raises:
+        DefinitionError: A key is none.
+    """
+    return RestateEndpoint(Host(deployment, server), IdentityCheck(identity_keys))

@@ -5,6 +5,7 @@ The SDK has no command for either, so the question goes to the server's own API,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
@@ -13,6 +14,8 @@ from restate_patterns.errors import UsageError
 from restate_patterns.execution.steps import StepRunner
 from restate_patterns.options import Step
 from restate_patterns.seam import InvocationRef
+
+_logger = logging.getLogger("restate_patterns")
 
 
 class Server(Protocol):
@@ -24,6 +27,10 @@ class Server(Protocol):
 
     async def output(self, ref: InvocationRef) -> bytes | None:
         """Give the output of an invocation, or None while it has none."""
+        ...
+
+    async def pause(self, invocation_id: str) -> None:
+        """Make no more attempts of an invocation until somebody resumes it."""
         ...
 
 
@@ -67,6 +74,14 @@ class References:
                 "inside a handler, and their URLs are not known: give Restate(ingress_url=..., admin_url=...)"
             )
         return self._server
+
+
+async def pause(server: Server, invocation_id: str) -> None:
+    """Have an invocation paused whose attempt could not go on; says in the log when that fails."""
+    try:
+        await server.pause(invocation_id)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the invocation is tried again and nothing is lost
+        _logger.warning("could not pause %s, which will be tried again: %s", invocation_id, error)
 
 
 def _question(name: str, ask: Callable[[], Awaitable[bytes | None]]) -> Question:
