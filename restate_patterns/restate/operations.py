@@ -11,8 +11,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 from typing_extensions import override
 
+from restate_patterns.client.translate import terminal_error
 from restate_patterns.clock import Clock
-from restate_patterns.errors import JournalMismatch
+from restate_patterns.errors import Failure, InvocationNotFound, JournalMismatch
+from restate_patterns.failures import to_failure
 from restate_patterns.restate.envelope import unwrap
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
@@ -28,6 +30,9 @@ from restate_patterns.seam import (
 
 NOW: Final = "now"
 """What the journal calls a reading of the clock."""
+
+_NO_INVOCATION: Final = Failure(404, "not found")
+"""What the server says to an attach that names nothing."""
 
 _OWN: Final = ""
 """Fingerprint of the steps that no handler asked for."""
@@ -63,11 +68,16 @@ class Waiting:
 
 
 def _plain(handle: Handle, answer: Answer) -> Completion:
-    return Completion(handle, None, answer.value, answer.failure)
+    failure = answer.failure
+    if failure is not None and not failure.metadata:  # the server names its own errors by their sentence alone
+        failure = to_failure(terminal_error(failure))
+    return Completion(handle, None, answer.value, failure)
 
 
-def _names(handle: Handle, answer: Answer) -> Completion:
-    return Completion(handle, None, json.dumps(sorted(answer.names)).encode(), answer.failure)
+def _attached(handle: Handle, answer: Answer) -> Completion:
+    if answer.failure == _NO_INVOCATION:
+        return Completion(handle, None, None, to_failure(InvocationNotFound()))
+    return _plain(handle, answer)
 
 
 def _own_result(handle: Handle, answer: Answer) -> Completion:
@@ -114,6 +124,8 @@ class MachineOperations(Operations):
         self._held: deque[Callable[[], None]] | None = None
         self._known_ms: int | None = None
         """Durable time, while nothing without a time has happened since."""
+        self._cleared: set[str] = set()
+        """Names of states that this attempt cleared; the machine goes on listing them."""
         self.steps_to_run: dict[Notice, StepToRun] = {}
         self.stopped: set[Handle] = set()
         """Steps that were asked to stop."""
@@ -283,7 +295,7 @@ class MachineOperations(Operations):
     @override
     def attach(self, ref: InvocationRef) -> Handle:
         if isinstance(ref, str):
-            return self._ask(lambda: self._machine.attach(ref))
+            return self._ask(lambda: self._machine.attach(ref), _attached)
         return self._attach_to(lambda: self._find(ref), _own_result)
 
     @override
@@ -340,18 +352,27 @@ class MachineOperations(Operations):
 
     @override
     def state_names(self) -> Handle:
-        return self._ask_state(self._machine.state_names, _names)
+        cleared = frozenset(self._cleared)
+
+        def read(handle: Handle, answer: Answer) -> Completion:
+            names = sorted(name for name in answer.names if name not in cleared)
+            return Completion(handle, None, json.dumps(names).encode(), answer.failure)
+
+        return self._ask_state(self._machine.state_names, read)
 
     @override
     def set_state(self, name: str, value: bytes) -> None:
+        self._cleared.discard(name)
         self._issue(lambda: self._machine.set_state(name, value))
 
     @override
     def clear_state(self, name: str) -> None:
+        self._cleared.add(name)
         self._issue(lambda: self._machine.clear_state(name))
 
     @override
     def clear_all_state(self) -> None:
+        self._cleared.clear()
         self._issue(self._machine.clear_all_state)
 
     # Promises and awakeables.
