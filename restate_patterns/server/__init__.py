@@ -20,7 +20,7 @@ from restate_patterns.server.errors import (
     ServerVersionError,
     UnsupportedPlatformError,
 )
-from restate_patterns.server.install import install
+from restate_patterns.server.installation import install
 from restate_patterns.server.ports import free_ports, refuse_taken
 from restate_patterns.server.release import VERSION, installed
 from restate_patterns.server.running import Node, RunningServer, running_server

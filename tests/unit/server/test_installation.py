@@ -20,7 +20,7 @@ from restate_patterns.server import (
     install,
     installed,
 )
-from restate_patterns.server.install import check_runs
+from restate_patterns.server.installation import check_runs
 from restate_patterns.server.npm import Npm
 from restate_patterns.server.release import package_directory, platform_name
 
@@ -92,6 +92,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ServerError, match=r"cannot write to .*: choose another folder with --dir"):
         install(tmp_path / "file" / "below")
+
+
+def test_a_folder_with_other_packages_is_left_alone(tmp_path: Path) -> None:
+    """A person's own `node_modules` is not replaced."""
+    (tmp_path / "node_modules" / "left-pad").mkdir(parents=True)
+    with pytest.raises(ServerError, match=r"has other packages \(left-pad\): choose a folder of its own with --dir"):
+        install(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["node_modules"]
 
 
 def script(path: Path, text: str) -> Path:
