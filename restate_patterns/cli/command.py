@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, dev, invocations, kv, serve, services
+from restate_patterns.cli import calls, dev, invocations, kv, serve, server, services
 from restate_patterns.cli.admin_client import AdminClient
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
 from restate_patterns.engine_port import InvocationStatus
 from restate_patterns.limits import LIST_LIMIT_MAX
+from restate_patterns.server import DEFAULT_DIRECTORY, VERSION
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage] - the type of a public result
@@ -29,7 +30,7 @@ exit codes:
   3  no server answers there, or none of ours
   4  there is no such invocation, service, handler or key
   5  the server refuses
-  6  a server cannot start: port taken, file not usable
+  6  a server cannot start or died: port taken, file not usable, not installed
 """
 
 
@@ -66,6 +67,7 @@ def parser() -> ArgumentParser:
     _add_invocations(commands)
     _add_services(commands)
     _add_kv(commands)
+    _add_server(commands)
     return root
 
 
@@ -162,6 +164,29 @@ def _add_kv(commands: Subparsers) -> None:
             sub.add_argument("name", nargs="?" if name == "get" else None, help="which state")
         if name == "set":
             sub.add_argument("value", help="the new value, as JSON")
+
+
+def _add_server(commands: Subparsers) -> None:
+    group = commands.add_parser("server", help="a real Restate server on this machine")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    text = f"download restate-server {VERSION} with npm"
+    sub = verbs.add_parser("install", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument("--dir", default=str(DEFAULT_DIRECTORY), metavar="DIR", help="where to (default: %(default)s)")
+    sub.set_defaults(run=server.install_server)
+
+    text = "run a server, or a cluster, on loopback"
+    sub = verbs.add_parser("run", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument("--nodes", type=int, default=1, metavar="N", help="three go on when one dies (%(default)s)")
+    sub.add_argument("--replication", type=int, metavar="N", help="nodes that have each record (default: a majority)")
+    sub.add_argument("--dir", metavar="DIR", help=f"where data and logs stay ({DEFAULT_DIRECTORY}/data-NODES)")
+    following = "of the first node; others take the next ones, 0 free ones (%(default)s)"
+    sub.add_argument("--ingress-port", type=int, default=8080, metavar="N", help=f"the ingress {following}")
+    sub.add_argument("--admin-port", type=int, default=9070, metavar="N", help=f"the admin API {following}")
+    sub.add_argument("--inactivity-timeout", type=int, metavar="MS", help="suspend what is idle for that long")
+    sub.add_argument("--abort-timeout", type=int, metavar="MS", help="then cut off what does not suspend in that time")
+    sub.add_argument("--request-identity-key", metavar="FILE", help="the private key (PEM) that signs its requests")
+    sub.add_argument("--server-dir", default=str(DEFAULT_DIRECTORY), metavar="DIR", help="where it is installed")
+    sub.set_defaults(run=server.run_server)
 
 
 def _admin_command(

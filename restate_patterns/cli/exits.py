@@ -21,7 +21,7 @@ class Exit(enum.IntEnum):
     REFUSED = 5
     """The server refuses: the invocation has completed, the input is bad, the disk is full."""
     CANNOT_START = 6
-    """A server cannot start: a port is taken, or the file can't be used."""
+    """A server cannot start or died: a port is taken, the file can't be used, it is not installed."""
 
 
 class CommandError(Exception):

@@ -9,6 +9,7 @@ import re
 import pytest
 
 import restate_patterns
+import restate_patterns.server
 import restate_patterns.testing
 from tests.support.pages import ROOT
 
@@ -23,6 +24,7 @@ def documented() -> list[str]:
 
 PUBLIC = sorted(
     [name for name in restate_patterns.__all__ if not name.startswith("__")]
+    + [f"server.{name}" for name in restate_patterns.server.__all__]
     + [f"testing.{name}" for name in restate_patterns.testing.__all__]
 )
 
