@@ -40,6 +40,10 @@ class Callee(Recording, Service, name="ContractCallee"):
     async def id(self, ctx: Context) -> str:
         return ctx.invocation_id
 
+    @handler(name="renamed-on-the-wire")
+    async def renamed(self, ctx: Context) -> str:
+        return "found"
+
     @handler
     async def with_default(self, ctx: Context, number: int = 7) -> int:
         return number
@@ -86,6 +90,10 @@ class Caller(Recording, Service, name="ContractCaller"):
     @handler
     async def keyed(self, ctx: Context, key: str) -> str:
         return await ctx.object_client(Keyed, key).my_key()
+
+    @handler
+    async def renamed(self, ctx: Context) -> str:
+        return await ctx.service_client(Callee).renamed()
 
     @handler
     async def unknown(self, ctx: Context) -> str:
@@ -225,9 +233,37 @@ async def many_at_once(stage: Stage) -> None:
 
 
 @guarantee
+async def many_clients(stage: Stage) -> None:
+    """A hundred calls from outside at the same time each get their own result."""
+    callee = stage.client.service_client(Callee)
+    found = await asyncio.gather(*(callee.double(number) for number in range(100)))
+    equal(list(found), [2 * number for number in range(100)])
+
+
+@guarantee
+async def caller_gone(stage: Stage) -> None:
+    """A client that gives up waiting cancels nothing."""
+    key = stage.key()
+    held = stage.client.service_client(Callee).held.with_options(idempotency_key=stage.key("once"))
+    waiting = asyncio.ensure_future(held(key))
+    await stage.seen.until(key, "callee")
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    stage.seen.open(key, "callee")
+    equal(await held.handle().result(), "callee")
+
+
+@guarantee
+async def wire_names(stage: Stage) -> None:
+    """A handler is called by its wire name, whatever it is called in Python."""
+    equal(await stage.client.service_client(Callee).renamed(), "found")
+    equal(await stage.client.service_client(Caller).renamed(), "found")
+
+
+@guarantee
 async def recursion(stage: Stage) -> None:
     """A service may call itself: it holds no key."""
-    equal(await stage.client.service_client(Callee).factorial(6), 720)
+    equal(await stage.client.service_client(Callee).factorial(20), 2432902008176640000)
 
 
 @guarantee

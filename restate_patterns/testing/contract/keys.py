@@ -10,7 +10,7 @@ from restate_patterns.errors import DeadlockError
 from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.state import State
-from restate_patterns.testing.contract.expect import equal, true
+from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
 from restate_patterns.testing.contract.stage import Stage
@@ -69,6 +69,14 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
             return f"{error.code}"
 
     @handler
+    async def through_a_service(self, ctx: ObjectContext) -> str:
+        return await ctx.service_client(Looker).note(ctx.key)
+
+    @handler
+    async def inline(self, ctx: ObjectContext) -> str:
+        return await self.note.inline(ctx, "inline")
+
+    @handler
     async def call_myself_for_a_while(self, ctx: ObjectContext) -> str:
         try:
             async with asyncio.timeout(0.06):
@@ -78,6 +86,10 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
 
 
 class Looker(Recording, Service, name="ContractLooker"):
+    @handler
+    async def note(self, ctx: Context, key: str) -> str:
+        return await ctx.object_client(Account, key).note("through a service")
+
     @handler
     async def look(self, ctx: Context, key: str) -> int:
         return await ctx.object_client(Account, key).look()
@@ -169,6 +181,22 @@ async def deadlock_with_itself(stage: Stage) -> None:
     """A call to the key that the caller holds fails at once with a DeadlockError that shows the cycle."""
     found = await stage.client.object_client(Account, stage.key()).call_myself()
     true(found.startswith("409 "), f"the call gave {found!r}")
+
+
+@guarantee
+async def deadlock_through_a_service(stage: Stage) -> None:
+    """A cycle that goes through a service is found as well; its error shows each part to the client."""
+    key = stage.key()
+    error = await raised(DeadlockError, stage.client.object_client(Account, key).through_a_service())
+    equal(error.code, 409)
+    cycle = " ".join(error.cycle)
+    true(f"ContractAccount/{key}" in cycle and "ContractLooker" in cycle, f"the cycle is {error.cycle}")
+
+
+@guarantee
+async def inline(stage: Stage) -> None:
+    """Running a handler's body inline needs no key: it is no call."""
+    equal(await stage.client.object_client(Account, stage.key()).inline(), "inline")
 
 
 @guarantee

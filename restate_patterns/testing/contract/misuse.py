@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 from restate_patterns.context import Context
 from restate_patterns.definitions import Service
@@ -53,6 +54,26 @@ class Misuse(Recording, Service, name="ContractMisuse"):
     @handler
     async def assigns(self, ctx: Context) -> str:
         self.total = 1
+        return "done"
+
+    @handler
+    async def wrong_result(self, ctx: Context) -> int:
+        wrong: Any = "no number"
+        return cast("int", wrong)
+
+    @handler
+    async def wrong_step_result(self, ctx: Context) -> int:
+        return await ctx.run("act", self.wrong)
+
+    async def wrong(self) -> int:
+        """Give what the annotation does not say."""
+        wrong: Any = "no number"
+        return cast("int", wrong)
+
+    @handler
+    async def bare_as_completed(self, ctx: Context) -> str:
+        for next_one in asyncio.as_completed([asyncio.sleep(0.01), asyncio.sleep(0.02)]):
+            await next_one
         return "done"
 
     @handler
@@ -121,6 +142,19 @@ async def spinning(stage: Stage) -> None:
 async def state_on_self(stage: Stage) -> None:
     """Assigning to `self` in a handler pauses, and says to declare a state."""
     await pauses(stage, "assigns", "self.total", "State")
+
+
+@guarantee
+async def wrong_result(stage: Stage) -> None:
+    """A result that is not of the annotated type pauses, of a handler and of a step."""
+    await pauses(stage, "wrong_result", "Misuse.wrong_result", "no number")
+    await pauses(stage, "wrong_step_result", "Misuse.wrong", "no number")
+
+
+@guarantee
+async def bare_as_completed(stage: Stage) -> None:
+    """`as_completed` over bare coroutines, which starts them in an order of addresses, pauses and says what to do."""
+    await pauses(stage, "bare_as_completed", "create_task")
 
 
 async def mismatched(stage: Stage, handler: str, *words: str) -> str:
