@@ -10,6 +10,7 @@ import pytest
 
 import restate_patterns
 import restate_patterns.testing
+import restate_patterns.testing.contract
 from tests.support.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -24,6 +25,7 @@ def documented() -> list[str]:
 PUBLIC = sorted(
     [name for name in restate_patterns.__all__ if not name.startswith("__")]
     + [f"testing.{name}" for name in restate_patterns.testing.__all__]
+    + [f"testing.contract.{name}" for name in restate_patterns.testing.contract.__all__]
 )
 
 

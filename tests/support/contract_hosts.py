@@ -15,7 +15,6 @@ from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.engine_port import InvocationStatus
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
-from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
 from restate_patterns.testing.contract import Admin, Host, Running
 
 
@@ -64,7 +63,6 @@ class EmbeddedRunning(Running):
         self._deployment = deployment
         self._store = store
         self._timeout_ms = timeout_ms
-        self._client = Client.over(LatestCaller(self))
         self._admin = EmbeddedAdmin(self)
         self.engine = self._new_engine()
 
@@ -74,7 +72,7 @@ class EmbeddedRunning(Running):
     @property
     @override
     def client(self) -> Client:
-        return self._client
+        return Client.over(EngineCaller(self.engine))
 
     @property
     @override
@@ -86,41 +84,6 @@ class EmbeddedRunning(Running):
         await self.engine.crash()
         self.engine = self._new_engine()
         await self.engine.start()
-
-
-class LatestCaller(Caller):
-    """Calls the engine of the moment."""
-
-    def __init__(self, running: EmbeddedRunning) -> None:
-        self._running = running
-
-    @property
-    def _caller(self) -> EngineCaller:
-        return EngineCaller(self._running.engine)
-
-    @override
-    async def call(self, request: Request, timeout_s: float | None) -> bytes:
-        return await self._caller.call(request, timeout_s)
-
-    @override
-    async def send(self, request: Request, delay_ms: int) -> str:
-        return await self._caller.send(request, delay_ms)
-
-    @override
-    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
-        return await self._caller.attach(ref, timeout_s)
-
-    @override
-    async def output(self, ref: InvocationRef) -> bytes | None:
-        return await self._caller.output(ref)
-
-    @override
-    async def cancel(self, ref: InvocationRef) -> None:
-        await self._caller.cancel(ref)
-
-    @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
-        await self._caller.complete_awakeable(awakeable_id, result)
 
 
 class EmbeddedAdmin(Admin):
@@ -160,4 +123,4 @@ HOSTS: dict[str, Callable[[Path], Host]] = {
     "embedded-file": lambda folder: EmbeddedHost("embedded, on a file", folder / "contract.db"),
     "embedded-always-replays": lambda _: EmbeddedHost("embedded, replays at every wait", timeout_ms=0),
 }
-"""How each is made, in a folder of its own, by the id of its tests."""
+"""How each is made, with a folder for its files, by the id of its tests. Making one starts nothing."""

@@ -131,6 +131,7 @@ async def logs(stage: Stage) -> None:
     key, lines = stage.key(), Lines()
     logger = logging.getLogger(f"{__name__}.ContractFacts.logs")
     logger.addHandler(lines)
+    logger.setLevel(logging.WARNING)
     try:
         sent = await stage.client.service_client(Facts).logs.send(key)
         await stage.seen.until(key, "hold")

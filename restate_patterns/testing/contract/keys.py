@@ -30,7 +30,9 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
 
     @handler
     async def hold(self, ctx: ObjectContext, what: str) -> str:
-        return await ctx.run("hold", self.seen.hold, ctx.key, what)
+        held = await ctx.run("hold", self.seen.hold, ctx.key, what)
+        await ctx.run("ended", self.seen.act, ctx.key, f"{what} ended")
+        return held
 
     @handler
     async def note(self, ctx: ObjectContext, what: str) -> str:
@@ -118,7 +120,7 @@ async def first_in_first_out(stage: Stage) -> None:
         await account.note.send(f"{number}")
     stage.seen.open(key, "first")
     equal(await account.note("last"), "last")
-    equal(stage.seen.notes(key), ["first", "0", "1", "2", "3", "4", "5", "last"])
+    equal(stage.seen.notes(key), ["first", "first ended", "0", "1", "2", "3", "4", "5", "last"])
 
 
 @guarantee
@@ -173,7 +175,7 @@ async def holder_and_line_over_a_restart(stage: Stage) -> None:
     await stage.restart()
     stage.seen.open(key, "held")
     await stage.seen.until(key, "2")
-    equal([note for note in stage.seen.notes(key) if note != "held"], ["0", "1", "2"])
+    equal([note for note in stage.seen.notes(key) if note != "held"], ["held ended", "0", "1", "2"])
 
 
 @guarantee
