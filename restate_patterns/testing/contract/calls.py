@@ -9,6 +9,7 @@ from restate_patterns.context import Context, ObjectContext
 from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import TerminalError
 from restate_patterns.handlers import handler
+from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
@@ -50,6 +51,14 @@ class Callee(Recording, Service, name="ContractCallee"):
 
 
 class Keyed(Recording, VirtualObject, name="ContractKeyed"):
+    count = State[int](default=0)
+
+    @handler
+    async def add(self, ctx: ObjectContext) -> int:
+        count = await self.count.get(ctx) + 1
+        self.count.set(ctx, count)
+        return count
+
     @handler
     async def my_key(self, ctx: ObjectContext) -> str:
         return ctx.key
@@ -64,6 +73,12 @@ class Caller(Recording, Service, name="ContractCaller"):
     async def held(self, ctx: Context, key: str) -> str:
         self.seen.note(key, "attempt")
         return await ctx.service_client(Callee).held(key)
+
+    @handler
+    async def add_to(self, ctx: Context, key: str) -> int:
+        count = await ctx.object_client(Keyed, key).add()
+        await ctx.run("hold", self.seen.hold, key, "hold")
+        return count
 
     @handler
     async def secret(self, ctx: Context) -> str:
@@ -147,6 +162,18 @@ async def once_over_a_restart(stage: Stage) -> None:
     stage.seen.open(key, "callee")
     equal(await stage.client.invocation(Caller.held, handle.id).result(), "callee")
     true(stage.seen.count(key, "callee") <= 2, "the call was made a second time")
+
+
+@guarantee
+async def answered_never_again(stage: Stage) -> None:
+    """A call that was answered is not made again when its caller is replayed."""
+    key = stage.key()
+    sent = await stage.client.service_client(Caller).add_to.send(key)
+    await stage.seen.until(key, "hold")
+    await stage.restart()
+    stage.seen.open(key, "hold")
+    equal(await stage.client.invocation(Caller.add_to, sent.id).result(), 1)
+    equal(await stage.client.object_client(Keyed, key).add(), 2)
 
 
 @guarantee

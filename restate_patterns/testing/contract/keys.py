@@ -75,6 +75,14 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
         return await ctx.service_client(Looker).note(ctx.key)
 
     @handler
+    async def wait_for_myself(self, ctx: ObjectContext) -> str:
+        handle = await ctx.object_client(Account, ctx.key).note.send("sent")
+        try:
+            return await handle.result()
+        except DeadlockError as error:
+            return f"{error.code}"
+
+    @handler
     async def inline(self, ctx: ObjectContext) -> str:
         return await self.note.inline(ctx, "inline")
 
@@ -193,6 +201,14 @@ async def deadlock_through_a_service(stage: Stage) -> None:
     equal(error.code, 409)
     cycle = " ".join(error.cycle)
     true(f"ContractAccount/{key}" in cycle and "ContractLooker" in cycle, f"the cycle is {error.cycle}")
+
+
+@guarantee
+async def deadlock_through_a_handle(stage: Stage) -> None:
+    """Waiting for the result of what was sent to one's own key is a deadlock too; what was sent runs afterwards."""
+    key = stage.key()
+    equal(await stage.client.object_client(Account, key).wait_for_myself(), "409")
+    await stage.seen.until(key, "sent")
 
 
 @guarantee

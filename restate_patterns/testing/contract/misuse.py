@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.context import Context, ObjectSharedContext
+from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import Killed, TerminalError
 from restate_patterns.handlers import handler
+from restate_patterns.state import State
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -91,7 +92,16 @@ class Misuse(Recording, Service, name="ContractMisuse"):
         return "done"
 
 
-DEFINITIONS = (Misuse,)
+class MisusedObject(Recording, VirtualObject, name="ContractMisusedObject"):
+    total = State[int](default=0)
+
+    @handler
+    async def write_in_shared(self, ctx: ObjectSharedContext) -> None:
+        shared: Any = ctx
+        self.total.set(shared, 1)
+
+
+DEFINITIONS = (Misuse, MisusedObject)
 
 
 async def pauses(stage: Stage, handler: str, *words: str) -> None:
@@ -149,6 +159,15 @@ async def wrong_result(stage: Stage) -> None:
     """A result that is not of the annotated type pauses, of a handler and of a step."""
     await pauses(stage, "wrong_result", "Misuse.wrong_result", "no number")
     await pauses(stage, "wrong_step_result", "Misuse.wrong", "no number")
+
+
+@guarantee
+async def write_in_shared(stage: Stage) -> None:
+    """A write in a shared handler pauses, and says which context can write."""
+    sent = await stage.client.object_client(MisusedObject, stage.key()).write_in_shared.send()
+    reason = await stage.paused_because(sent.id)
+    await stage.admin.kill(sent.id)
+    true("ObjectContext" in reason, f"the reason does not say which context: {reason}")
 
 
 @guarantee
