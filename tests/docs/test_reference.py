@@ -11,6 +11,7 @@ import pytest
 import restate_patterns
 import restate_patterns.server
 import restate_patterns.testing
+import restate_patterns.testing.contract
 from tests.support.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -26,6 +27,7 @@ PUBLIC = sorted(
     [name for name in restate_patterns.__all__ if not name.startswith("__")]
     + [f"server.{name}" for name in restate_patterns.server.__all__]
     + [f"testing.{name}" for name in restate_patterns.testing.__all__]
+    + [f"testing.contract.{name}" for name in restate_patterns.testing.contract.__all__]
 )
 
 

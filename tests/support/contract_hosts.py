@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
+import httpx
 from typing_extensions import override
 
 from restate_patterns import Client, Definition
@@ -13,9 +15,9 @@ from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.deployment import AppDeployment
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine_port import EnginePort, InvocationStatus
+from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
-from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
 from restate_patterns.testing.contract import Admin, Host, Running
 
 
@@ -64,7 +66,6 @@ class EmbeddedRunning(Running):
         self._deployment = deployment
         self._store = store
         self._timeout_ms = timeout_ms
-        self._client = Client.over(LatestCaller(self))
         self._admin = EmbeddedAdmin(self)
         self.engine = self._new_engine()
 
@@ -74,7 +75,7 @@ class EmbeddedRunning(Running):
     @property
     @override
     def client(self) -> Client:
-        return self._client
+        return Client.over(EngineCaller(self.engine))
 
     @property
     @override
@@ -86,41 +87,6 @@ class EmbeddedRunning(Running):
         await self.engine.crash()
         self.engine = self._new_engine()
         await self.engine.start()
-
-
-class LatestCaller(Caller):
-    """Calls the engine of the moment."""
-
-    def __init__(self, running: EmbeddedRunning) -> None:
-        self._running = running
-
-    @property
-    def _caller(self) -> EngineCaller:
-        return EngineCaller(self._running.engine)
-
-    @override
-    async def call(self, request: Request, timeout_s: float | None) -> bytes:
-        return await self._caller.call(request, timeout_s)
-
-    @override
-    async def send(self, request: Request, delay_ms: int) -> str:
-        return await self._caller.send(request, delay_ms)
-
-    @override
-    async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
-        return await self._caller.attach(ref, timeout_s)
-
-    @override
-    async def output(self, ref: InvocationRef) -> bytes | None:
-        return await self._caller.output(ref)
-
-    @override
-    async def cancel(self, ref: InvocationRef) -> None:
-        await self._caller.cancel(ref)
-
-    @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
-        await self._caller.complete_awakeable(awakeable_id, result)
 
 
 class EmbeddedAdmin(Admin):
@@ -155,9 +121,111 @@ class EmbeddedAdmin(Admin):
         await self._running.engine.purge(id)
 
 
+class ServedHost(Host):
+    """The embedded engine behind its HTTP face, with a client over sockets."""
+
+    @property
+    @override
+    def name(self) -> str:
+        return "embedded, over HTTP"
+
+    @property
+    @override
+    def differences(self) -> Mapping[str, str]:
+        return {}
+
+    @override
+    def start(self, definitions: Sequence[Definition]) -> AbstractAsyncContextManager[Running]:
+        return self._running(AppDeployment(definitions))
+
+    @asynccontextmanager
+    async def _running(self, deployment: AppDeployment) -> AsyncGenerator[Running]:
+        running = EmbeddedRunning(deployment, Store(":memory:"), INACTIVITY_TIMEOUT_MS)
+        await running.engine.start()
+        server = HttpServer(cast("EnginePort", LatestEngine(running)), ingress_port=0, admin_port=0)
+        await server.start()
+        try:
+            async with (
+                Client(server.ingress_url, admin_url=server.admin_url) as client,
+                httpx.AsyncClient(base_url=server.admin_url, trust_env=False) as http,
+            ):
+                yield ServedRunning(running, client, http)
+        finally:
+            await server.stop(0)
+            await running.engine.stop()
+
+
+class LatestEngine:
+    """The engine of the moment: the ports stay where they are when it dies."""
+
+    def __init__(self, running: EmbeddedRunning) -> None:
+        self._running = running
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._running.engine, name)
+
+
+class ServedRunning(Running):
+    """A running engine and its server."""
+
+    def __init__(self, inside: EmbeddedRunning, client: Client, http: httpx.AsyncClient) -> None:
+        self._inside = inside
+        self._client = client
+        self._admin = HttpAdmin(inside, http)
+
+    @property
+    @override
+    def client(self) -> Client:
+        return self._client
+
+    @property
+    @override
+    def admin(self) -> Admin:
+        return self._admin
+
+    @override
+    async def restart(self) -> None:
+        await self._inside.restart()
+
+
+class HttpAdmin(EmbeddedAdmin):
+    """The verbs over HTTP."""
+
+    def __init__(self, running: EmbeddedRunning, http: httpx.AsyncClient) -> None:
+        super().__init__(running)
+        self._http = http
+
+    async def _patch(self, id: str, verb: str) -> httpx.Response:
+        answer = await self._http.patch(f"/invocations/{id}/{verb}")
+        assert answer.is_success, answer.text
+        return answer
+
+    @override
+    async def kill(self, id: str) -> None:
+        await self._patch(id, "kill")
+
+    @override
+    async def pause(self, id: str) -> None:
+        await self._patch(id, "pause")
+
+    @override
+    async def resume(self, id: str) -> None:
+        await self._patch(id, "resume")
+
+    @override
+    async def restart_as_new(self, id: str) -> str:
+        new: str = (await self._patch(id, "restart-as-new")).json()["new_invocation_id"]
+        return new
+
+    @override
+    async def purge(self, id: str) -> None:
+        await self._patch(id, "purge")
+
+
 HOSTS: dict[str, Callable[[Path], Host]] = {
     "embedded-memory": lambda _: EmbeddedHost("embedded, in memory"),
     "embedded-file": lambda folder: EmbeddedHost("embedded, on a file", folder / "contract.db"),
+    "embedded-http": lambda _: ServedHost(),
     "embedded-always-replays": lambda _: EmbeddedHost("embedded, replays at every wait", timeout_ms=0),
 }
-"""How each is made, in a folder of its own, by the id of its tests."""
+"""How each is made, with a folder for its files, by the id of its tests. Making one starts nothing."""

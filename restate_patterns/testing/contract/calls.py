@@ -9,6 +9,7 @@ from restate_patterns.context import Context, ObjectContext
 from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import TerminalError
 from restate_patterns.handlers import handler
+from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
@@ -40,12 +41,24 @@ class Callee(Recording, Service, name="ContractCallee"):
     async def id(self, ctx: Context) -> str:
         return ctx.invocation_id
 
+    @handler(name="renamed-on-the-wire")
+    async def renamed(self, ctx: Context) -> str:
+        return "found"
+
     @handler
     async def with_default(self, ctx: Context, number: int = 7) -> int:
         return number
 
 
 class Keyed(Recording, VirtualObject, name="ContractKeyed"):
+    count = State[int](default=0)
+
+    @handler
+    async def add(self, ctx: ObjectContext) -> int:
+        count = await self.count.get(ctx) + 1
+        self.count.set(ctx, count)
+        return count
+
     @handler
     async def my_key(self, ctx: ObjectContext) -> str:
         return ctx.key
@@ -60,6 +73,12 @@ class Caller(Recording, Service, name="ContractCaller"):
     async def held(self, ctx: Context, key: str) -> str:
         self.seen.note(key, "attempt")
         return await ctx.service_client(Callee).held(key)
+
+    @handler
+    async def add_to(self, ctx: Context, key: str) -> int:
+        count = await ctx.object_client(Keyed, key).add()
+        await ctx.run("hold", self.seen.hold, key, "hold")
+        return count
 
     @handler
     async def secret(self, ctx: Context) -> str:
@@ -86,6 +105,10 @@ class Caller(Recording, Service, name="ContractCaller"):
     @handler
     async def keyed(self, ctx: Context, key: str) -> str:
         return await ctx.object_client(Keyed, key).my_key()
+
+    @handler
+    async def renamed(self, ctx: Context) -> str:
+        return await ctx.service_client(Callee).renamed()
 
     @handler
     async def unknown(self, ctx: Context) -> str:
@@ -139,6 +162,18 @@ async def once_over_a_restart(stage: Stage) -> None:
     stage.seen.open(key, "callee")
     equal(await stage.client.invocation(Caller.held, handle.id).result(), "callee")
     true(stage.seen.count(key, "callee") <= 2, "the call was made a second time")
+
+
+@guarantee
+async def answered_never_again(stage: Stage) -> None:
+    """A call that was answered is not made again when its caller is replayed."""
+    key = stage.key()
+    sent = await stage.client.service_client(Caller).add_to.send(key)
+    await stage.seen.until(key, "hold")
+    await stage.restart()
+    stage.seen.open(key, "hold")
+    equal(await stage.client.invocation(Caller.add_to, sent.id).result(), 1)
+    equal(await stage.client.object_client(Keyed, key).add(), 2)
 
 
 @guarantee
@@ -225,9 +260,37 @@ async def many_at_once(stage: Stage) -> None:
 
 
 @guarantee
+async def many_clients(stage: Stage) -> None:
+    """A hundred calls from outside at the same time each get their own result."""
+    callee = stage.client.service_client(Callee)
+    found = await asyncio.gather(*(callee.double(number) for number in range(100)))
+    equal(list(found), [2 * number for number in range(100)])
+
+
+@guarantee
+async def caller_gone(stage: Stage) -> None:
+    """A client that gives up waiting cancels nothing."""
+    key = stage.key()
+    held = stage.client.service_client(Callee).held.with_options(idempotency_key=stage.key("once"))
+    waiting = asyncio.ensure_future(held(key))
+    await stage.seen.until(key, "callee")
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    stage.seen.open(key, "callee")
+    equal(await held.handle().result(), "callee")
+
+
+@guarantee
+async def wire_names(stage: Stage) -> None:
+    """A handler is called by its wire name, whatever it is called in Python."""
+    equal(await stage.client.service_client(Callee).renamed(), "found")
+    equal(await stage.client.service_client(Caller).renamed(), "found")
+
+
+@guarantee
 async def recursion(stage: Stage) -> None:
     """A service may call itself: it holds no key."""
-    equal(await stage.client.service_client(Callee).factorial(6), 720)
+    equal(await stage.client.service_client(Callee).factorial(20), 2432902008176640000)
 
 
 @guarantee

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import anyio
-
 from restate_patterns.context import Context, ObjectContext, WorkflowContext
 from restate_patterns.definitions import Service, VirtualObject, Workflow
 from restate_patterns.errors import Cancelled, TerminalError
@@ -26,7 +24,7 @@ class Child(Recording, Service, name="ContractChild"):
     @handler
     async def work(self, ctx: Context, key: str) -> str:
         try:
-            await ctx.run("child", self.seen.act, key, "child began")
+            self.seen.note(key, "child began")
             await asyncio.sleep(HOUR_S)
         except Cancelled:
             await ctx.run("undo", self.seen.act, key, "child undone")
@@ -38,20 +36,21 @@ class Child(Recording, Service, name="ContractChild"):
         return await ctx.service_client(Child).work(key)
 
     @handler
+    async def held(self, ctx: Context, key: str) -> str:
+        return await ctx.run("hold", self.seen.hold, key, "held")
+
+    @handler
     async def quick(self, ctx: Context, key: str) -> str:
         return await ctx.run("quick", self.seen.act, key, "called")
 
 
 class Cancelling(Recording, Service, name="ContractCancelling"):
-    async def _began(self, ctx: Context, key: str) -> None:
-        await ctx.run("began", self.seen.act, key, "began")
-
     async def _caught(self, ctx: Context, key: str, error: Cancelled) -> str:
         return await ctx.run("caught", self.seen.act, key, f"caught {error.code}")
 
     @handler
     async def in_a_sleep(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         try:
             await asyncio.sleep(HOUR_S)
         except Cancelled as error:
@@ -60,7 +59,7 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
 
     @handler
     async def in_a_call(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         try:
             return await ctx.service_client(Child).through(key)
         except Cancelled as error:
@@ -68,7 +67,7 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
 
     @handler
     async def in_an_awakeable(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         try:
             return await ctx.awakeable(str)
         except Cancelled as error:
@@ -84,7 +83,7 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
     @handler
     async def in_an_attach(self, ctx: Context, key: str) -> str:
         handle = await ctx.object_client(Mailbox, key).hold.send()
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         try:
             return await handle.result()
         except Cancelled as error:
@@ -92,7 +91,7 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
 
     @handler
     async def in_a_timeout(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         try:
             async with asyncio.timeout(HOUR_S):
                 await asyncio.sleep(2 * HOUR_S)
@@ -102,98 +101,31 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
 
     @handler
     async def uncaught(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         await asyncio.sleep(HOUR_S)
         return "slept"
 
     @handler
-    async def compensates(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
+    async def joins(self, ctx: Context, key: str) -> str:
+        self.seen.note(key, "began")
+        return await ctx.service_client(Child).held.with_options(idempotency_key=key)(key)
+
+    @handler
+    async def asks_a_queued_one(self, ctx: Context, key: str) -> str:
+        queued = ctx.object_client(Holder, key).queued.with_options(idempotency_key=key)
+        asking = asyncio.create_task(queued("asked"))
+        await asyncio.sleep(0.03)
+        await (await queued.send("asked")).cancel()
         try:
-            await asyncio.sleep(HOUR_S)
-        except Cancelled:
-            await ctx.run("step", self.seen.act, key, "step")
-            await ctx.service_client(Child).quick(key)
-            await asyncio.sleep(0.02)
-            await ctx.service_client(Child).quick.send(key)
-            await asyncio.gather(ctx.run("a", self.seen.act, key, "x"), ctx.run("b", self.seen.act, key, "x"))
-            await ctx.run("last", self.seen.act, key, "last")
-            raise
-        return "slept"
-
-    @handler
-    async def undo_over_a_restart(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
-        try:
-            await asyncio.sleep(HOUR_S)
-        except Cancelled:
-            await ctx.run("one", self.seen.act, key, "one")
-            await ctx.run("two", self.seen.hold, key, "two")
-            await ctx.run("three", self.seen.act, key, "three")
-            raise
-        return "slept"
-
-    @handler
-    async def shielded(self, ctx: Context, key: str) -> str:
-        await self._began(ctx, key)
-        try:
-            await asyncio.sleep(HOUR_S)
-        except Cancelled:
-            with ctx.shielded():
-                await ctx.run("undo", self.seen.hold, key, "undo")
-                await ctx.service_client(Child).quick(key)
-                await asyncio.sleep(0.02)
-                await ctx.run("undone", self.seen.act, key, "undone")
-            raise
-        return "slept"
-
-    @handler
-    async def unshielded(self, ctx: Context, key: str) -> list[str]:
-        await self._began(ctx, key)
-        log: list[str] = []
-        for number in range(2):
-            try:
-                await ctx.run("told", self.seen.act, key, f"waits {number}")
-                await asyncio.sleep(HOUR_S)
-            except Cancelled:
-                log.append(f"cancelled {number}")
-        return log
-
-    @handler
-    async def branches(self, ctx: Context, key: str) -> list[str]:
-        async def branch(name: str) -> str:
-            try:
-                await ctx.run("began", self.seen.act, key, "began")
-                await asyncio.sleep(HOUR_S)
-            except Cancelled:
-                return await ctx.run("undo", self.seen.act, key, f"undo {name}")
-            return "slept"
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(branch(f"{number}")) for number in range(4)]
-        return [task.result() for task in tasks]
-
-    @handler
-    async def anyio_branches(self, ctx: Context, key: str) -> list[str]:
-        undone: list[str] = []
-
-        async def branch(name: str) -> None:
-            try:
-                await ctx.run("began", self.seen.act, key, "began")
-                await anyio.sleep(HOUR_S)
-            except Cancelled:
-                undone.append(await ctx.run("undo", self.seen.act, key, f"undo {name}"))
-
-        async with anyio.create_task_group() as group:
-            for number in range(4):
-                group.start_soon(branch, f"{number}")
-        return sorted(undone)
+            return await asking
+        except Cancelled as error:
+            return f"{error.code} {error.message}"
 
     @handler
     async def sends_and_waits(self, ctx: Context, key: str) -> str:
         await ctx.object_client(Mailbox, key).put.send("sent")
         await ctx.object_client(Mailbox, key).put.send_after(timedelta(milliseconds=150), "sent later")
-        await self._began(ctx, key)
+        self.seen.note(key, "began")
         await asyncio.sleep(HOUR_S)
         return "slept"
 
@@ -203,7 +135,7 @@ class Holder(Recording, VirtualObject, name="ContractHolder"):
 
     @handler
     async def hold(self, ctx: ObjectContext) -> None:
-        await ctx.run("began", self.seen.act, ctx.key, "began")
+        self.seen.note(ctx.key, "began")
         await asyncio.sleep(HOUR_S)
 
     @handler
@@ -216,7 +148,7 @@ class Long(Recording, Workflow, name="ContractLong"):
 
     @handler
     async def run(self, ctx: WorkflowContext) -> str:
-        await ctx.run("began", self.seen.act, ctx.key, "began")
+        self.seen.note(ctx.key, "began")
         try:
             return await self.answer.value(ctx)
         except Cancelled as error:
@@ -265,79 +197,6 @@ async def result(stage: Stage) -> None:
     await sent.cancel()
     error = await raised(Cancelled, sent.result())
     equal((error.code, error.message), (409, "cancelled"))
-
-
-@guarantee
-async def compensation(stage: Stage) -> None:
-    """What the handler does after its cancellation runs normally: steps, calls, sleeps, sends, branches."""
-    key = stage.key()
-    sent = await stage.client.service_client(Cancelling).compensates.send(key)
-    await stage.seen.until(key, "began")
-    await sent.cancel()
-    await raised(Cancelled, sent.result())
-    await stage.seen.until(key, "called", 2)
-    notes = [note for note in stage.seen.notes(key) if note != "called"]
-    equal(notes, ["began", "step", "x", "x", "last"])
-
-
-@guarantee
-async def undo_over_a_restart(stage: Stage) -> None:
-    """An undo that the death of the process interrupts goes on where it was, and repeats nothing recorded."""
-    key = stage.key()
-    sent = await stage.client.service_client(Cancelling).undo_over_a_restart.send(key)
-    await stage.seen.until(key, "began")
-    await sent.cancel()
-    await stage.seen.until(key, "two")
-    await stage.restart()
-    stage.seen.open(key, "two")
-    await raised(Cancelled, stage.client.invocation(Cancelling.undo_over_a_restart, sent.id).result())
-    equal(stage.seen.notes(key), ["began", "one", "two", "two", "three"])
-
-
-@guarantee
-async def second_cancel_and_shield(stage: Stage) -> None:
-    """A second cancel does not reach an undo in `ctx.shielded()`: its steps, calls and sleeps."""
-    key = stage.key()
-    sent = await stage.client.service_client(Cancelling).shielded.send(key)
-    await stage.seen.until(key, "began")
-    await sent.cancel()
-    await stage.seen.until(key, "undo")
-    await sent.cancel()
-    stage.seen.open(key, "undo")
-    await raised(Cancelled, sent.result())
-    equal(stage.seen.notes(key), ["began", "undo", "called", "undone"])
-
-
-@guarantee
-async def second_cancel(stage: Stage) -> None:
-    """A second cancel arrives like the first where nothing shields from it."""
-    key = stage.key()
-    sent = await stage.client.service_client(Cancelling).unshielded.send(key)
-    for number in range(2):
-        await stage.seen.until(key, f"waits {number}")
-        await sent.cancel()
-    found: list[str] = []
-    try:
-        found = await sent.result()
-    except TerminalError as error:
-        raise AssertionError(f"the handler ended with {error!r}") from error
-    equal(found, ["cancelled 0", "cancelled 1"])
-
-
-@guarantee
-async def each_branch(stage: Stage) -> None:
-    """Each concurrent branch gets the cancellation and does its own undo, in asyncio's groups and anyio's."""
-    undone = [f"undo {number}" for number in range(4)]
-    for branches in (
-        stage.client.service_client(Cancelling).branches,
-        stage.client.service_client(Cancelling).anyio_branches,
-    ):
-        key = stage.key()
-        sent = await branches.send(key)
-        await stage.seen.until(key, "began", 4)
-        await sent.cancel()
-        equal(await sent.result(), undone)
-        equal(sorted(note for note in stage.seen.notes(key) if note != "began"), undone)
 
 
 @guarantee
@@ -392,7 +251,33 @@ async def in_the_queue(stage: Stage) -> None:
         await waiting
     except TerminalError as error:
         true(error.code in (404, 409), f"who waited for it got {error!r}")
-    equal(stage.seen.notes(key), ["began", "second"])
+    equal([note for note in stage.seen.notes(key) if note != "began"], ["second"])
+
+
+@guarantee
+async def callee_in_the_queue(stage: Stage) -> None:
+    """Who calls what is cancelled while it waits for its key gets Cancelled as the error of the call."""
+    key = stage.key()
+    held = await stage.client.object_client(Holder, key).hold.send()
+    await stage.seen.until(key, "began")
+    equal(await stage.client.service_client(Cancelling).asks_a_queued_one(key), "409 cancelled")
+    await held.cancel()
+    await raised(Cancelled, held.result())
+    equal(stage.seen.count(key, "asked"), 0)
+
+
+@guarantee
+async def joined_call(stage: Stage) -> None:
+    """A call that only joined an invocation by idempotency key does not take it down when its caller is cancelled."""
+    key = stage.key()
+    first = await stage.client.service_client(Child).held.with_options(idempotency_key=key).send(key)
+    await stage.seen.until(key, "held")
+    joining = await stage.client.service_client(Cancelling).joins.send(key)
+    await stage.seen.until(key, "began")
+    await joining.cancel()
+    await raised(Cancelled, joining.result())
+    stage.seen.open(key, "held")
+    equal(await first.result(), "held")
 
 
 @guarantee

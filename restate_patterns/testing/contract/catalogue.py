@@ -12,6 +12,7 @@ from restate_patterns.testing.contract import (
     awakeables,
     calls,
     cancelling,
+    compensating,
     concurrency,
     facts,
     failures,
@@ -19,6 +20,7 @@ from restate_patterns.testing.contract import (
     keys,
     misuse,
     operating,
+    programs,
     sends,
     state,
     steps,
@@ -43,11 +45,13 @@ SUBJECTS: Final[Sequence[ModuleType]] = (
     timers,
     facts,
     concurrency,
+    programs,
     workflows,
     awakeables,
     idempotency,
     failures,
     cancelling,
+    compensating,
     misuse,
     operating,
 )
@@ -67,10 +71,16 @@ def definitions(seen: Recorder) -> list[Definition]:
 def stage_on(host: Host) -> AbstractAsyncContextManager[Stage]:
     """Host the definitions once, for as many checks as one likes, one after the other.
 
-    async with stage_on(host) as stage:
-        for guarantee in ALL:
-            await guarantee.check(stage)
+        async with stage_on(host) as stage:
+            for guarantee in ALL:
+                await guarantee.check(stage)
+
+    Raises:
+        ValueError: The host declares a difference from a guarantee that there is not.
     """
+    unknown = set(host.differences).difference(each.name for each in ALL)
+    if unknown:
+        raise ValueError(f"{host.name!r} declares differences from guarantees that there are not: {sorted(unknown)}")
     return staged(host, definitions)
 
 

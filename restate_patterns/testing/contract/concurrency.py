@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import anyio
 
@@ -198,6 +199,36 @@ class Tools(Recording, Service, name="ContractTools"):
         return log
 
     @handler
+    async def suspended(self, ctx: Context, key: str) -> str:
+        try:
+            for _ in range(3):
+                await asyncio.sleep(0.01)
+                await ctx.service_client(Callee).double(1)
+        finally:
+            await ctx.run("finally", self.seen.act, key, "finally")
+        return "done"
+
+    @handler
+    async def generator(self, ctx: Context, key: str) -> list[str]:
+        async def numbers() -> AsyncGenerator[str]:
+            try:
+                for name in NAMES:
+                    yield await ctx.run("next", self.seen.act, key, name)
+            finally:
+                await ctx.run("clean up", self.seen.act, key, "cleaned")
+
+        found: list[str] = []
+        async for name in numbers():
+            found.append(name)
+            if len(found) == 2:
+                break
+        return found
+
+    @handler
+    async def many_sleeps(self, ctx: Context) -> int:
+        return sum(await asyncio.gather(*(asyncio.sleep(0.001 * (number % 20), 1) for number in range(200))))
+
+    @handler
     async def first_wins(self, ctx: Context, key: str) -> str:
         tasks = [asyncio.create_task(ctx.run("race", self.racer, key, name), name=name) for name in NAMES]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -227,11 +258,12 @@ async def unswapped(stage: Stage, handler: str) -> list[str]:
     await stage.seen.until(key, "c1")
     await stage.restart()
     await stage.seen.until(key, "hold")
+    runs = [stage.seen.count(key, f"{name}{number}") for name in NAMES for number in (1, 2)]
     await stage.restart()
     stage.seen.open(key, "hold")
     equal(await stage.client.invocation(getattr(Branches, handler), sent.id).result(), RESULTS)
-    for name in NAMES:
-        equal(stage.seen.count(key, f"{name}2"), 1, f"runs of {name}2")
+    again = [stage.seen.count(key, f"{name}{number}") for name in NAMES for number in (1, 2)]
+    equal(again, runs, "how often each step ran")
     return stage.seen.notes(key)
 
 
@@ -290,6 +322,28 @@ async def winner_is_kept(stage: Stage) -> None:
     equal(await stage.client.invocation(Tools.first_wins, sent.id).result(), "b")
     winners = {note for note in stage.seen.notes(key) if note.startswith("winner ")}
     equal(winners, {"winner b"})
+
+
+@guarantee
+async def suspension_undoes_nothing(stage: Stage) -> None:
+    """Leaving memory in the middle of a wait runs no `finally` of the handler; its end does, once."""
+    key = stage.key()
+    equal(await stage.client.service_client(Tools).suspended(key), "done")
+    equal(stage.seen.notes(key), ["finally"])
+
+
+@guarantee
+async def generators(stage: Stage) -> None:
+    """An async generator that was left half-way has cleaned up, with steps, before there is a result."""
+    key = stage.key()
+    equal(await stage.client.service_client(Tools).generator(key), ["a", "b"])
+    equal(stage.seen.notes(key), ["a", "b", "cleaned"])
+
+
+@guarantee
+async def many_sleeps(stage: Stage) -> None:
+    """Two hundred sleeps at the same time all end."""
+    equal(await stage.client.service_client(Tools).many_sleeps(), 200)
 
 
 @guarantee

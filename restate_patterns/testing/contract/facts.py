@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
+
+from typing_extensions import override
 
 from restate_patterns.context import Context
 from restate_patterns.definitions import Service
@@ -45,6 +48,13 @@ class Facts(Recording, Service, name="ContractFacts"):
         ]
 
     @handler
+    async def logs(self, ctx: Context, key: str) -> None:
+        ctx.logger.warning("%s before", key)
+        await asyncio.sleep(0.01)
+        await ctx.run("hold", self.seen.hold, key, "hold")
+        ctx.logger.warning("%s after", key)
+
+    @handler
     async def effect_key(self, ctx: Context, key: str) -> str:
         return await ctx.run("effect", self.effect, key, str(ctx.uuid4()))
 
@@ -55,6 +65,18 @@ class Facts(Recording, Service, name="ContractFacts"):
         return idempotency_key
 
 
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 DEFINITIONS = (Facts,)
 
 
@@ -62,8 +84,7 @@ DEFINITIONS = (Facts,)
 async def dice(stage: Stage) -> None:
     """`ctx.random` and `ctx.uuid4` give the same on each replay, and never the same twice."""
     key, other_key = stage.key(), stage.key()
-    facts = stage.client.service_client(Facts)
-    sent = await facts.dice.send(key)
+    sent = await stage.client.service_client(Facts).dice.send(key)
     await stage.seen.until(key, "hold")
     await stage.restart()
     stage.seen.open(key, "hold")
@@ -72,7 +93,7 @@ async def dice(stage: Stage) -> None:
     true(len(replayed) >= 2, "the handler was not replayed")
     equal(set(replayed), {" ".join(rolled)})
     stage.seen.open(other_key, "hold")
-    other = await facts.dice(other_key)
+    other = await stage.client.service_client(Facts).dice(other_key)
     equal(len({*rolled, *other}), 10, "different rolls")
 
 
@@ -101,3 +122,21 @@ async def key_of_an_effect(stage: Stage) -> None:
     stage.seen.open(key, "hold")
     found = await stage.client.invocation(Facts.effect_key, sent.id).result()
     equal(stage.seen.notes(key), [found, "hold"] * 2)
+
+
+@guarantee
+async def logs(stage: Stage) -> None:
+    """What a handler logs is not logged again while it replays."""
+    key, lines = stage.key(), Lines()
+    logger = logging.getLogger(f"{__name__}.ContractFacts.logs")
+    logger.addHandler(lines)
+    logger.setLevel(logging.WARNING)
+    try:
+        sent = await stage.client.service_client(Facts).logs.send(key)
+        await stage.seen.until(key, "hold")
+        await stage.restart()
+        stage.seen.open(key, "hold")
+        await stage.client.invocation(Facts.logs, sent.id).result()
+    finally:
+        logger.removeHandler(lines)
+    equal([line for line in lines.lines if key in line], [f"{key} before", f"{key} after"])

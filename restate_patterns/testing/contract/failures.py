@@ -64,6 +64,11 @@ class Fails(Recording, Service, name="ContractFails"):
     async def plain(self, ctx: Context) -> str:
         raise TerminalError("I'm a teapot: ☕", code=418)
 
+    @handler
+    async def counted(self, ctx: Context, key: str) -> str:
+        await ctx.run("count", self.seen.act, key, "ran")
+        raise TerminalError("no", code=418)
+
     @handler(retry=QUICK)
     async def weather(self, ctx: Context, key: str) -> str:
         port = await ctx.run("cast off", self.seen.act, key, "cast off")
@@ -136,6 +141,16 @@ class Asks(Recording, Service, name="ContractAsks"):
     async def twice(self, ctx: Context) -> str:
         return await ctx.service_client(Asks).lets_through()
 
+    @handler(retry=QUICK)
+    async def once(self, ctx: Context, key: str) -> str:
+        try:
+            return await ctx.service_client(Fails).counted(key)
+        except TerminalError as error:
+            self.seen.note(key, "attempt")
+            if self.seen.count(key, "attempt") < 3:
+                raise RuntimeError("weather") from None
+            return f"{error.code}"
+
     @handler
     async def one_by_one(self, ctx: Context) -> list[str]:
         fails = ctx.service_client(Fails)
@@ -184,6 +199,14 @@ async def by_handle(stage: Stage) -> None:
     await raised(OutOfStock, sent.result())
     await raised(OutOfStock, sent.result())
     await raised(OutOfStock, sent.output())
+
+
+@guarantee
+async def failed_call_is_recorded(stage: Stage) -> None:
+    """A call that failed is not made again: its error is recorded in the caller like a result."""
+    key = stage.key()
+    equal(await stage.client.service_client(Asks).once(key), "418")
+    equal(stage.seen.count(key, "ran"), 1)
 
 
 @guarantee

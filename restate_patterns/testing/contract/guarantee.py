@@ -17,6 +17,9 @@ from restate_patterns.testing.contract.stage import Stage
 CHECK_TIMEOUT_S: Final = 30.0
 """How long one check may take in all."""
 
+DIFFERENCE_TIMEOUT_S: Final = 5.0
+"""How long a check that is expected to fail may take; one that is not over then has failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
@@ -47,24 +50,24 @@ class Guarantee:
         """
         reason = stage.host.differences.get(self.name)
         if reason is None:
-            await self._run(stage)
+            await self._run(stage, CHECK_TIMEOUT_S)
             return
         try:
-            await self._run(stage)
+            await self._run(stage, DIFFERENCE_TIMEOUT_S)
         except Exception:  # noqa: BLE001 - it fails, as declared, in whatever way
             return
         raise AssertionError(
             f"{self.name} holds on {stage.host.name!r}, which declares a difference ({reason}): delete it there"
         )
 
-    async def _run(self, stage: Stage) -> None:
-        limit = asyncio.timeout(CHECK_TIMEOUT_S)
+    async def _run(self, stage: Stage, timeout_s: float) -> None:
+        limit = asyncio.timeout(timeout_s)
         try:
             async with limit:
                 await self.body(stage)
         except TimeoutError:
             if limit.expired():
-                raise AssertionError(f"not over after {CHECK_TIMEOUT_S} s: {self.sentence}") from None
+                raise AssertionError(f"not over after {timeout_s} s: {self.sentence}") from None
             raise
 
     @override

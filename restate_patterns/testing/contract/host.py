@@ -43,7 +43,7 @@ class Running(Protocol):
 
     @property
     def client(self) -> Client:
-        """A client from outside; it and the handles it gave are good after a restart, too."""
+        """A client from outside, asked for anew after a restart: what an earlier one gave need not be good any more."""
         ...
 
     @property

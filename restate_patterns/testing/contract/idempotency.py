@@ -6,7 +6,7 @@ import asyncio
 
 from restate_patterns.context import Context, ObjectContext
 from restate_patterns.definitions import Service, VirtualObject
-from restate_patterns.errors import TerminalError
+from restate_patterns.errors import Cancelled, TerminalError
 from restate_patterns.handlers import handler
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -41,6 +41,10 @@ class Shelf(Recording, VirtualObject, name="ContractShelf"):
     @handler
     async def place(self, ctx: ObjectContext) -> str:
         return ctx.invocation_id
+
+    @handler
+    async def hold(self, ctx: ObjectContext) -> str:
+        return await ctx.run("hold", self.seen.hold, ctx.key, "held")
 
     @handler
     async def place_too(self, ctx: ObjectContext) -> str:
@@ -130,3 +134,31 @@ async def over_a_restart(stage: Stage) -> None:
     stage.seen.open(key, "held")
     equal(await again, sent.id)
     true(stage.seen.count(key, "held") <= 2, "a second invocation ran")
+
+
+@guarantee
+async def freed_by_cancel(stage: Stage) -> None:
+    """What is cancelled before it began has not happened: its idempotency key is free."""
+    key = stage.key()
+    shelf = stage.client.object_client(Shelf, key)
+    holder = await shelf.hold.send()
+    await stage.seen.until(key, "held")
+    place = shelf.place.with_options(idempotency_key=key)
+    first = await place.send()
+    await first.cancel()
+    second = await place.send()
+    stage.seen.open(key, "held")
+    equal(await holder.result(), "held")
+    equal(await second.result(), second.id)
+    true(second.id != first.id, "the key names what was cancelled")
+
+
+@guarantee
+async def cancelled_by_key(stage: Stage) -> None:
+    """The invocation is cancelled by the handle of its key."""
+    key = stage.key()
+    held = stage.client.service_client(Orders).held.with_options(idempotency_key=key)
+    await held.send(key)
+    await stage.seen.until(key, "held")
+    await held.handle().cancel()
+    await raised(Cancelled, held.handle().result())

@@ -10,7 +10,7 @@ from restate_patterns.errors import DeadlockError
 from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.state import State
-from restate_patterns.testing.contract.expect import equal, true
+from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
 from restate_patterns.testing.contract.stage import Stage
@@ -30,7 +30,9 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
 
     @handler
     async def hold(self, ctx: ObjectContext, what: str) -> str:
-        return await ctx.run("hold", self.seen.hold, ctx.key, what)
+        held = await ctx.run("hold", self.seen.hold, ctx.key, what)
+        await ctx.run("ended", self.seen.act, ctx.key, f"{what} ended")
+        return held
 
     @handler
     async def note(self, ctx: ObjectContext, what: str) -> str:
@@ -69,6 +71,22 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
             return f"{error.code}"
 
     @handler
+    async def through_a_service(self, ctx: ObjectContext) -> str:
+        return await ctx.service_client(Looker).note(ctx.key)
+
+    @handler
+    async def wait_for_myself(self, ctx: ObjectContext) -> str:
+        handle = await ctx.object_client(Account, ctx.key).note.send("sent")
+        try:
+            return await handle.result()
+        except DeadlockError as error:
+            return f"{error.code}"
+
+    @handler
+    async def inline(self, ctx: ObjectContext) -> str:
+        return await self.note.inline(ctx, "inline")
+
+    @handler
     async def call_myself_for_a_while(self, ctx: ObjectContext) -> str:
         try:
             async with asyncio.timeout(0.06):
@@ -78,6 +96,10 @@ class Account(Recording, VirtualObject, name="ContractAccount", retry=RetryPolic
 
 
 class Looker(Recording, Service, name="ContractLooker"):
+    @handler
+    async def note(self, ctx: Context, key: str) -> str:
+        return await ctx.object_client(Account, key).note("through a service")
+
     @handler
     async def look(self, ctx: Context, key: str) -> int:
         return await ctx.object_client(Account, key).look()
@@ -106,7 +128,7 @@ async def first_in_first_out(stage: Stage) -> None:
         await account.note.send(f"{number}")
     stage.seen.open(key, "first")
     equal(await account.note("last"), "last")
-    equal(stage.seen.notes(key), ["first", "0", "1", "2", "3", "4", "5", "last"])
+    equal(stage.seen.notes(key), ["first", "first ended", "0", "1", "2", "3", "4", "5", "last"])
 
 
 @guarantee
@@ -161,7 +183,7 @@ async def holder_and_line_over_a_restart(stage: Stage) -> None:
     await stage.restart()
     stage.seen.open(key, "held")
     await stage.seen.until(key, "2")
-    equal([note for note in stage.seen.notes(key) if note != "held"], ["0", "1", "2"])
+    equal([note for note in stage.seen.notes(key) if note != "held"], ["held ended", "0", "1", "2"])
 
 
 @guarantee
@@ -169,6 +191,30 @@ async def deadlock_with_itself(stage: Stage) -> None:
     """A call to the key that the caller holds fails at once with a DeadlockError that shows the cycle."""
     found = await stage.client.object_client(Account, stage.key()).call_myself()
     true(found.startswith("409 "), f"the call gave {found!r}")
+
+
+@guarantee
+async def deadlock_through_a_service(stage: Stage) -> None:
+    """A cycle that goes through a service is found as well; its error shows each part to the client."""
+    key = stage.key()
+    error = await raised(DeadlockError, stage.client.object_client(Account, key).through_a_service())
+    equal(error.code, 409)
+    cycle = " ".join(error.cycle)
+    true(f"ContractAccount/{key}" in cycle and "ContractLooker" in cycle, f"the cycle is {error.cycle}")
+
+
+@guarantee
+async def deadlock_through_a_handle(stage: Stage) -> None:
+    """Waiting for the result of what was sent to one's own key is a deadlock too; what was sent runs afterwards."""
+    key = stage.key()
+    equal(await stage.client.object_client(Account, key).wait_for_myself(), "409")
+    await stage.seen.until(key, "sent")
+
+
+@guarantee
+async def inline(stage: Stage) -> None:
+    """Running a handler's body inline needs no key: it is no call."""
+    equal(await stage.client.object_client(Account, stage.key()).inline(), "inline")
 
 
 @guarantee

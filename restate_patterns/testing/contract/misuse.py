@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.context import Context, ObjectSharedContext
+from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import Killed, TerminalError
 from restate_patterns.handlers import handler
+from restate_patterns.state import State
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -56,6 +58,26 @@ class Misuse(Recording, Service, name="ContractMisuse"):
         return "done"
 
     @handler
+    async def wrong_result(self, ctx: Context) -> int:
+        wrong: Any = "no number"
+        return cast("int", wrong)
+
+    @handler
+    async def wrong_step_result(self, ctx: Context) -> int:
+        return await ctx.run("act", self.wrong)
+
+    async def wrong(self) -> int:
+        """Give what the annotation does not say."""
+        wrong: Any = "no number"
+        return cast("int", wrong)
+
+    @handler
+    async def bare_as_completed(self, ctx: Context) -> str:
+        for next_one in asyncio.as_completed([asyncio.sleep(0.01), asyncio.sleep(0.02)]):
+            await next_one
+        return "done"
+
+    @handler
     async def other_path(self, ctx: Context, key: str) -> str:
         self.seen.note(key, "attempt")
         await ctx.run(f"step {self.seen.count(key, 'attempt') > 1}", self.seen.act, key, "step")
@@ -70,7 +92,16 @@ class Misuse(Recording, Service, name="ContractMisuse"):
         return "done"
 
 
-DEFINITIONS = (Misuse,)
+class MisusedObject(Recording, VirtualObject, name="ContractMisusedObject"):
+    total = State[int](default=0)
+
+    @handler
+    async def write_in_shared(self, ctx: ObjectSharedContext) -> None:
+        shared: Any = ctx
+        self.total.set(shared, 1)
+
+
+DEFINITIONS = (Misuse, MisusedObject)
 
 
 async def pauses(stage: Stage, handler: str, *words: str) -> None:
@@ -121,6 +152,28 @@ async def spinning(stage: Stage) -> None:
 async def state_on_self(stage: Stage) -> None:
     """Assigning to `self` in a handler pauses, and says to declare a state."""
     await pauses(stage, "assigns", "self.total", "State")
+
+
+@guarantee
+async def wrong_result(stage: Stage) -> None:
+    """A result that is not of the annotated type pauses, of a handler and of a step."""
+    await pauses(stage, "wrong_result", "Misuse.wrong_result", "no number")
+    await pauses(stage, "wrong_step_result", "Misuse.wrong", "no number")
+
+
+@guarantee
+async def write_in_shared(stage: Stage) -> None:
+    """A write in a shared handler pauses, and says which context can write."""
+    sent = await stage.client.object_client(MisusedObject, stage.key()).write_in_shared.send()
+    reason = await stage.paused_because(sent.id)
+    await stage.admin.kill(sent.id)
+    true("ObjectContext" in reason, f"the reason does not say which context: {reason}")
+
+
+@guarantee
+async def bare_as_completed(stage: Stage) -> None:
+    """`as_completed` over bare coroutines, which starts them in an order of addresses, pauses and says what to do."""
+    await pauses(stage, "bare_as_completed", "create_task")
 
 
 async def mismatched(stage: Stage, handler: str, *words: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from restate_patterns.context import Context, ObjectContext, ObjectSharedContext
 from restate_patterns.definitions import Service, VirtualObject
@@ -22,6 +23,7 @@ class Victim(Recording, VirtualObject, name="ContractVictim"):
     async def work(self, ctx: ObjectContext, child: str) -> str:
         self.mark.set(ctx, "written")
         await ctx.object_client(Victim, child).note.send("sent")
+        await ctx.object_client(Victim, child).note.send_after(timedelta(milliseconds=200), "sent later")
         try:
             await ctx.run("began", self.seen.act, ctx.key, "began")
             return await ctx.service_client(VictimsChild).work(ctx.key)
@@ -40,7 +42,7 @@ class Victim(Recording, VirtualObject, name="ContractVictim"):
     @handler
     async def steps(self, ctx: ObjectContext) -> list[str]:
         first = await ctx.run("first", self.seen.act, ctx.key, "first")
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.1)
         second = await ctx.run("second", self.seen.act, ctx.key, "second")
         return [first, second]
 
@@ -50,7 +52,7 @@ class VictimsChild(Recording, Service, name="ContractVictimsChild"):
     async def work(self, ctx: Context, key: str) -> str:
         try:
             await ctx.run("child began", self.seen.act, key, "child began")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.1)
         finally:
             self.seen.note(key, "child ended")
         return await ctx.run("child", self.seen.act, key, "child went on")
@@ -61,20 +63,31 @@ DEFINITIONS = (Victim, VictimsChild)
 
 @guarantee
 async def kill(stage: Stage) -> None:
-    """A killed invocation ends with 409 `killed`; no undo runs, its calls end too, its sends and writes stay."""
-    key, child = stage.key(), stage.key()
+    """A killed invocation ends with 409 `killed`; no undo runs, its calls end too, its writes stay, its key is free."""
+    key = stage.key()
     victim = stage.client.object_client(Victim, key)
-    sent = await victim.work.send(child)
+    sent = await victim.work.send(stage.key())
     await stage.seen.until(key, "child began")
     await stage.admin.kill(sent.id)
     error = await raised(Killed, sent.result())
     equal((error.code, error.message), (409, "killed"))
     equal(await victim.look(), "written")
     equal(await victim.note("next"), "next")
-    await stage.seen.until(child, "sent")
-    await asyncio.sleep(0.4)  # longer than the child would have slept
+    await asyncio.sleep(0.2)  # longer than the child would have slept
     for note in ("undone", "child went on"):
         equal(stage.seen.count(key, note), 0, note)
+
+
+@guarantee
+async def kill_spares_sends(stage: Stage) -> None:
+    """What a killed invocation had sent is executed, also what is due later."""
+    key, other = stage.key(), stage.key()
+    sent = await stage.client.object_client(Victim, key).work.send(other)
+    await stage.seen.until(key, "child began")
+    await stage.admin.kill(sent.id)
+    await raised(Killed, sent.result())
+    await stage.seen.until(other, "sent")
+    await stage.seen.until(other, "sent later")
 
 
 @guarantee
@@ -99,7 +112,7 @@ async def pause_and_resume(stage: Stage) -> None:
     await stage.seen.until(key, "first")
     await stage.admin.pause(sent.id)
     await stage.paused_because(sent.id)
-    await asyncio.sleep(0.35)  # longer than it would have slept
+    await asyncio.sleep(0.2)  # longer than it would have slept
     equal(stage.seen.notes(key), ["first"])
     await stage.admin.resume(sent.id)
     equal(await sent.result(), ["first", "second"])

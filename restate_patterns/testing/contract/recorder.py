@@ -40,6 +40,10 @@ class Recorder:
         """Wait until something has happened so often."""
         await self._wait(lambda: self.count(key, what) >= count, f"{what!r} ({count} times)", key)
 
+    async def until_any(self, key: str, count: int) -> None:
+        """Wait until so many things have happened, whatever they are."""
+        await self._wait(lambda: len(self._notes[key]) >= count, f"{count} notes", key)
+
     async def told(self, key: str) -> str:
         """Wait for a note that begins with `told `, and give the rest of it."""
 

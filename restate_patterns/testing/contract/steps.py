@@ -131,6 +131,28 @@ class Steps(Recording, Service, name="ContractSteps"):
         return [red, await ctx.run("colour", colour_in_thread)]
 
     @handler
+    async def adopted(self, ctx: Context, key: str) -> list[str]:
+        async def waits() -> str:
+            for _ in range(5):
+                await asyncio.sleep(0.005)
+            await ctx.run("open", self.seen.open, key, "long")
+            return "waited"
+
+        return list(await asyncio.gather(ctx.run("long", self.seen.hold, key, "long"), waits()))
+
+    @handler(retry=QUICK)
+    async def beside_a_failure(self, ctx: Context, key: str) -> list[str]:
+        async def fails() -> str:
+            await ctx.run("begun", self.seen.until, key, "long")
+            self.seen.note(key, "attempt")
+            if self.seen.count(key, "attempt") < 4:
+                raise RuntimeError("weather")
+            await ctx.run("open", self.seen.open, key, "long")
+            return "passed"
+
+        return list(await asyncio.gather(ctx.run("long", self.seen.hold, key, "long"), fails()))
+
+    @handler
     async def many(self, ctx: Context, key: str) -> list[str]:
         names = [f"{number}" for number in range(200)]
         return list(await asyncio.gather(*(ctx.run("one of many", self.seen.act, key, name) for name in names)))
@@ -238,6 +260,22 @@ async def tries_count_over_a_restart(stage: Stage) -> None:
     await stage.restart()
     equal(await stage.client.invocation(Steps.counted, sent.id).result(), "gave up")
     equal(stage.seen.count(key, "try"), 3)
+
+
+@guarantee
+async def never_twice_at_once(stage: Stage) -> None:
+    """An action that runs while its handler leaves memory and is replayed is not started a second time."""
+    key = stage.key()
+    equal(await stage.client.service_client(Steps).adopted(key), ["long", "waited"])
+    equal(stage.seen.notes(key), ["long"])
+
+
+@guarantee
+async def adopted_by_the_next_attempt(stage: Stage) -> None:
+    """An action that runs while its handler fails is taken over by the next attempt, not started again."""
+    key = stage.key()
+    equal(await stage.client.service_client(Steps).beside_a_failure(key), ["long", "passed"])
+    equal(stage.seen.count(key, "long"), 1)
 
 
 @guarantee

@@ -31,7 +31,7 @@ class Timers(Recording, Service, name="ContractTimers"):
     @handler
     async def long_sleep(self, ctx: Context, key: str) -> str:
         await ctx.run("begun", self.seen.act, key, "begun")
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(0.4)
         return "slept"
 
     @handler
@@ -197,12 +197,12 @@ async def sleeps_on_over_a_restart(stage: Stage) -> None:
     key, loop = stage.key(), asyncio.get_running_loop()
     sent = await stage.client.service_client(Timers).long_sleep.send(key)
     await stage.seen.until(key, "begun")
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(0.3)
     await stage.restart()
     back_s = loop.time()
     equal(await stage.client.invocation(Timers.long_sleep, sent.id).result(), "slept")
     equal(stage.seen.count(key, "begun"), 1)
-    true(loop.time() - back_s < 0.65, f"a sleep with 0.1 s to go took {loop.time() - back_s:.3f} s after the restart")
+    true(loop.time() - back_s < 0.39, f"a sleep with 0.1 s to go took {loop.time() - back_s:.3f} s after the restart")
 
 
 @guarantee

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from pydantic import BaseModel
 
 from restate_patterns.context import Context, WorkflowContext, WorkflowSharedContext
 from restate_patterns.definitions import Service, Workflow
-from restate_patterns.errors import AlreadyCompleted, AlreadyInvoked, InvocationNotFound, TerminalError
+from restate_patterns.errors import AlreadyCompleted, AlreadyInvoked, Cancelled, InvocationNotFound, TerminalError
 from restate_patterns.handlers import handler
 from restate_patterns.handles import NotReady
 from restate_patterns.promises import DurablePromise
@@ -69,6 +70,21 @@ class Claim(Recording, Workflow, name="ContractClaim"):
         return (await self.approval.value(ctx)).by
 
 
+class Looks(Recording, Workflow, name="ContractLooks"):
+    answer = DurablePromise[str]()
+
+    @handler
+    async def run(self, ctx: WorkflowContext) -> list[str]:
+        before = await self.answer.peek(ctx)
+        own = await ctx.workflow_client(Looks, ctx.key).run.handle().output()
+        await ctx.run("hold", self.seen.hold, ctx.key, "hold")
+        return [type(before).__name__, type(own).__name__, await self.answer.value(ctx)]
+
+    @handler
+    async def tell(self, ctx: WorkflowSharedContext, answer: str) -> None:
+        await self.answer.resolve(ctx, answer)
+
+
 class Failing(Recording, Workflow, name="ContractFailingWorkflow"):
     @handler
     async def run(self, ctx: WorkflowContext) -> str:
@@ -89,7 +105,7 @@ class Clerk(Recording, Service, name="ContractClerk"):
         return await ctx.workflow_client(Claim, key).run.handle().result()
 
 
-DEFINITIONS = (Claim, Failing, Clerk)
+DEFINITIONS = (Claim, Looks, Failing, Clerk)
 
 
 @guarantee
@@ -206,6 +222,40 @@ async def promise_answered_once(stage: Stage) -> None:
     equal((await raised(AlreadyCompleted, claim.approve_or_raise("eve"))).code, 409)
     await raised(AlreadyCompleted, claim.refuse("no"))
     equal(await claim.peek(), "ann")
+
+
+@guarantee
+async def looks_replay(stage: Stage) -> None:
+    """What a handler saw when it looked at a promise or an output is what it sees on replay."""
+    key = stage.key()
+    sent = await stage.client.workflow_client(Looks, key).run.send()
+    await stage.seen.until(key, "hold")
+    await stage.client.workflow_client(Looks, key).tell("told")
+    await stage.restart()
+    stage.seen.open(key, "hold")
+    equal(await stage.client.invocation(Looks.run, sent.id).result(), ["NotReady", "NotReady", "told"])
+
+
+@guarantee
+async def cancelled_by_key(stage: Stage) -> None:
+    """A run is cancelled by the handle of its key."""
+    key = stage.key()
+    run = stage.client.workflow_client(Claim, key).run
+    await run.send(5)
+    await stage.seen.until(key, "begun")
+    await run.handle().cancel()
+    await raised(Cancelled, run.handle().result())
+
+
+@guarantee
+async def scheduled_and_cancelled(stage: Stage) -> None:
+    """A run that is cancelled before it is due has not happened: its key is free."""
+    claim = stage.client.workflow_client(Claim, stage.key())
+    scheduled = await claim.run.send_after(timedelta(hours=1), 5)
+    await raised(AlreadyInvoked, claim.run(6))
+    await scheduled.cancel()
+    await claim.approve("ann")
+    equal(await claim.run(7), "7 by ann")
 
 
 @guarantee
