@@ -78,3 +78,18 @@ SETTLE_TIMEOUT_S: Final = 60.0
 
 CRASH_POINTS_MAX: Final = 10_000
 """Crash points of one test."""
+
+ADMIN_TIMEOUT_S: Final = 60.0
+"""How long the admin client waits for one answer."""
+
+STATE_WRITE_WAIT_S: Final = 30.0
+"""How long the admin client waits for a write of state to get its turn on a Restate server."""
+
+STATE_WRITE_LOOK_S: Final = 0.05
+"""Wait between two looks at a state whose write waits for its turn."""
+
+KILLED_WITH_MAX: Final = 1_000
+"""Invocations named at most when it is asked what goes down with one."""
+
+JOURNAL_LISTED_MAX: Final = 200
+"""Entries of a journal up to which a listing of a Restate server looks into it for what is waited for."""

@@ -10,6 +10,9 @@ from pydantic_core import to_json
 
 from restate_patterns.errors import Failure
 
+SERVER_NAME: Final = "restate-patterns"
+"""What an embedded server calls itself under `server` in `GET /version`; Restate says nothing there."""
+
 FAILURE_TYPE: Final = "application/vnd.restate-patterns.failure+json"
 """Content type of a reject whose body is a whole terminal error instead of its sentence."""
 
