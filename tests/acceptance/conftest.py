@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.dev_server import DevServer
-from tests.support.restate_server import Workshop, restate_workshop
+from tests.support.restate_server import restate_workshop
+from tests.support.workshops import Workshop
 
 KINDS = ["embedded", pytest.param("restate", marks=pytest.mark.restate)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,12 +28,14 @@ from restate_patterns.admin import (
     StatePending,
     state_writing,
 )
+from restate_patterns.cli.exits import Exit
 from restate_patterns.client.errors import ServerUnreachable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.seam import Request, Target
 from tests.acceptance.test_admin_client import send, until, until_gone, until_status
 from tests.support.dev_server import DevServer
-from tests.support.restate_server import Workshop, restate_server, sdk_endpoint
+from tests.support.restate_server import restate_server, sdk_endpoint
+from tests.support.workshops import Workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.restate]
 
@@ -59,7 +62,7 @@ async def test_register_and_remove(admin: AdminClient, tmp_path: Path) -> None:
         first = await admin.register(url, metadata={"commit": "abc"})
         assert first.created
         assert first.url == url
-        assert [service.name for service in first.services] == ["Approval", "Bell", "Counter", "Family", "Shop"]
+        assert [service.name for service in first.services] == ["Approval", "Bell", "Counter", "Family", "Shop", "Slow"]
         assert "Counter is new" in first.changes
         (listed,) = await admin.list_deployments()
         assert (listed.id, listed.url.rstrip("/")) == (first.deployment_id, url)
@@ -84,7 +87,7 @@ async def test_new_code_at_a_known_url(admin: AdminClient, tmp_path: Path) -> No
     with sdk_endpoint(tmp_path, "--less", port=port) as url:
         changes = (
             "Counter loses the handler hold",
-            *(f"{name} is gone" for name in ("Approval", "Bell", "Family", "Shop")),
+            *(f"{name} is gone" for name in ("Approval", "Bell", "Family", "Shop", "Slow")),
         )
         for breaking in (False, True):
             with pytest.raises(EndpointChanged, match="force=True") as raised:
@@ -95,7 +98,7 @@ async def test_new_code_at_a_known_url(admin: AdminClient, tmp_path: Path) -> No
     assert forced.deployment_id == before.deployment_id
     (counter,) = forced.services
     assert counter.revision > 1
-    assert [handler.name for handler in counter.handlers] == ["add", "get", "late"]
+    assert [handler.name for handler in counter.handlers] == ["add", "get"]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +175,28 @@ async def test_embedded_takes_no_registration(anyio_backend: str, tmp_path: Path
         server.close()
 
 
+def test_deployments_on_the_command_line(admin_url: str, tmp_path: Path) -> None:
+    server = Workshop("restate", "http://127.0.0.1:9", admin_url)
+    with sdk_endpoint(tmp_path) as url, sdk_endpoint(tmp_path, "--kind") as other:
+        assert "no deployments" in server.command("deployments", "list").stdout
+        first = server.command("deployments", "register", url)
+        assert (first.code, first.stderr) == (0, "")
+        id_ = first.stdout.partition(":")[0]
+        assert f"{id_}: {url} is registered" in first.stdout
+        again = json.loads(server.command("deployments", "register", url, "--json").stdout)
+        assert (again["id"], again["created"], again["changes"]) == (id_, False, [])
+        assert "nothing has changed" in server.command("deployments", "register", url).stdout
+        assert url in server.command("deployments", "list").stdout
+        refused = server.command("deployments", "register", other)
+        assert refused.code == Exit.REFUSED
+        assert "Counter was a VirtualObject and is a Service" in refused.stderr
+        new = server.command("deployments", "register", other, "--breaking")
+        assert new.code == 0
+    for each in (id_, new.stdout.partition(":")[0]):
+        assert server.command("deployments", "remove", each).stdout == f"{each}: removed\n"
+    assert server.command("deployments", "remove", id_).code == Exit.NOT_FOUND
+
+
 async def test_what_a_kill_takes_down(restate: Workshop, anyio_backend: str) -> None:
     """On Restate also what was sent, at any depth, and what is not due; `killed_with` names exactly that."""
     caller = HttpCaller(restate.ingress_url, admin_url=restate.admin_url)
@@ -223,11 +248,11 @@ async def test_a_write_of_state_loses_nothing(
     """A write waits for the turn of its key, and does not overwrite what was written before."""
     caller = HttpCaller(restate.ingress_url, admin_url=restate.admin_url)
     async with AdminClient(restate.admin_url) as admin:
-        napping = await send(caller, "Counter/busy/late", b"2")
+        napping = await send(caller, "Slow/busy/late", b"2")
         await until(admin, napping, lambda view: view.waits_for)
         with pytest.raises(StateConflict, match="look at the state, then try again"):
-            await admin.set_state("Counter", "busy", {"count": b"40"})
-        assert await admin.get_state("Counter", "busy") == {"count": b"7"}
+            await admin.set_state("Slow", "busy", {"count": b"40"})
+        assert await admin.get_state("Slow", "busy") == {"count": b"7"}
 
         holder = await send(caller, "Counter/held/hold")
         await until(admin, holder, lambda view: view.waits_for)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from benchmarks.processes import free_ports, running, wait_for_listener
 from benchmarks.restate_server import RestateServer, ServerMissingError, running_server
 from tests.support.pages import ROOT
+from tests.support.workshops import Workshop
 
 ENDPOINT = (sys.executable, "-m", "tests.support.sdk_workshop")
 
@@ -39,16 +39,6 @@ def sdk_endpoint(folder: Path, *options: str, port: int | None = None) -> Iterat
         yield f"http://127.0.0.1:{chosen}"
         # It does not leave on SIGTERM while an invocation is open.
         process.kill()
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """A server that hosts the workshop, of either kind."""
-
-    kind: str
-    """`embedded` or `restate`."""
-    ingress_url: str
-    admin_url: str
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import restate
 counter = restate.VirtualObject("Counter", description="Counts.")
 shop = restate.Service("Shop")
 bell = restate.VirtualObject("Bell")
+slow = restate.VirtualObject("Slow")
 approval = restate.Workflow("Approval")
 family = restate.Service("Family")
 
@@ -41,7 +42,7 @@ async def hold(ctx: restate.ObjectContext) -> None:
     await ctx.sleep(timedelta(hours=1))
 
 
-@counter.handler()
+@slow.handler()
 async def late(ctx: restate.ObjectContext, seconds: float) -> None:
     """Write the count at last."""
     await ctx.sleep(timedelta(seconds=seconds))
@@ -148,7 +149,14 @@ async def middle(ctx: restate.Context, key: str) -> None:
 async def main() -> None:
     """Serve on the port given; `--http1` over HTTP/1.1 only, `--identity KEY` for one server only."""
     identity = [sys.argv[sys.argv.index("--identity") + 1]] if "--identity" in sys.argv else None
-    services: list[restate.Service | restate.VirtualObject | restate.Workflow] = [counter, shop, bell, approval, family]
+    services: list[restate.Service | restate.VirtualObject | restate.Workflow] = [
+        counter,
+        shop,
+        bell,
+        slow,
+        approval,
+        family,
+    ]
     if "--less" in sys.argv:
         del counter.handlers["hold"]
         services = [counter]
