@@ -93,3 +93,9 @@ KILLED_WITH_MAX: Final = 1_000
 
 JOURNAL_LISTED_MAX: Final = 200
 """Entries of a journal up to which a listing of a Restate server looks into it for what is waited for."""
+
+QUERY_TRIES_MAX: Final = 50
+"""Times a query is tried on a Restate server that has just started."""
+
+QUERY_RETRY_S: Final = 0.1
+"""Wait before such a query is tried again."""

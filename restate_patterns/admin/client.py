@@ -131,7 +131,7 @@ class AdminClient:
         """
         if (await self.server()).kind is ServerKind.EMBEDDED:
             raise Refused(405, "an embedded server hosts its own app, which is its one deployment: stop it instead")
-        answer = await self._connection.ask("DELETE", "deployments", deployment_id, query=[("force", "true")])
+        answer = await self._connection.ask("DELETE", "deployments", deployment_id, parameters=[("force", "true")])
         if answer.status in (400, 404):
             raise NotFound(f"there is no deployment '{deployment_id}'; `deployments list` shows their ids")
         answer.checked()

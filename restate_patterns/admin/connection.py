@@ -12,7 +12,7 @@ import httpx
 
 from restate_patterns.admin.errors import NoAnswer, NotAnAdminApi, NotFound, Refused
 from restate_patterns.client.errors import ServerUnavailable, ServerUnreachable
-from restate_patterns.client.resolving import AdminRequest, rows_of, sql, unexpected
+from restate_patterns.client.resolving import AdminRequest, query, rows_of, unexpected
 from restate_patterns.client.urls import checked_url, is_loopback
 from restate_patterns.limits import ADMIN_TIMEOUT_S
 
@@ -83,7 +83,7 @@ class Connection:
         self,
         method: str,
         *path: str,
-        query: Sequence[tuple[str, str]] = (),
+        parameters: Sequence[tuple[str, str]] = (),
         body: object = None,
     ) -> Answer:
         """Ask, and give the answer, whatever it says.
@@ -94,18 +94,20 @@ class Connection:
             NotAnAdminApi: It is an ingress.
             UnexpectedAnswer: It is something else, or refuses the token.
         """
-        where = "".join(f"/{quote(part, safe='')}" for part in path) + (f"?{urlencode(query)}" if query else "")
+        where = "".join(f"/{quote(part, safe='')}" for part in path) + (
+            f"?{urlencode(parameters)}" if parameters else ""
+        )
         content = b"" if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
         return _answer(await self.send(AdminRequest(method, where, content, headers)))
 
-    async def rows(self, query: str) -> Sequence[JsonObject]:
+    async def rows(self, sql: str) -> Sequence[JsonObject]:
         """Give the rows of a SQL query.
 
         Raises:
             Refused: The server cannot run it.
         """
-        answer = await self.send(sql(query))
+        answer = await query(sql, self.send)
         _answer(answer).checked()
         return rows_of(answer)
 

@@ -40,7 +40,7 @@ class EmbeddedSide(Side):
     async def list_invocations(
         self, chosen: InvocationFilter, limit: int, after: str | None
     ) -> Sequence[InvocationView]:
-        query = [
+        parameters = [
             (name, value)
             for name, value in (
                 ("service", chosen.service),
@@ -52,7 +52,7 @@ class EmbeddedSide(Side):
             )
             if value
         ]
-        answer = await self._connection.ask("GET", "embedded", "invocations", query=query)
+        answer = await self._connection.ask("GET", "embedded", "invocations", parameters=parameters)
         return [_view(each) for each in _objects(answer.checked().fields, "invocations")]
 
     @override
@@ -97,7 +97,7 @@ class EmbeddedSide(Side):
         chosen = None if names is None else list(names)
         if chosen == []:
             return
-        await self._state("DELETE", service, key, query=[("name", name) for name in chosen or ()])
+        await self._state("DELETE", service, key, parameters=[("name", name) for name in chosen or ()])
 
     @override
     async def register(self, url: str, options: RegisterOptions) -> Registration:
@@ -108,11 +108,11 @@ class EmbeddedSide(Side):
         method: str,
         service: str,
         key: str,
-        query: Sequence[tuple[str, str]] = (),
+        parameters: Sequence[tuple[str, str]] = (),
         body: object = None,
     ) -> Mapping[str, bytes]:
         path = ("embedded", "services", service, "state", key)
-        answer = await self._connection.ask(method, *path, query=query, body=body)
+        answer = await self._connection.ask(method, *path, parameters=parameters, body=body)
         if answer.status == 400 and answer.message == str(NotKeyed(service)):
             raise NotKeyed(service)
         return state_bytes(cast("JsonObject", answer.checked().fields["state"]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import httpx
 
@@ -14,6 +15,7 @@ from restate_patterns.client.servers import ServerKind, ServerVersion
 from restate_patterns.client.sql import resolving
 from restate_patterns.client.urls import ref_query, ref_words
 from restate_patterns.errors import InvocationNotFound, TerminalError
+from restate_patterns.limits import QUERY_RETRY_S, QUERY_TRIES_MAX
 from restate_patterns.seam import InvocationRef
 
 
@@ -31,13 +33,24 @@ class AdminRequest:
 Ask: TypeAlias = Callable[[AdminRequest], Awaitable[httpx.Response]]
 """Sends a question, and raises a `ClientError` when there is no answer."""
 
-VERSION: AdminRequest = AdminRequest("GET", "/version")
+_NOT_OPEN: Final = b"partition store"
+
+VERSION: Final = AdminRequest("GET", "/version")
 
 
-def sql(query: str) -> AdminRequest:
-    """Give the question that runs a query on a Restate server."""
+async def query(sql: str, ask: Ask) -> httpx.Response:
+    """Run a query on a Restate server; gives its answer, whatever it says.
+
+    A server that has just started takes requests a moment before its tables are open: that is waited for.
+    """
     headers = {"content-type": "application/json", "accept": "application/json"}
-    return AdminRequest("POST", "/query", json.dumps({"query": query}).encode(), headers)
+    request = AdminRequest("POST", "/query", json.dumps({"query": sql}).encode(), headers)
+    for _ in range(QUERY_TRIES_MAX - 1):
+        answer = await ask(request)
+        if answer.status_code != 500 or _NOT_OPEN not in answer.content:
+            return answer
+        await asyncio.sleep(QUERY_RETRY_S)
+    return await ask(request)
 
 
 async def server_version(ask: Ask) -> ServerVersion:
@@ -70,7 +83,7 @@ async def resolve(ref: InvocationRef, kind: ServerKind, ask: Ask) -> str:
         answer = await ask(AdminRequest("GET", f"/embedded/invocations/resolve?{ref_query(ref)}"))
         found = fields_of(_checked(answer)).get("id")
     else:
-        answer = await ask(sql(resolving(ref)))
+        answer = await query(resolving(ref), ask)
         rows = rows_of(_checked(answer))
         if not rows:
             raise InvocationNotFound(message=f"there is no invocation {ref_words(ref)}")

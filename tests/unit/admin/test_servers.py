@@ -7,7 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from restate_patterns.admin import AdminClient, NoAnswer, NotAnAdminApi, ServerKind, UnsupportedServer
+from restate_patterns.admin import AdminClient, NoAnswer, NotAnAdminApi, Refused, ServerKind, UnsupportedServer
+from restate_patterns.client import resolving
 from restate_patterns.client.errors import ServerUnreachable, UnexpectedAnswer
 
 pytestmark = pytest.mark.anyio
@@ -97,3 +98,27 @@ async def test_limits() -> None:
     for limit in (0, 1_001):
         with pytest.raises(ValueError, match="from 1 to 1000"):
             await admin(lambda request: httpx.Response(200, json=VERSION)).list_invocations(limit=limit)
+
+
+async def test_a_server_that_has_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "QUERY_RETRY_S", 0)
+    queries: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/version":
+            return httpx.Response(200, json=VERSION)
+        queries.append(request)
+        if len(queries) < 3:
+            return httpx.Response(500, json={"message": "External error: expecting a partition store"})
+        return httpx.Response(200, json={"rows": []})
+
+    assert await admin(answer).list_invocations() == []
+    assert len(queries) == 3
+    with pytest.raises(Refused, match="something else"):
+        await admin(
+            lambda request: (
+                httpx.Response(200, json=VERSION)
+                if request.url.path == "/version"
+                else httpx.Response(500, json={"message": "something else"})
+            )
+        ).list_invocations()
