@@ -28,7 +28,7 @@ exit codes:
   1  the called handler ended with a terminal error
   2  the command line, or the app it names, is wrong
   3  no server answers there, or none of ours
-  4  there is no such invocation, service, handler or key
+  4  there is no such invocation, service, handler, key or deployment
   5  the server refuses
   6  a server cannot start: port taken, file not usable
 """

@@ -9,6 +9,7 @@ import re
 import pytest
 
 import restate_patterns
+import restate_patterns.admin
 import restate_patterns.testing
 from tests.support.pages import ROOT
 
@@ -21,9 +22,10 @@ def documented() -> list[str]:
     return [name for page in pages for name in DIRECTIVE.findall(page.read_text(encoding="utf-8"))]
 
 
+MODULES = (restate_patterns.admin, restate_patterns.testing)
 PUBLIC = sorted(
     [name for name in restate_patterns.__all__ if not name.startswith("__")]
-    + [f"testing.{name}" for name in restate_patterns.testing.__all__]
+    + [f"{module.__name__.rpartition('.')[2]}.{name}" for module in MODULES for name in module.__all__]
 )
 
 
