@@ -6,11 +6,12 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, dev, invocations, kv, serve, server, services
-from restate_patterns.cli.admin_client import AdminClient
+from restate_patterns.cli import calls, deployments, dev, invocations, kv, serve, server, services
+from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
 from restate_patterns.engine_port import InvocationStatus
@@ -28,7 +29,7 @@ exit codes:
   1  the called handler ended with a terminal error
   2  the command line, or the app it names, is wrong
   3  no server answers there, or none of ours
-  4  there is no such invocation, service, handler or key
+  4  there is no such invocation, service, handler, key or deployment
   5  the server refuses
   6  a server cannot start or died: port taken, file not usable, not installed
 """
@@ -54,7 +55,7 @@ def parser() -> ArgumentParser:
     """Give the parser of the whole command line."""
     root = ArgumentParser(
         prog="restate-patterns",
-        description="Durable services on a SQLite file: serve them, call them, see what they do.",
+        description="Durable services on a SQLite file or a Restate server: serve them, call them, see what they do.",
         epilog=_EXITS,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -66,6 +67,7 @@ def parser() -> ArgumentParser:
     _add_call(commands, "send", calls.send, "send to a handler and print the invocation id")
     _add_invocations(commands)
     _add_services(commands)
+    _add_deployments(commands)
     _add_kv(commands)
     _add_server(commands)
     return root
@@ -189,9 +191,20 @@ def _add_server(commands: Subparsers) -> None:
     sub.set_defaults(run=server.run_server)
 
 
-def _admin_command(
-    verbs: Subparsers, name: str, run: Callable[[Namespace, AdminClient], None], text: str
-) -> ArgumentParser:
+def _add_deployments(commands: Subparsers) -> None:
+    group = commands.add_parser("deployments", aliases=["dp"], help="the endpoints that a Restate server calls")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    _admin_command(verbs, "list", deployments.list_deployments, "list what is registered")
+    register = _admin_command(verbs, "register", deployments.register, "make the services of an endpoint known")
+    register.add_argument("url", metavar="URL", help="where it is, as the server reaches it")
+    register.add_argument("--force", action="store_true", help="take what is at a registered URL now (development)")
+    register.add_argument("--breaking", action="store_true", help="services may change kind or lose handlers")
+    register.add_argument("--http1", action="store_true", help="it speaks HTTP/1.1 only, and suspends at every wait")
+    remove = _admin_command(verbs, "remove", deployments.remove, "forget a deployment, also with work in flight")
+    remove.add_argument("id", metavar="ID", help="the deployment id")
+
+
+def _admin_command(verbs: Subparsers, name: str, run: AdminCommand, text: str) -> ArgumentParser:
     sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     sub.add_argument(
         "--admin-url",
@@ -201,14 +214,7 @@ def _admin_command(
     )
     _add_common(sub)
 
-    def ask(arguments: Namespace) -> None:
-        admin = AdminClient(arguments.admin_url, arguments.token)
-        try:
-            run(arguments, admin)
-        finally:
-            admin.close()
-
-    defaults: dict[str, Any] = {"run": ask}
+    defaults: dict[str, Any] = {"run": partial(run_admin, run)}
     sub.set_defaults(**defaults)
     return sub
 

@@ -17,7 +17,7 @@ class Exit(enum.IntEnum):
     NO_SERVER = 3
     """No server answers, or what answers is none of ours."""
     NOT_FOUND = 4
-    """There is no such invocation, service, handler or key."""
+    """There is no such invocation, service, handler, key or deployment."""
     REFUSED = 5
     """The server refuses: the invocation has completed, the input is bad, the disk is full."""
     CANNOT_START = 6

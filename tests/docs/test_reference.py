@@ -9,6 +9,7 @@ import re
 import pytest
 
 import restate_patterns
+import restate_patterns.admin
 import restate_patterns.server
 import restate_patterns.testing
 import restate_patterns.testing.contract
@@ -23,11 +24,10 @@ def documented() -> list[str]:
     return [name for page in pages for name in DIRECTIVE.findall(page.read_text(encoding="utf-8"))]
 
 
+MODULES = (restate_patterns.admin, restate_patterns.server, restate_patterns.testing, restate_patterns.testing.contract)
 PUBLIC = sorted(
     [name for name in restate_patterns.__all__ if not name.startswith("__")]
-    + [f"server.{name}" for name in restate_patterns.server.__all__]
-    + [f"testing.{name}" for name in restate_patterns.testing.__all__]
-    + [f"testing.contract.{name}" for name in restate_patterns.testing.contract.__all__]
+    + [f"{module.__name__.removeprefix('restate_patterns.')}.{name}" for module in MODULES for name in module.__all__]
 )
 
 
