@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import free_ports
 from restate_patterns.admin import (
     AdminClient,
     BreakingChange,
@@ -32,9 +31,10 @@ from restate_patterns.cli.exits import Exit
 from restate_patterns.client.errors import ServerUnreachable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.seam import Request, Target
+from restate_patterns.server import free_ports
 from tests.acceptance.test_admin_client import send, until, until_gone, until_status
 from tests.support.dev_server import DevServer
-from tests.support.restate_server import restate_server, sdk_endpoint
+from tests.support.restate_server import own_server, sdk_endpoint
 from tests.support.workshops import Workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.restate]
@@ -43,9 +43,9 @@ IDENTITY = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
 
 
 @pytest.fixture(scope="module")
-def admin_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def admin_url() -> Iterator[str]:
     """A server with nothing registered."""
-    with restate_server(tmp_path_factory.mktemp("empty")) as server:
+    with own_server() as server:
         yield server.admin_url
 
 

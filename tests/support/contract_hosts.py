@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
 from typing_extensions import override
 
 from restate_patterns import Client, Definition
+from restate_patterns.admin import AdminClient
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.deployment import AppDeployment
 from restate_patterns.embedded.engine import Engine
@@ -19,6 +20,8 @@ from restate_patterns.engine_port import EnginePort, InvocationStatus
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
 from restate_patterns.testing.contract import Admin, Host, Running
+from tests.support.client_admin import ClientAdmin
+from tests.support.restate_host import RestateHost
 
 
 class EmbeddedHost(Host):
@@ -147,9 +150,9 @@ class ServedHost(Host):
         try:
             async with (
                 Client(server.ingress_url, admin_url=server.admin_url) as client,
-                httpx.AsyncClient(base_url=server.admin_url, trust_env=False) as http,
+                AdminClient(server.admin_url) as admin,
             ):
-                yield ServedRunning(running, client, http)
+                yield ServedRunning(running, client, admin)
         finally:
             await server.stop(0)
             await running.engine.stop()
@@ -168,10 +171,10 @@ class LatestEngine:
 class ServedRunning(Running):
     """A running engine and its server."""
 
-    def __init__(self, inside: EmbeddedRunning, client: Client, http: httpx.AsyncClient) -> None:
+    def __init__(self, inside: EmbeddedRunning, client: Client, admin: AdminClient) -> None:
         self._inside = inside
         self._client = client
-        self._admin = HttpAdmin(inside, http)
+        self._admin = ClientAdmin(admin)
 
     @property
     @override
@@ -188,44 +191,14 @@ class ServedRunning(Running):
         await self._inside.restart()
 
 
-class HttpAdmin(EmbeddedAdmin):
-    """The verbs over HTTP."""
-
-    def __init__(self, running: EmbeddedRunning, http: httpx.AsyncClient) -> None:
-        super().__init__(running)
-        self._http = http
-
-    async def _patch(self, id: str, verb: str) -> httpx.Response:
-        answer = await self._http.patch(f"/invocations/{id}/{verb}")
-        assert answer.is_success, answer.text
-        return answer
-
-    @override
-    async def kill(self, id: str) -> None:
-        await self._patch(id, "kill")
-
-    @override
-    async def pause(self, id: str) -> None:
-        await self._patch(id, "pause")
-
-    @override
-    async def resume(self, id: str) -> None:
-        await self._patch(id, "resume")
-
-    @override
-    async def restart_as_new(self, id: str) -> str:
-        new: str = (await self._patch(id, "restart-as-new")).json()["new_invocation_id"]
-        return new
-
-    @override
-    async def purge(self, id: str) -> None:
-        await self._patch(id, "purge")
-
-
 HOSTS: dict[str, Callable[[Path], Host]] = {
     "embedded-memory": lambda _: EmbeddedHost("embedded, in memory"),
     "embedded-file": lambda folder: EmbeddedHost("embedded, on a file", folder / "contract.db"),
     "embedded-http": lambda _: ServedHost(),
     "embedded-always-replays": lambda _: EmbeddedHost("embedded, replays at every wait", timeout_ms=0),
+    "restate": lambda _: RestateHost("a Restate server"),
+    "restate-always-suspends": lambda _: RestateHost(
+        "a Restate server that suspends at every wait", inactivity_timeout=timedelta(0)
+    ),
 }
 """How each is made, with a folder for its files, by the id of its tests. Making one starts nothing."""

@@ -5,36 +5,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 
-import httpx
 from typing_extensions import override
 
 from restate_patterns import Client, Definition
-from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.deployment import AppDeployment
 from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ports import claim
 from restate_patterns.restate.endpoint import RestateEndpoint
 from restate_patterns.restate.host import Host as EndpointHost
 from restate_patterns.restate.identity import IdentityCheck
-from restate_patterns.server import RunningServer
+from restate_patterns.restate.remote import RemoteServer
+from restate_patterns.server import ServerConfig, install, running_server
 from restate_patterns.testing.contract import Admin, Host, Running
+from tests.support.client_admin import ClientAdmin
+from tests.support.restate import INSTALL_DIRECTORY, QUICK_RETRIES
 from tests.support.restate_differences import DIFFERENCES
-
-POLL_S = 0.02
 
 
 class RestateHost(Host):
-    """A running server.
+    """A server of its own.
 
     Args:
         name: What the table of differences calls it.
-        server: The server.
+        inactivity_timeout: After how long it suspends an idle invocation; None leaves that to the server.
     """
 
-    def __init__(self, name: str, server: RunningServer) -> None:
+    def __init__(self, name: str, *, inactivity_timeout: timedelta | None = None) -> None:
         self._name = name
-        self._server = server
+        self._inactivity_timeout = inactivity_timeout
 
     @property
     @override
@@ -52,28 +52,29 @@ class RestateHost(Host):
 
     @asynccontextmanager
     async def _running(self, deployment: AppDeployment) -> AsyncGenerator[Running]:
-        caller = HttpCaller(self._server.ingress_url, admin_url=self._server.admin_url)
-        async with httpx.AsyncClient(base_url=self._server.admin_url, timeout=20) as admin:
-            running = RestateRunning(deployment, caller, admin)
+        config = ServerConfig(
+            binary=install(INSTALL_DIRECTORY), retry_policy=QUICK_RETRIES, inactivity_timeout=self._inactivity_timeout
+        )
+        async with running_server(config) as server:
+            remote = RemoteServer(server.ingress_url, server.admin_url)
+            running = RestateRunning(deployment, remote)
             await running.begin()
             try:
-                answer = await admin.post("/deployments", json={"uri": running.url, "force": True})
-                assert answer.is_success, answer.text
+                await remote.admin.register(running.url)
                 yield running
-                await admin.delete(f"/deployments/{answer.json()['id']}?force=true")
             finally:
                 await running.die()
-                await caller.aclose()
+                await remote.aclose()
 
 
 class RestateRunning(Running):
     """An endpoint in this process; after a restart, the next one on the same port."""
 
-    def __init__(self, deployment: AppDeployment, caller: HttpCaller, admin: httpx.AsyncClient) -> None:
+    def __init__(self, deployment: AppDeployment, remote: RemoteServer) -> None:
         self._deployment = deployment
-        self._caller = caller
-        self._client = Client.over(caller)
-        self._admin = RestateAdmin(admin)
+        self._remote = remote
+        self._client = Client.over(remote.caller)
+        self._admin = ClientAdmin(remote.admin)
         self._port = 0
         self._host: EndpointHost | None = None
         self._endpoint: RestateEndpoint | None = None
@@ -88,7 +89,7 @@ class RestateRunning(Running):
         """Serve."""
         listening = claim("127.0.0.1", self._port, "endpoint", "")
         self._port = listening.getsockname()[1]
-        self._host = EndpointHost(self._deployment, self._caller)
+        self._host = EndpointHost(self._deployment, self._remote)
         self._endpoint = RestateEndpoint(self._host, IdentityCheck())
         self._server = GranianServer(self._endpoint, listening)
         await self._server.start()
@@ -117,43 +118,3 @@ class RestateRunning(Running):
     async def restart(self) -> None:
         await self.die()
         await self.begin()
-
-
-class RestateAdmin(Admin):
-    """The operator's verbs, on the server's admin API."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
-
-    @override
-    async def paused_because(self, id: str) -> str | None:
-        query = f"SELECT status, last_failure FROM sys_invocation WHERE id = '{id}'"
-        answer = await self._http.post("/query", json={"query": query}, headers={"accept": "application/json"})
-        rows = answer.json()["rows"]
-        return rows[0].get("last_failure", "") if rows and rows[0]["status"] == "paused" else None
-
-    @override
-    async def kill(self, id: str) -> None:
-        await self._do(id, "kill")
-
-    @override
-    async def pause(self, id: str) -> None:
-        await self._do(id, "pause")
-
-    @override
-    async def resume(self, id: str) -> None:
-        await self._do(id, "resume")
-
-    @override
-    async def restart_as_new(self, id: str) -> str:
-        new_id: str = (await self._do(id, "restart-as-new"))["new_invocation_id"]
-        return new_id
-
-    @override
-    async def purge(self, id: str) -> None:
-        await self._do(id, "purge")
-
-    async def _do(self, id: str, verb: str) -> dict[str, str]:
-        answer = await self._http.patch(f"/invocations/{id}/{verb}")
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else {}

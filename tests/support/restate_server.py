@@ -1,37 +1,33 @@
-"""A real Restate server with the workshop registered, for tests marked `restate`."""
+"""A real Restate server with the bare SDK's workshop registered, for tests marked `restate`."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from benchmarks.restate_server import RestateServer, ServerMissingError, running_server
-
-from benchmarks.processes import free_ports, running, wait_for_listener
+from benchmarks.processes import running, wait_for_listener
+from restate_patterns.admin import AdminClient
+from restate_patterns.server import RunningServer, ServerConfig, free_ports, install
 from tests.support.pages import ROOT
+from tests.support.restate import INSTALL_DIRECTORY, served
 from tests.support.workshops import Workshop
 
 ENDPOINT = (sys.executable, "-m", "tests.support.sdk_workshop")
 
 
 @contextlib.contextmanager
-def restate_server(folder: Path) -> Iterator[RestateServer]:
-    """Run a server of its own, with its data in `folder`, while the block lasts."""
-    try:
-        with running_server(folder) as server:
-            yield server
-    except ServerMissingError as error:
-        pytest.skip(str(error))
+def own_server() -> Iterator[RunningServer]:
+    """Run a server with nothing registered while the block lasts."""
+    with served(ServerConfig(binary=install(INSTALL_DIRECTORY))) as server:
+        yield server
 
 
 @contextlib.contextmanager
 def sdk_endpoint(folder: Path, *options: str, port: int | None = None) -> Iterator[str]:
     """Serve the workshop of `sdk_workshop` while the block lasts; gives its URL."""
-    for package in ("restate", "hypercorn"):
-        pytest.importorskip(package)
     (chosen,) = free_ports(1) if port is None else (port,)
     log = folder / f"endpoint-{chosen}.log"
     with running([*ENDPOINT, str(chosen), *options], log, cwd=ROOT) as process:
@@ -44,6 +40,11 @@ def sdk_endpoint(folder: Path, *options: str, port: int | None = None) -> Iterat
 @contextlib.contextmanager
 def restate_workshop(folder: Path) -> Iterator[Workshop]:
     """Run a server with the workshop registered while the block lasts."""
-    with restate_server(folder) as server, sdk_endpoint(folder) as endpoint:
-        server.register(endpoint)
+    with own_server() as server, sdk_endpoint(folder) as endpoint:
+        asyncio.run(_register(endpoint, server))
         yield Workshop("restate", server.ingress_url, server.admin_url)
+
+
+async def _register(endpoint: str, server: RunningServer) -> None:
+    async with AdminClient(server.admin_url) as admin:
+        await admin.register(endpoint)
