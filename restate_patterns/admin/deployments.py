@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import httpx
 
@@ -20,6 +20,7 @@ from restate_patterns.admin.errors import (
 )
 from restate_patterns.admin.services import ServiceView, service_of
 
+_UNREADABLE: Final = "cannot be decoded"
 _GOT_STATUS = "got status code '"
 
 
@@ -121,6 +122,8 @@ def refusal(url: str, answer: Answer) -> RegistrationError | None:
             return BreakingChange(url, [message])
         case "META0005" | "META0012" | "META0013" | "META0015" | "META0016":
             return DiscoveryFailed(url, message)
+        case _ if _UNREADABLE in message:
+            return DiscoveryFailed(url, message)
         case _:
             return None
 
@@ -128,7 +131,8 @@ def refusal(url: str, answer: Answer) -> RegistrationError | None:
 def _without_codes(message: str) -> str:
     while message.startswith("[META"):
         message = message.partition("] ")[2]
-    return message.strip()
+    # What the endpoint answered is quoted whole, which can be pages.
+    return message.partition(" Discovery response: ")[0].strip()
 
 
 def _breaking(before: ServiceView | None, after: ServiceView) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Callee(Recording, Service, name="ContractCallee"):
     async def id(self, ctx: Context) -> str:
         return ctx.invocation_id
 
-    @handler(name="renamed-on-the-wire")
+    @handler(name="renamedOnTheWire")
     async def renamed(self, ctx: Context) -> str:
         return "found"
 
