@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from restate_patterns.awakeables import AwakeableId
 from restate_patterns.context import Context, ObjectSharedContext
 from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import Killed, TerminalError
@@ -70,6 +71,12 @@ class Misuse(Recording, Service, name="ContractMisuse"):
         """Give what the annotation does not say."""
         wrong: Any = "no number"
         return cast("int", wrong)
+
+    @handler
+    async def wrong_answer(self, ctx: Context, key: str) -> int:
+        awakeable = ctx.awakeable(int)
+        await ctx.run("tell", self.seen.act, key, f"told {awakeable.id}")
+        return await awakeable
 
     @handler
     async def bare_as_completed(self, ctx: Context) -> str:
@@ -159,6 +166,17 @@ async def wrong_result(stage: Stage) -> None:
     """A result that is not of the annotated type pauses, of a handler and of a step."""
     await pauses(stage, "wrong_result", "Misuse.wrong_result", "no number")
     await pauses(stage, "wrong_step_result", "Misuse.wrong", "no number")
+
+
+@guarantee
+async def wrong_answer(stage: Stage) -> None:
+    """An awakeable answered with something of another type pauses who waits for it."""
+    key = stage.key()
+    sent = await stage.client.service_client(Misuse).wrong_answer.send(key)
+    await AwakeableId[str](await stage.seen.told(key)).resolve(stage.client, "no number")
+    reason = await stage.paused_because(sent.id)
+    await stage.admin.kill(sent.id)
+    true("awakeable" in reason and "no number" in reason, f"the reason does not say what is wrong: {reason}")
 
 
 @guarantee
