@@ -14,7 +14,7 @@ from typing_extensions import override
 from restate_patterns.client.translate import terminal_error
 from restate_patterns.clock import Clock
 from restate_patterns.errors import Failure, InvocationNotFound, JournalMismatch
-from restate_patterns.failures import to_failure
+from restate_patterns.failures import failure_of_text, to_failure
 from restate_patterns.restate.envelope import unwrap
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
@@ -71,6 +71,13 @@ def _plain(handle: Handle, answer: Answer) -> Completion:
     failure = answer.failure
     if failure is not None and not failure.metadata:  # the server names its own errors by their sentence alone
         failure = to_failure(terminal_error(failure))
+    return Completion(handle, None, answer.value, failure)
+
+
+def _resolved(handle: Handle, answer: Answer) -> Completion:
+    failure = answer.failure
+    if failure is not None and not failure.metadata:  # from outside, where all of it is in the text
+        failure = failure_of_text(failure.message, failure.code)
     return Completion(handle, None, answer.value, failure)
 
 
@@ -393,7 +400,7 @@ class MachineOperations(Operations):
     def awakeable(self) -> tuple[str, Handle]:
         handle = self._new_handle()
         awakeable_id, notice = self._machine.awakeable()
-        self._wait_for(handle, notice, self._completes(handle))
+        self._wait_for(handle, notice, self._completes(handle, _resolved))
         return awakeable_id, handle
 
     @override

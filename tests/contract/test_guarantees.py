@@ -46,6 +46,12 @@ async def broken(stage: Stage) -> None:
 
 
 @guarantee
+async def raising(stage: Stage) -> None:
+    """Nothing is raised."""
+    raise LookupError("no such thing")
+
+
+@guarantee
 async def endless(stage: Stage) -> None:
     """It ends."""
     await asyncio.Event().wait()
@@ -55,11 +61,13 @@ def test_what_holds_passes_and_what_is_broken_fails() -> None:
     asyncio.run(check(KNOWN, EmbeddedHost("a test's")))
     with pytest.raises(AssertionError, match="found: 1, expected 2"):
         asyncio.run(check(broken, EmbeddedHost("a test's")))
+    with pytest.raises(AssertionError, match=r"raised LookupError\('no such thing'\): Nothing is raised\."):
+        asyncio.run(check(raising, EmbeddedHost("a test's")))
 
 
 def test_a_check_without_end_fails_with_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHECK_TIMEOUT_S", 0.05)
-    with pytest.raises(AssertionError, match=r"not over after 0\.05 s: It ends\."):
+    with pytest.raises(AssertionError, match=r"test_guarantees\.endless: not over after 0\.05 s: It ends\."):
         asyncio.run(check(endless, EmbeddedHost("a test's")))
 
 

@@ -21,7 +21,7 @@ from restate_patterns.server import ServerConfig, install, running_server
 from restate_patterns.testing.contract import Admin, Host, Running
 from tests.support.client_admin import ClientAdmin
 from tests.support.restate import INSTALL_DIRECTORY, QUICK_RETRIES
-from tests.support.restate_differences import DIFFERENCES
+from tests.support.restate_differences import DIFFERENCES, SUSPENDING_DIFFERENCES
 
 
 class RestateHost(Host):
@@ -44,7 +44,7 @@ class RestateHost(Host):
     @property
     @override
     def differences(self) -> Mapping[str, str]:
-        return DIFFERENCES
+        return DIFFERENCES if self._inactivity_timeout is None else SUSPENDING_DIFFERENCES
 
     @override
     def start(self, definitions: Sequence[Definition]) -> AbstractAsyncContextManager[Running]:

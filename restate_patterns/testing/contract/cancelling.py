@@ -9,6 +9,7 @@ from restate_patterns.context import Context, ObjectContext, WorkflowContext
 from restate_patterns.definitions import Service, VirtualObject, Workflow
 from restate_patterns.errors import Cancelled, TerminalError
 from restate_patterns.handlers import handler
+from restate_patterns.options import RetryPolicy
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
@@ -103,6 +104,17 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
     async def uncaught(self, ctx: Context, key: str) -> str:
         self.seen.note(key, "began")
         await asyncio.sleep(HOUR_S)
+        return "slept"
+
+    @handler(retry=RetryPolicy(initial=timedelta(hours=1), maximum=timedelta(hours=1)))
+    async def backs_off(self, ctx: Context, key: str) -> str:
+        self.seen.note(key, "attempt")
+        if self.seen.count(key, "attempt") == 1:
+            raise ConnectionError("weather")
+        try:
+            await asyncio.sleep(HOUR_S)
+        except Cancelled as error:
+            return await self._caught(ctx, key, error)
         return "slept"
 
     @handler
@@ -220,6 +232,16 @@ async def not_sends(stage: Stage) -> None:
     await raised(Cancelled, sent.result())
     await stage.seen.until(key, "sent")
     await stage.seen.until(key, "sent later")
+
+
+@guarantee
+async def between_attempts(stage: Stage) -> None:
+    """A cancel does not wait for the next attempt of an invocation that backs off: it makes it, and arrives there."""
+    key = stage.key()
+    sent = await stage.client.service_client(Cancelling).backs_off.send(key)
+    await stage.seen.until(key, "attempt")
+    await sent.cancel()
+    equal(await sent.result(), "caught 409")
 
 
 @guarantee

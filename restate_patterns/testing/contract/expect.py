@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 E = TypeVar("E", bound=BaseException)
@@ -26,6 +27,13 @@ def true(condition: bool, sentence: str) -> None:
     """
     if not condition:
         raise AssertionError(sentence)
+
+
+async def becomes(read: Callable[[], Awaitable[object]], expected: object) -> None:
+    """Expect that a value can be read soon; the bound is that of the check."""
+    while (found := await read()) != expected:
+        await asyncio.sleep(0.005)
+    equal(found, expected)
 
 
 async def raised(error: type[E], waiting: Awaitable[object]) -> E:

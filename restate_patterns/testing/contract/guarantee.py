@@ -54,7 +54,7 @@ class Guarantee:
             return
         try:
             await self._run(stage, DIFFERENCE_TIMEOUT_S)
-        except Exception:  # noqa: BLE001 - it fails, as declared, in whatever way
+        except AssertionError:
             return
         raise AssertionError(
             f"{self.name} holds on {stage.host.name!r}, which declares a difference ({reason}): delete it there"
@@ -65,10 +65,12 @@ class Guarantee:
         try:
             async with limit:
                 await self.body(stage)
-        except TimeoutError:
-            if limit.expired():
-                raise AssertionError(f"not over after {timeout_s} s: {self.sentence}") from None
+        except AssertionError as error:
+            error.add_note(f"{self.name}: {self.sentence}")
             raise
+        except Exception as error:
+            what = f"not over after {timeout_s} s" if limit.expired() else f"raised {error!r}"
+            raise AssertionError(f"{self.name}: {what}: {self.sentence}") from error
 
     @override
     def __str__(self) -> str:

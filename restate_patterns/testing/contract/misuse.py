@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from restate_patterns.awakeables import AwakeableId
 from restate_patterns.context import Context, ObjectSharedContext
 from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import Killed, TerminalError
@@ -70,6 +71,12 @@ class Misuse(Recording, Service, name="ContractMisuse"):
         """Give what the annotation does not say."""
         wrong: Any = "no number"
         return cast("int", wrong)
+
+    @handler
+    async def wrong_answer(self, ctx: Context, key: str) -> int:
+        awakeable = ctx.awakeable(int)
+        await ctx.run("tell", self.seen.act, key, f"told {awakeable.id}")
+        return await awakeable
 
     @handler
     async def bare_as_completed(self, ctx: Context) -> str:
@@ -162,6 +169,17 @@ async def wrong_result(stage: Stage) -> None:
 
 
 @guarantee
+async def wrong_answer(stage: Stage) -> None:
+    """An awakeable answered with something of another type pauses who waits for it."""
+    key = stage.key()
+    sent = await stage.client.service_client(Misuse).wrong_answer.send(key)
+    await AwakeableId[str](await stage.seen.told(key)).resolve(stage.client, "no number")
+    reason = await stage.paused_because(sent.id)
+    await stage.admin.kill(sent.id)
+    true("awakeable" in reason and "no number" in reason, f"the reason does not say what is wrong: {reason}")
+
+
+@guarantee
 async def write_in_shared(stage: Stage) -> None:
     """A write in a shared handler pauses, and says which context can write."""
     sent = await stage.client.object_client(MisusedObject, stage.key()).write_in_shared.send()
@@ -180,7 +198,8 @@ async def mismatched(stage: Stage, handler: str, *words: str) -> str:
     """Run a handler that takes another path on its replay, and give its id once it is paused."""
     key = stage.key()
     sent = await getattr(stage.client.service_client(Misuse), handler).send(key)
-    await stage.seen.until(key, "hold")
+    while not stage.seen.count(key, "hold") and await stage.admin.paused_because(sent.id) is None:
+        await asyncio.sleep(0.005)
     await stage.restart()
     reason = await stage.paused_because(sent.id)
     true(all(word in reason for word in words), f"the reason does not say {words}: {reason}")

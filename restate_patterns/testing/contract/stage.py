@@ -63,7 +63,7 @@ class Stage:
                     reason = await self.admin.paused_because(id)
                     if reason is not None:
                         return reason
-                    await asyncio.sleep(0.005)
+                    await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"the invocation {id} was not paused within {PATIENCE_S} s") from None
 

@@ -8,7 +8,7 @@ from restate_patterns.errors import Cancelled, StateNotSet, TerminalError
 from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.state import State
-from restate_patterns.testing.contract.expect import equal, raised
+from restate_patterns.testing.contract.expect import becomes, equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
 from restate_patterns.testing.contract.stage import Stage
@@ -202,9 +202,9 @@ async def shared_sees_writes(stage: Stage) -> None:
     drawer = stage.client.object_client(Drawer, key)
     sent = await drawer.write_and_hold.send()
     await stage.seen.until(key, "hold")
-    equal(await drawer.total(), 6)
+    await becomes(drawer.total, 6)
     stage.seen.open(key, "hold")
     await stage.seen.until(key, "hold again")
-    equal(await drawer.total(), 7)
+    await becomes(drawer.total, 7)
     stage.seen.open(key, "hold again")
     await sent.result()

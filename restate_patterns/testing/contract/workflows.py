@@ -14,7 +14,7 @@ from restate_patterns.handlers import handler
 from restate_patterns.handles import NotReady
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
-from restate_patterns.testing.contract.expect import equal, raised, true
+from restate_patterns.testing.contract.expect import becomes, equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
 from restate_patterns.testing.contract.stage import Stage
@@ -167,7 +167,7 @@ async def beside_the_run(stage: Stage) -> None:
     equal(await claim.status(), "not started")
     sent = await claim.run.send(5)
     await stage.seen.until(key, "begun")
-    equal(await claim.status(), "waiting")
+    await becomes(claim.status, "waiting")
     await claim.approve("ann")
     await sent.result()
     equal(await claim.status(), "done")
