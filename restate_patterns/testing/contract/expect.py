@@ -31,7 +31,7 @@ def true(condition: bool, sentence: str) -> None:
 
 async def becomes(read: Callable[[], Awaitable[object]], expected: object) -> None:
     """Expect that a value can be read soon; the bound is that of the check."""
-    while (found := await read()) != expected:
+    while (found := await read()) != expected:  # noqa: ASYNC110 - a fact of another process
         await asyncio.sleep(0.005)
     equal(found, expected)
 
