@@ -237,7 +237,7 @@ async def timeout_inside(stage: Stage) -> None:
     """A call's timeout ends the wait of the handler; the callee goes on and ends."""
     key = stage.key()
     equal(await stage.client.service_client(Caller).impatient(key), "timed out")
-    equal(stage.seen.count(key, "callee"), 1)
+    await stage.seen.until(key, "callee")
     stage.seen.open(key, "callee")
 
 
