@@ -206,7 +206,6 @@ async def delayed_from_outside(stage: Stage) -> None:
     key, loop = stage.key(), asyncio.get_running_loop()
     began_s = loop.time()
     sent = await stage.client.object_client(Mailbox, key).put.send_after(timedelta(milliseconds=150), "late")
-    true(isinstance(await sent.output(), NotReady), "there is an output before the delay is over")
     equal(await sent.result(), "LATE")
     true(loop.time() - began_s >= 0.149, f"it ran after {loop.time() - began_s:.3f} s, its delay is 0.150 s")
 
