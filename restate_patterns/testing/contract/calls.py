@@ -237,7 +237,7 @@ async def timeout_inside(stage: Stage) -> None:
     """A call's timeout ends the wait of the handler; the callee goes on and ends."""
     key = stage.key()
     equal(await stage.client.service_client(Caller).impatient(key), "timed out")
-    equal(stage.seen.count(key, "callee"), 1)
+    await stage.seen.until(key, "callee")
     stage.seen.open(key, "callee")
 
 
@@ -246,8 +246,9 @@ async def timeout_outside(stage: Stage) -> None:
     """A call's timeout ends the wait of a client; the invocation goes on, and its result can be had later."""
     key = stage.key()
     held = stage.client.service_client(Callee).held.with_options(idempotency_key=stage.key("once"))
-    await raised(TimeoutError, held.with_options(timeout=timedelta(milliseconds=200))(key))
+    await held.send(key)
     await stage.seen.until(key, "callee")
+    await raised(TimeoutError, held.with_options(timeout=timedelta(milliseconds=60))(key))
     stage.seen.open(key, "callee")
     equal(await held.handle().result(), "callee")
     equal(stage.seen.count(key, "callee"), 1)

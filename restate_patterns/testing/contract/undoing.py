@@ -31,7 +31,7 @@ class Undoing(Recording, Service, name="ContractUndoing"):
     def thread(self, key: str) -> str:
         """Be an action that nobody can stop."""
         self.seen.note(key, "begun")
-        time.sleep(0.15)
+        time.sleep(0.3)
         self.seen.note(key, "stopped")
         return "done"
 
@@ -41,18 +41,22 @@ class Undoing(Recording, Service, name="ContractUndoing"):
 
     @handler
     async def timeout(self, ctx: Context, key: str) -> str:
+        doing = asyncio.create_task(ctx.run("do", self.slow_to_stop, key))
+        await ctx.run("begun", self.seen.until, key, "begun")
         try:
-            async with asyncio.timeout(0.06):
-                return await ctx.run("do", self.slow_to_stop, key)
+            async with asyncio.timeout(0.03):
+                return await doing
         except TimeoutError:
             await ctx.run("undo", self.undo, key)
             return "undone"
 
     @handler
     async def thread_timeout(self, ctx: Context, key: str) -> str:
+        doing = asyncio.create_task(ctx.run("do", self.thread, key))
+        await ctx.run("begun", self.seen.until, key, "begun")
         try:
             async with asyncio.timeout(0.03):
-                return await ctx.run("do", self.thread, key)
+                return await doing
         except TimeoutError:
             await ctx.run("undo", self.undo, key)
             return "undone"
