@@ -20,7 +20,7 @@ DIFFERENCES: Final[Mapping[str, str]] = {
     "keys.deadlock_of_two": _DEADLOCK,
     "idempotency.freed_by_cancel": "the key goes on naming what was cancelled before it began, which ends with 409",
     "cancelling.joined_call": _ONE_CANCEL,
-    "cancelling.between_attempts": "the server tells an invocation that backs off at its next attempt; a resume makes it",
+    "cancelling.between_attempts": "an invocation that backs off hears of it at its next attempt; a resume makes that",
     "misuse.mismatch_is_not_cancelled": (
         "the server takes a cancel of any invocation; one that is paused is told once it is resumed"
     ),

@@ -198,7 +198,7 @@ async def mismatched(stage: Stage, handler: str, *words: str) -> str:
     """Run a handler that takes another path on its replay, and give its id once it is paused."""
     key = stage.key()
     sent = await getattr(stage.client.service_client(Misuse), handler).send(key)
-    while not stage.seen.count(key, "hold") and await stage.admin.paused_because(sent.id) is None:  # noqa: ASYNC110
+    while not stage.seen.count(key, "hold") and await stage.admin.paused_because(sent.id) is None:  # noqa: ASYNC110 - a fact of a server
         await asyncio.sleep(0.005)
     await stage.restart()
     reason = await stage.paused_because(sent.id)
