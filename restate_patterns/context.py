@@ -137,7 +137,7 @@ class Context(Clients):
 
     async def _run(self, action: Action) -> Any:
         arguments = fingerprint(*action.args, **action.kwargs)
-        return action.read(await self._attempt.run(action.step, arguments, action))
+        return action.read(await self._attempt.step(action.step, arguments, action) or b"")
 
     def awakeable(self, type: type[T], /) -> Awakeable[T]:
         """Make something to wait for that another program resolves by its id.

@@ -169,7 +169,8 @@ class Core:
             record.modified_ms = self.log.now_ms()
             self.log.append(record)
         if not record.in_ready_queue:
-            self.idle.remove(record)
+            if record.idle_since_ms is not None:
+                self.idle.remove(record)
             record.in_ready_queue = True
             self._ready.append(record)
             self._schedule_pump()
@@ -269,7 +270,8 @@ class Core:
 
     def drop_attempt(self, record: Record) -> None:
         """End an attempt without running any of its code."""
-        self.idle.remove(record)
+        if record.idle_since_ms is not None:
+            self.idle.remove(record)
         attempt, operations = record.attempt, record.operations
         record.attempt = record.operations = None
         record.waits = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVarTuple, Unpack
 
 from typing_extensions import override
 
@@ -29,6 +29,7 @@ from restate_patterns.seam import (
 )
 
 _logger = logging.getLogger("restate_patterns")
+Ts = TypeVarTuple("Ts")
 
 
 class DurableAttempt(Primitives, Attempt, LoopHost):
@@ -65,7 +66,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     @override
     def deliver(self, completion: Completion) -> AttemptEnd | None:
-        return self._drive(lambda: self._waits.deliver(completion))
+        return self._drive(self._waits.deliver, completion)
 
     @override
     def deliver_cancel(self, time_ms: int) -> AttemptEnd | None:
@@ -95,13 +96,13 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         )
         self._main.add_done_callback(self._main_ended)
 
-    def _drive(self, event: Callable[[], None]) -> AttemptEnd | None:
+    def _drive(self, event: Callable[[Unpack[Ts]], None], *args: *Ts) -> AttemptEnd | None:
         if self._closed:
             raise RuntimeError(f"the attempt of {self.invocation.id} is over: nothing can be delivered to it")
         with self._loop:
             self._loop.begin()
             try:
-                event()
+                event(*args)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is this attempt's
                 self._break_off(boundary.of_error(error))
             end = self._run_to_next_wait()

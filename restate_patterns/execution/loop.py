@@ -140,24 +140,25 @@ class InnerLoop(Enterable, RefusingLoop):
         """
         ready = self._ready
         repeats_left = limits.CANCEL_REDELIVERIES_MAX
-        self._order_cancelled_wakeups()
+        if self._cancelled_wakeups:
+            self._order_cancelled_wakeups()
         while not self.sealed:
             if not ready:
                 repeats_left -= 1
                 if repeats_left < 0 or not self.unpark():
                     break
             handle = ready.popleft()
-            if handle.cancelled():
+            if handle._cancelled:  # what follows is `Handle.cancelled()` and `_run()`, without their calls
                 continue
             if not handle.again:
                 self._others_ran = True
             self._budget -= 1
             if self._budget < 0:
-                self.host.spins(places.of_callback(handle.callback))
+                self.host.spins(places.of_callback(handle._callback))
                 break
-            self._running = handle.callback
+            self._running = callback = handle._callback
             try:
-                handle.run()
+                handle._context.run(callback, *handle._args)
             except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, not the process
                 self.host.callback_failed(error)
             if self._cancelled_wakeups:
@@ -196,7 +197,7 @@ class InnerLoop(Enterable, RefusingLoop):
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = InnerHandle(callback, args, self, context or contextvars.copy_context())
+        handle = InnerHandle(callback, args, self, contextvars.copy_context() if context is None else context)
         if not self._open:
             self._refuse_foreign(callback)
         if self.sealed:
@@ -264,7 +265,7 @@ class InnerLoop(Enterable, RefusingLoop):
         places.refuse_unordered()
         parent = asyncio.current_task(self)
         shield_depth = parent.shield_depth if isinstance(parent, InnerTask) else 0
-        task = InnerTask(self, coro, name, context or contextvars.copy_context(), shield_depth)
+        task = InnerTask(self, coro, name, contextvars.copy_context() if context is None else context, shield_depth)
         tasks = self._tasks
         tasks.append(task)
         if len(tasks) > self._tasks_limit:

@@ -146,10 +146,13 @@ class Primitives(Caller):
         Raises:
             TerminalError: The action raised it, or used up its tries under `then="fail"`.
         """
+        return await self.step(step, fingerprint, action) or b""
+
+    def step(self, step: Step, fingerprint: bytes, action: Callable[[], Awaitable[bytes]]) -> Awaitable[bytes | None]:
+        """Start a step; awaiting what this gives is the rest of `run`. Called where it is awaited at once."""
         self._waits.before_wait()
-        runner = StepRunner(step, action)
-        handle = self._ask(self._operations.run, step.name, fingerprint, runner)
-        return await self._waits.step(handle) or b""
+        handle = self._ask(self._operations.run, step.name, fingerprint, StepRunner(step, action))
+        return self._waits.step(handle)
 
     # State.
 

@@ -51,7 +51,9 @@ class StepRunner(StepAction):
     async def __call__(self, progress: StepProgress, /) -> StepResult:
         while True:
             try:
-                return StepResult(await self._try(progress.clock), None)
+                if self._step.timeout is None:
+                    return StepResult(await self._action(), None)
+                return StepResult(await self._try(progress.clock, self._step.timeout), None)
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as error:  # noqa: BLE001 - SystemExit is a failed try, not the end of the server
@@ -74,14 +76,10 @@ class StepRunner(StepAction):
         progress.failed(error, wait_ms)
         return None, wait_ms
 
-    async def _try(self, clock: Clock) -> bytes:
-        if self._step.timeout is None:
-            return await self._action()
+    async def _try(self, clock: Clock, timeout: timedelta) -> bytes:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as scope:
-            alarm = clock.call_later(
-                self._step.timeout / timedelta(milliseconds=1), lambda: scope.reschedule(loop.time())
-            )
+            alarm = clock.call_later(timeout / timedelta(milliseconds=1), lambda: scope.reschedule(loop.time()))
             try:
                 return await self._action()
             finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Coroutine
 from typing import Any
 
@@ -34,4 +33,5 @@ class Tracked:
 
 
 def _never_awaited(coroutine: Any) -> bool:
-    return inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+    # As inspect.getcoroutinestate(), in an order that looks at no frame of one that has ended or waits.
+    return not (coroutine.cr_suspended or coroutine.cr_running) and coroutine.cr_frame is not None
