@@ -4,6 +4,9 @@ Only completions of durable operations wake it, one at a time, in the order of t
 asyncio builds on top is a pure function of the journal. It knows no operation: timers go to its `LoopHost`.
 """
 
+# pyright: reportPrivateUsage=false
+# The loop runs its handles itself: a call of `Handle.cancelled()` and one of `_run()` for each cost more than they do.
+
 from __future__ import annotations
 
 import asyncio
