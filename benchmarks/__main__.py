@@ -15,11 +15,12 @@ from pathlib import Path
 
 from benchmarks.machine import describe
 from benchmarks.processes import ProcessError
-from benchmarks.restate_server import install
 from benchmarks.results import Result
 from benchmarks.rows import ROWS
 from benchmarks.rows.base import RowMissingError, Settings
+from benchmarks.sides import SERVER_DIR
 from benchmarks.table import print_json, print_table
+from restate_patterns.server import ServerError, install
 
 STORED_COUNT = 1_000_000
 
@@ -58,12 +59,21 @@ def measure(settings: Settings, only: list[str] | None) -> tuple[list[Result], d
     return results, missing
 
 
+def setup() -> int:
+    """Install the Restate server; return 1 when that failed."""
+    try:
+        print(f"the Restate server is {install(SERVER_DIR, tell=print)}")
+    except ServerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def main() -> int:
     """Measure and print; return 1 when a row could not be measured."""
     arguments = parse()
     if arguments.command == "setup":
-        print(f"the Restate server is {install()}")
-        return 0
+        return setup()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
         here = Path(directory)
         machine = describe(here)

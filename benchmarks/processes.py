@@ -1,4 +1,4 @@
-"""Owns the processes and ports of the benchmarks: what is started is stopped, a taken port is refused.
+"""Owns the processes of the benchmarks: what is started is stopped.
 
 Knows nothing of what the processes do.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import random
 import signal
 import socket
 import subprocess
@@ -19,8 +18,6 @@ from typing import IO
 
 STOP_TIMEOUT_S = 10.0
 """How long a process may take to leave after SIGTERM before it is killed."""
-
-PORT_RANGE = (20_000, 32_000)
 
 START_TIMEOUT_S = 20.0
 """How long a process may take to listen."""
@@ -36,43 +33,6 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 class ProcessError(RuntimeError):
     """A process that a benchmark needs did not start, or died."""
-
-
-class PortTakenError(RuntimeError):
-    """Somebody listens on a port that a benchmark wants."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(f"port {port} is taken: stop what listens there (`ss -ltnp`), or let the port be chosen")
-
-
-def free_ports(count: int) -> list[int]:
-    """Give ports of the loopback interface that nobody listens on, all different.
-
-    They are below the range from which systems take ports for outgoing connections: a client that tries
-    a dead server's port from that range can end up connected to itself.
-    """
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = random.randrange(*PORT_RANGE)
-        with contextlib.suppress(PortTakenError):
-            refuse_taken(port)
-            ports.add(port)
-    return list(ports)
-
-
-def refuse_taken(*ports: int) -> None:
-    """Make sure that nobody listens on these ports.
-
-    Raises:
-        PortTakenError: Somebody does; a server left over must not answer in a new one's place.
-    """
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise PortTakenError(port) from error
 
 
 def die_with_parent() -> None:

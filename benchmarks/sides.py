@@ -17,6 +17,10 @@ from typing import Any
 from benchmarks.processes import STOP_TIMEOUT_S, ProcessError, log_tail, spawn, stop
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+SERVER_DIR = PROJECT_DIR / ".restate"
+"""Where the Restate server is that some sides run on; `python -m benchmarks setup` puts it there."""
+
 ANSWER_TIMEOUT_S = 300.0
 
 SIDE_STOP_TIMEOUT_S = 3 * STOP_TIMEOUT_S

@@ -11,6 +11,7 @@ from restate_patterns.app import App
 from restate_patterns.awakeables import Awakeable, AwakeableId
 from restate_patterns.backend import Backend
 from restate_patterns.backends.embedded import Embedded
+from restate_patterns.backends.restate import Restate
 from restate_patterns.calls import HandlerClient
 from restate_patterns.client import Client
 from restate_patterns.client.errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "ObjectContext",
     "ObjectSharedContext",
     "OutcomeUnknown",
+    "Restate",
     "RetryPolicy",
     "ServerUnavailable",
     "ServerUnreachable",

@@ -78,3 +78,15 @@ SETTLE_TIMEOUT_S: Final = 60.0
 
 CRASH_POINTS_MAX: Final = 10_000
 """Crash points of one test."""
+
+SERVER_INSTALL_TIMEOUT_S: Final = 900.0
+"""How long one download of the Restate server may take."""
+
+SERVER_COMMAND_TIMEOUT_S: Final = 30.0
+"""How long a Restate server may take to print its version."""
+
+SERVER_START_TIMEOUT_S: Final = 60.0
+"""How long a Restate server may take to answer, and a node to be back in its cluster."""
+
+SERVER_STOP_TIMEOUT_S: Final = 10.0
+"""How long a Restate server may take to leave after SIGTERM before it is killed."""

@@ -12,7 +12,7 @@ import contextvars
 import enum
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from typing_extensions import override
 
@@ -96,10 +96,12 @@ class Completion(NamedTuple):
     `value` is None when there is nothing (a state that is not set, an output that is not ready,
     a sleep that is over); a handler's output without a value is `b""`. `failure` wins over `value`.
     `time_ms` is the durable time (Unix milliseconds) at which it arrived: on replay, the recorded one.
+    None where the backend's journal has no time for it: durable time is then asked for when the handler
+    next reads it (`Operations.now_ms`).
     """
 
     handle: Handle
-    time_ms: int
+    time_ms: int | None
     value: bytes | None = None
     failure: Failure | None = None
 
@@ -120,6 +122,13 @@ class StepResult(NamedTuple):
 
     value: bytes | None
     failure: Failure | None
+
+
+STEP_NOT_RUN: Final = StepResult(None, Failure(409, "the step was stopped before it ran"))
+"""What a step comes to that was asked to stop before its action started."""
+
+STEP_STOPPED: Final = StepResult(None, Failure(409, "the step was stopped"))
+"""What a step comes to whose action was cancelled and left no outcome."""
 
 
 class StepExhausted(Exception):  # noqa: N818 - an outcome that the backend turns into a pause, not an error of it
@@ -191,8 +200,13 @@ class Operations(Protocol):
         """Whether what the handler does right now was in the journal before (logs stay quiet then)."""
         ...
 
-    def call(self, request: Request) -> Handle:
-        """Call a handler; completes with its output."""
+    def call(self, request: Request, *, shielded: bool) -> Handle:
+        """Call a handler; completes with its output.
+
+        Args:
+            request: Whom to call, with what.
+            shielded: The caller is shielded: no cancel of this invocation may reach the callee (rule 14).
+        """
         ...
 
     def send(self, request: Request, delay_ms: int) -> Issued:
@@ -217,8 +231,19 @@ class Operations(Protocol):
         """
         ...
 
-    def sleep(self, deadline_ms: int, name: str) -> Handle:
-        """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past."""
+    def now_ms(self) -> int:
+        """Give durable time in Unix milliseconds, the same on every replay; journaled.
+
+        Asked for only after something without a time: an invocation's start, or a completion.
+        """
+        ...
+
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
+        """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past.
+
+        `delay_ms` is the same, counted from the handler's durable time: a backend that gave no time with
+        the latest completions has only that.
+        """
         ...
 
     def discard(self, handle: Handle) -> None:
@@ -287,8 +312,11 @@ class Invocation:
     body: bytes
     headers: Mapping[str, str]
     random_seed: int
-    start_ms: int
-    """Durable time at which the invocation first started; loop time and `ctx.now()` begin here."""
+    start_ms: int | None
+    """Durable time at which the invocation first started; loop time and `ctx.now()` begin here.
+
+    None where the backend does not know it (`Operations.now_ms` is then asked).
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +368,7 @@ class Attempt(Protocol):
         """Deliver exactly one completion and run until idle. Unknown and abandoned handles are ignored."""
         ...
 
-    def deliver_cancel(self, time_ms: int) -> AttemptEnd | None:
+    def deliver_cancel(self, time_ms: int | None) -> AttemptEnd | None:
         """Deliver the cancellation of the invocation, in its place among the completions."""
         ...
 

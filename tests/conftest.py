@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.support.restate"]
+
 # The machine is shared: how long an example takes says nothing about the code.
 settings.register_profile("project", deadline=None, print_blob=True)
 settings.load_profile("project")

@@ -10,10 +10,10 @@ from typing import Literal
 from typing_extensions import override
 
 from benchmarks.load import LoaderMissingError, loader, post_rate
-from benchmarks.restate_server import ServerMissingError, binary
 from benchmarks.results import Result, Spread, ratio
 from benchmarks.rows.base import EMBEDDED, Row, RowMissingError, Settings, require
-from benchmarks.sides import Side, SideSpec, running_side
+from benchmarks.sides import SERVER_DIR, Side, SideSpec, running_side
+from restate_patterns.server import ServerError, installed
 
 CONCURRENCY = 50
 STEPS = 5
@@ -99,10 +99,10 @@ class PairedRow(Row):
         require([self.peer])
         try:
             if self.peer is RESTATE:
-                binary()
+                installed(SERVER_DIR)
             if {self.ours_sample, self.peer_sample} & {steps_over_http, requests_over_http}:
                 loader()
-        except (ServerMissingError, LoaderMissingError) as error:
+        except (ServerError, LoaderMissingError) as error:
             raise RowMissingError(str(error)) from error
 
 

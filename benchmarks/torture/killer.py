@@ -16,9 +16,10 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.processes import ProcessError, log_tail, refuse_taken, spawn, stop
+from benchmarks.processes import ProcessError, log_tail, spawn, stop
 from benchmarks.torture.effects import FILE_VARIABLE, Line, append
 from benchmarks.torture.journal import durable_steps
+from restate_patterns.server import refuse_taken
 
 FILE_NAME = "torture.db"
 START_TIMEOUT_S = 30.0
@@ -49,7 +50,8 @@ class Server:
 
     def start(self) -> None:
         """Start one more process."""
-        refuse_taken(self.ingress_port, self.admin_port)
+        for port in (self.ingress_port, self.admin_port):
+            refuse_taken(port)
         self.process_id = int(self._ask(f"start {self.boot}"))
         self.boot += 1
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import free_ports
 from benchmarks.sides import PROJECT_DIR
 from benchmarks.torture.check import Outcome, check, happened, histories, repeat_count
 from benchmarks.torture.driver import Driver, driving
 from benchmarks.torture.effects import Line, Tail
 from benchmarks.torture.killer import Server, a_server
 from benchmarks.torture.plan import Expected, expected_state, operations
+from restate_patterns.server import free_ports
 
 USERS = 24
 SETTLE_TIMEOUT_S = 60.0

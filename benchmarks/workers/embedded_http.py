@@ -7,8 +7,9 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from benchmarks.processes import free_ports, refuse_taken, running, wait_for_listener
+from benchmarks.processes import running, wait_for_listener
 from benchmarks.workers.protocol import Commands, Facts
+from restate_patterns.server import free_ports
 
 
 @contextlib.asynccontextmanager
@@ -16,7 +17,6 @@ async def side() -> AsyncIterator[Commands]:
     """Serve `urls`: where to send load from outside."""
     here = Path.cwd()
     ports = free_ports(2)
-    refuse_taken(*ports)
     log = here / "server.log"
     command = [sys.executable, "-m", "benchmarks.workers.embedded_server", "embedded.db", *map(str, ports)]
     with running(command, log) as process:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, dev, invocations, kv, services
+from restate_patterns.cli import calls, dev, invocations, kv, serve, services
 from restate_patterns.cli.admin_client import AdminClient
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
@@ -60,6 +60,7 @@ def parser() -> ArgumentParser:
     root.add_argument("--version", action="version", version=version("restate-patterns"))
     commands = root.add_subparsers(metavar="COMMAND", required=True)
     _add_dev(commands)
+    serve.add_to(commands)
     _add_call(commands, "call", calls.call, "call a handler and print its output")
     _add_call(commands, "send", calls.send, "send to a handler and print the invocation id")
     _add_invocations(commands)

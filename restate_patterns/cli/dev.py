@@ -22,7 +22,8 @@ from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
 from restate_patterns.cli.output import complain
 from restate_patterns.embedded.file_errors import FileError
-from restate_patterns.http.server import HttpServer, PortError
+from restate_patterns.http.ports import PortError
+from restate_patterns.http.server import HttpServer
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 

@@ -143,7 +143,7 @@ class JournalOperations(Operations):
         return handle
 
     @override
-    def call(self, request: Request) -> Handle:
+    def call(self, request: Request, *, shielded: bool) -> Handle:
         name = str(request.target)
         fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
         if self._match(CommandKind.CALL, name, fingerprint) is None:
@@ -185,7 +185,11 @@ class JournalOperations(Operations):
             self._core.control.cancel_callee(callee, self._record, handle)
 
     @override
-    def sleep(self, deadline_ms: int, name: str) -> Handle:
+    def now_ms(self) -> int:
+        raise AssertionError("every completion of this engine carries its time")
+
+    @override
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
         if self._match(CommandKind.SLEEP, name, _NO_FINGERPRINT) is None:
             handle = self._keep(CommandKind.SLEEP, name, _NO_FINGERPRINT, b"%d" % deadline_ms)
             if deadline_ms <= self._core.log.now_ms():

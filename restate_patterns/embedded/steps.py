@@ -18,11 +18,8 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
-from restate_patterns.errors import Failure
-from restate_patterns.seam import Handle, StepAction, StepProgress, StepResult
+from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
 
-NOT_RUN = StepResult(None, Failure(409, "the step was stopped before it ran"))
-STOPPED = StepResult(None, Failure(409, "the step was stopped"))
 _NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
 
 
@@ -114,7 +111,7 @@ class RunningStep(StepProgress, Job):
         if self.dropped:
             return None
         if self.stopping:
-            self._steps.finish(self, NOT_RUN)
+            self._steps.finish(self, STEP_NOT_RUN)
             return None
         self.task = task
         return self.action(self), self.action.context
@@ -124,7 +121,7 @@ class RunningStep(StepProgress, Job):
         if result is not None:
             self._steps.finish(self, result)
         elif isinstance(error, asyncio.CancelledError):
-            self._steps.finish(self, STOPPED)
+            self._steps.finish(self, STEP_STOPPED)
         elif error is not None:
             self._steps.break_off(self, error)
 

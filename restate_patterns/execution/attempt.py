@@ -69,9 +69,9 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         return self._drive(self._waits.deliver, completion)
 
     @override
-    def deliver_cancel(self, time_ms: int) -> AttemptEnd | None:
+    def deliver_cancel(self, time_ms: int | None) -> AttemptEnd | None:
         def cancel() -> None:
-            self._loop.advance(time_ms)
+            self._loop.happened_at(time_ms)
             self._cancel_delivered = True
             self._waits.cancel_unshielded()
 
@@ -185,11 +185,15 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     # What the loop tells.
 
     @override
-    def timer_started(self, timer: InnerTimer) -> None:
+    def timer_started(self, timer: InnerTimer, delay_ms: int) -> None:
         if timer.sleeper is not None and self._waits.takes_cancel():
             timer.sleeper.set_exception(Cancelled())
         else:
-            self._waits.timer(self._ask(self._operations.sleep, timer.deadline_ms, timer.name), timer)
+            self._waits.timer(self._ask(self._operations.sleep, timer.deadline_ms, delay_ms, timer.name), timer)
+
+    @override
+    def read_time(self) -> int:
+        return self._ask(self._operations.now_ms)
 
     @override
     def timer_cancelled(self, timer: InnerTimer) -> None:

@@ -34,8 +34,12 @@ _HASH_BITS = (1 << 60) - 1
 class LoopHost(Protocol):
     """What the loop needs from the attempt it belongs to."""
 
-    def timer_started(self, timer: InnerTimer) -> None:
-        """Ask the backend for a timer."""
+    def timer_started(self, timer: InnerTimer, delay_ms: int) -> None:
+        """Ask the backend for a timer; `delay_ms` is how far off its deadline is."""
+        ...
+
+    def read_time(self) -> int:
+        """Ask the backend for durable time, in Unix milliseconds."""
         ...
 
     def timer_cancelled(self, timer: InnerTimer) -> None:
@@ -55,8 +59,12 @@ class _Nobody(LoopHost):
     """The host of a loop whose attempt is over."""
 
     @override
-    def timer_started(self, timer: InnerTimer) -> None:
+    def timer_started(self, timer: InnerTimer, delay_ms: int) -> None:
         pass
+
+    @override
+    def read_time(self) -> int:
+        return 0
 
     @override
     def timer_cancelled(self, timer: InnerTimer) -> None:
@@ -80,14 +88,16 @@ class InnerLoop(Enterable, RefusingLoop):
     Args:
         host: The attempt.
         seed: The same on each attempt of one invocation; hashes of tasks and futures begin there.
-        start_ms: Durable time at which the invocation started, in Unix milliseconds.
+        start_ms: Durable time at which the invocation started, in Unix milliseconds; None when unknown.
     """
 
-    def __init__(self, host: LoopHost, seed: int, start_ms: int) -> None:
+    def __init__(self, host: LoopHost, seed: int, start_ms: int | None) -> None:
         self.host = host
         self.hash_base = seed & _HASH_BITS
-        self.now_ms = start_ms
-        self._now_s = start_ms / 1000
+        self.time_is_stale = start_ms is None
+        """Whether something without a time has happened since `now_ms` was right; it lags until it is read."""
+        self.now_ms = start_ms or 0
+        self._now_s = self.now_ms / 1000
         self._count = 0
         self._ready: deque[InnerHandle] = deque()
         self._again: list[InnerHandle] = []
@@ -111,7 +121,23 @@ class InnerLoop(Enterable, RefusingLoop):
     @override
     def time(self) -> float:
         """Give durable time in Unix seconds."""
+        if self.time_is_stale:
+            self.refresh_time()
         return self._now_s
+
+    def refresh_time(self) -> None:
+        """Ask for durable time if it is not known."""
+        if self.time_is_stale and not self.sealed:
+            self.time_is_stale = False
+            self.advance(self.host.read_time())
+
+    def happened_at(self, time_ms: int | None) -> None:
+        """Move durable time to when something happened, or note that it is not known."""
+        if time_ms is None:
+            self.time_is_stale = True
+        else:
+            self.time_is_stale = False
+            self.advance(time_ms)
 
     def advance(self, now_ms: int, now_s: float = 0.0) -> None:
         """Move durable time forward; it never goes back."""
@@ -231,7 +257,8 @@ class InnerLoop(Enterable, RefusingLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now_s + delay, callback, *args, context=context)
+        # What counts is the delay, so a time that lags will do: no sleep has to ask for it.
+        return self._start_timer(self._now_s + delay, callback, args, context)
 
     @override
     def call_at(
@@ -241,11 +268,17 @@ class InnerLoop(Enterable, RefusingLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
+        self.refresh_time()
+        return self._start_timer(when, callback, args, context)
+
+    def _start_timer(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None
+    ) -> InnerTimer:
         timer = InnerTimer(when, callback, args, self, context)
         if when <= self._now_s:
             timer.fire(self)
         else:
-            self.host.timer_started(timer)
+            self.host.timer_started(timer, timer.deadline_ms - self.now_ms)
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

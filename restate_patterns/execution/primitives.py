@@ -70,6 +70,7 @@ class Primitives(Caller):
     def now_ms(self) -> int:
         """Give durable time in Unix milliseconds: the same on each replay."""
         self.check_usable()
+        self._loop.refresh_time()
         return self._loop.now_ms
 
     def check_usable(self) -> None:
@@ -105,6 +106,10 @@ class Primitives(Caller):
         finally:
             task.shield_depth -= 1
 
+    def _shielded(self) -> bool:
+        task = asyncio.current_task(self._loop)
+        return isinstance(task, InnerTask) and task.shield_depth > 0
+
     # Calls.
 
     @override
@@ -113,7 +118,7 @@ class Primitives(Caller):
             async with asyncio.timeout(timeout_s):
                 return await self.call(request, None)
         self._waits.before_wait()
-        handle = self._ask(self._operations.call, request)
+        handle = self._ask(self._operations.call, request, shielded=self._shielded())
         return await self._waits.operation(handle, is_call=True) or b""
 
     @override

@@ -36,7 +36,7 @@ class StepRunner(StepAction):
         action: What to do; called once per try.
     """
 
-    def __init__(self, step: Step, action: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, step: Step, action: Callable[[], Awaitable[bytes | None]]) -> None:
         self._step = step
         self._action = action
         self._retry = step.retry or _DEFAULT_RETRY
@@ -76,7 +76,7 @@ class StepRunner(StepAction):
         progress.failed(error, wait_ms)
         return None, wait_ms
 
-    async def _try(self, clock: Clock, timeout: timedelta) -> bytes:
+    async def _try(self, clock: Clock, timeout: timedelta) -> bytes | None:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as scope:
             alarm = clock.call_later(timeout / timedelta(milliseconds=1), lambda: scope.reschedule(loop.time()))

@@ -235,10 +235,12 @@ class Waits:
         waiting = self._pending.pop(completion.handle, None)
         if waiting is None:
             return
-        self.loop.advance(completion.time_ms)
         if isinstance(waiting, InnerTimer):
+            if completion.time_ms is not None:
+                self.loop.happened_at(completion.time_ms)
             waiting.fire(self.loop)
             return
+        self.loop.happened_at(completion.time_ms)
         if isinstance(waiting, AwakeableWait) and not waiting.waiters:
             self._idle_awakeables_count -= 1
         waiting.settle(completion)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine
@@ -13,8 +12,9 @@ from typing import Final, Self
 from restate_patterns.engine_port import EnginePort
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
-from restate_patterns.http.granian_server import GranianServer, listen
+from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ingress import Ingress
+from restate_patterns.http.ports import PortError, claim, url_of
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 
@@ -25,10 +25,6 @@ _FLUSH_S: Final = 0.5
 
 
 _WIND_DOWN_S: Final = 0.05
-
-
-class PortError(OSError):
-    """A port cannot be listened on; the message names it and says what to do."""
 
 
 class HttpServer:
@@ -69,12 +65,12 @@ class HttpServer:
     @property
     def ingress_url(self) -> str:
         """Where the ingress is, once started."""
-        return _url(self._host, self._ingress_port)
+        return url_of(self._host, self._ingress_port)
 
     @property
     def admin_url(self) -> str:
         """Where the admin API is, once started."""
-        return _url(self._host, self._admin_port)
+        return url_of(self._host, self._admin_port)
 
     async def start(self) -> None:
         """Listen and serve; requests are answered when this returns.
@@ -82,9 +78,9 @@ class HttpServer:
         Raises:
             PortError: A port is taken, or may not be used; nothing is listened on then.
         """
-        ingress = _listen(self._host, self._ingress_port, "ingress")
+        ingress = _claim(self._host, self._ingress_port, "ingress")
         try:
-            admin = _listen(self._host, self._admin_port, "admin")
+            admin = _claim(self._host, self._admin_port, "admin")
         except PortError:
             ingress.close()
             raise
@@ -177,22 +173,5 @@ class HttpServer:
         return None
 
 
-def _listen(host: str, port: int, name: str) -> socket.socket:
-    try:
-        return listen(host, port)
-    except OSError as error:
-        raise PortError(error.errno, _why_not(error, host, port, name)) from None
-
-
-def _why_not(error: OSError, host: str, port: int, name: str) -> str:
-    option = f"--{name}-port (in code: {name}_port=)"
-    if error.errno == errno.EADDRINUSE:
-        return f"the {name} port {port} on {host} is taken: stop what listens there, or choose another with {option}"
-    if error.errno == errno.EACCES:
-        return f"the {name} port {port} needs more rights than this process has: choose one above 1023 with {option}"
-    return f"cannot listen on {host}:{port} for the {name}: {error.strerror or error}"
-
-
-def _url(host: str, port: int) -> str:
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+def _claim(host: str, port: int, name: str) -> socket.socket:
+    return claim(host, port, name, f"--{name}-port (in code: {name}_port=)")

@@ -11,87 +11,20 @@ import json
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
 
 import pytest
-from typing_extensions import override
 
-from restate_patterns import App, Awakeable, AwakeableId, Context, ObjectContext, Service, VirtualObject, handler
+from restate_patterns import App, AwakeableId, Context
 from restate_patterns.testing.environment import CrashPlan, TestEnvironment, environment, never
-from tests.support.program_runs import Effects
-from tests.support.programs import (
-    Durable,
-    Interpreter,
-    Program,
-    ProgramError,
-    Value,
-    expected,
-)
+from tests.support.program_services import ProgramPeer, ProgramRunner
+from tests.support.programs import Program, Value, expected
 from tests.support.random_programs import random_program
 
 COUNT = int(os.environ.get("PROGRAMS_COUNT", "25"))
 TURNS_MAX = 200_000
 
-
-class Peer(Service):
-    """Answers calls with the label."""
-
-    @handler
-    async def echo(self, ctx: Context, label: str) -> str:
-        if label.startswith("fail"):
-            raise ProgramError(message=label)
-        await asyncio.sleep(sum(label.encode()) % 11 / 1000)
-        return label
-
-
-class ContextDurable(Durable):
-    """The primitives of a program on a public context."""
-
-    def __init__(self, ctx: ObjectContext, waiting: dict[AwakeableId[str], str]) -> None:
-        self._ctx = ctx
-        self._waiting = waiting
-
-    @override
-    async def step(self, name: str, action: Callable[[], Awaitable[str]]) -> str:
-        async def act() -> str:
-            return await action()
-
-        return await self._ctx.run(name, act)
-
-    @override
-    async def call(self, label: str) -> str:
-        return await self._ctx.service_client(Peer).echo(label)
-
-    @override
-    async def get(self, key: str) -> str | None:
-        value: str | None = json.loads(await self._ctx._attempt.get_state(key) or b"null")
-        return value
-
-    @override
-    def set(self, key: str, value: str) -> None:
-        self._ctx._attempt.set_state(key, json.dumps(value).encode())
-
-    @override
-    async def awakeable(self, label: str) -> str:
-        awakeable: Awakeable[str] = self._ctx.awakeable(str)
-        self._waiting[awakeable.id] = label
-        return await awakeable
-
-
-class Runner(VirtualObject):
-    """Runs the program of a seed."""
-
-    effects: Effects
-    waiting: dict[AwakeableId[str], str]
-
-    def __init__(self) -> None:
-        self.effects = Effects()
-        self.waiting = {}
-
-    @handler
-    async def run(self, ctx: ObjectContext, seed: int) -> str:
-        program = random_program(seed)
-        return json.dumps(await Interpreter(ContextDurable(ctx, self.waiting), self.effects).run(program))
+Waiting = dict[AwakeableId[str], str]
+"""Awakeables that are to be resolved with their label."""
 
 
 class RandomCrashes:
@@ -109,7 +42,7 @@ class RandomCrashes:
         return True
 
 
-async def finish(env: TestEnvironment, runner: Runner, running: asyncio.Future[str]) -> None:
+async def finish(env: TestEnvironment, waiting: Waiting, running: asyncio.Future[str]) -> None:
     """Let time pass, alarm by alarm, and answer awakeables, until the program has ended."""
     answered: set[AwakeableId[str]] = set()
     for _ in range(TURNS_MAX):
@@ -119,7 +52,7 @@ async def finish(env: TestEnvironment, runner: Runner, running: asyncio.Future[s
             await asyncio.sleep(0)
         if env.down or env.engine.core.busy:
             continue
-        for awakeable_id, label in list(runner.waiting.items()):
+        for awakeable_id, label in list(waiting.items()):
             if awakeable_id not in answered:
                 answered.add(awakeable_id)
                 await awakeable_id.resolve(env.client, label)
@@ -131,11 +64,16 @@ async def finish(env: TestEnvironment, runner: Runner, running: asyncio.Future[s
 
 async def run_on_engine(seed: int, plan: CrashPlan, *, replay_always: bool) -> int:
     """Run the program of a seed and compare; gives the number of crashes."""
-    runner = Runner()
-    async with environment(App([runner, Peer()]), replay_always=replay_always, crash_plan=plan) as env:
+    waiting: Waiting = {}
+
+    async def hand_out(ctx: Context, awakeable_id: AwakeableId[str], label: str) -> None:
+        waiting[awakeable_id] = label
+
+    runner = ProgramRunner(hand_out)
+    async with environment(App([runner, ProgramPeer()]), replay_always=replay_always, crash_plan=plan) as env:
         runner.effects.clock_sleep = env.clock.sleep
-        running = asyncio.ensure_future(env.client.object_client(Runner, "k").run(seed))
-        await finish(env, runner, running)
+        running = asyncio.ensure_future(env.client.object_client(ProgramRunner, "k").run(seed))
+        await finish(env, waiting, running)
         value: Value = json.loads(running.result())
         program: Program = random_program(seed)
         assert value == expected(program), f"program {seed} diverged: {program}"

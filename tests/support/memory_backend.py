@@ -199,7 +199,7 @@ class MemoryOperations(Operations):
         return begin
 
     @override
-    def call(self, request: Request) -> Handle:
+    def call(self, request: Request, *, shielded: bool) -> Handle:
         what = f"{request.target} {request.body!r}"
         return self._wait("call", what, self._from_peer("call", request.target.handler))
 
@@ -247,7 +247,13 @@ class MemoryOperations(Operations):
         self.hints.append(("cancel_call", handle))
 
     @override
-    def sleep(self, deadline_ms: int, name: str) -> Handle:
+    def now_ms(self) -> int:
+        answer = self._issue("now", "", None, lambda: Ready(b"%d" % self.world.clock.wall_ms()))
+        assert isinstance(answer, Ready)
+        return int(answer.value or b"")
+
+    @override
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
         world = self.world
 
         def begin(handle: Handle) -> None:

@@ -21,7 +21,7 @@ from restate_patterns.failures import from_failure
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepExhausted, StepResult
 from tests.support.attempts import Driven, output_of, run, step, within_loop
-from tests.support.memory_backend import World, _Progress
+from tests.support.memory_backend import START_MS, World, _Progress
 from tests.support.memory_host import run_to_end, settle
 
 _TWICE = RetryPolicy(max_attempts=2, then="fail")
@@ -37,7 +37,7 @@ async def _run_step(options: Step, action: Callable[[], Awaitable[bytes]]) -> tu
     began: list[float] = []
 
     async def tried() -> bytes:
-        began.append(world.clock.monotonic_ms() - world.invocation.start_ms)
+        began.append(world.clock.monotonic_ms() - START_MS)
         return await action()
 
     task = asyncio.ensure_future(StepRunner(options, tried)(_Progress(world, 0)))

@@ -13,7 +13,8 @@ import threading
 import httpx
 import pytest
 
-from restate_patterns.http.server import HttpServer, PortError
+from restate_patterns.http.ports import PortError
+from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import StepResult
 from tests.support.fake_engine import WAIT_S, FakeEngine

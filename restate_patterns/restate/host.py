@@ -1,0 +1,43 @@
+"""What the attempts of one process share: the services, the steps that run, and the server to ask things."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+from restate_patterns.clock import Clock, SystemClock
+from restate_patterns.restate.references import References, Server, pause
+from restate_patterns.restate.steps import RunningSteps
+from restate_patterns.seam import Deployment
+
+
+class Host:
+    """Shared by attempts; may be made before the loop runs in which they do.
+
+    Args:
+        deployment: The services.
+        server: Where invocations are looked up and paused; None when it is not known.
+    """
+
+    def __init__(self, deployment: Deployment, server: Server | None) -> None:
+        self.deployment = deployment
+        self.references = References(server)
+        self._server = server
+        self._pausing: set[asyncio.Task[None]] = set()
+
+    @functools.cached_property
+    def clock(self) -> Clock:
+        """What durable time is read from."""
+        return SystemClock()
+
+    @functools.cached_property
+    def steps(self) -> RunningSteps:
+        """The steps that run in this process."""
+        return RunningSteps(self.clock)
+
+    def pause(self, invocation_id: str) -> None:
+        """Have an invocation paused by the server, some time soon."""
+        if self._server is not None:
+            task = asyncio.get_running_loop().create_task(pause(self._server, invocation_id))
+            self._pausing.add(task)
+            task.add_done_callback(self._pausing.discard)

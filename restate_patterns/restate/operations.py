@@ -1,0 +1,380 @@
+"""What one attempt asks for, as commands of the SDK's machine; and what it waits for, in order of issue."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from typing_extensions import override
+
+from restate_patterns.clock import Clock
+from restate_patterns.errors import JournalMismatch
+from restate_patterns.restate.envelope import unwrap
+from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
+from restate_patterns.restate.references import References
+from restate_patterns.seam import (
+    Completion,
+    Handle,
+    InvocationRef,
+    Operations,
+    Request,
+    StepAction,
+    StepResult,
+)
+
+NOW: Final = "now"
+"""What the journal calls a reading of the clock."""
+
+_OWN: Final = ""
+"""Fingerprint of the steps that no handler asked for."""
+
+
+class CancelDelivered:
+    """The invocation was cancelled, in its place among the completions."""
+
+
+CANCEL: Final = CancelDelivered()
+
+Event: TypeAlias = Completion | CancelDelivered
+Finish: TypeAlias = Callable[[Answer], None]
+Read: TypeAlias = Callable[[Handle, Answer], Completion]
+
+
+class StepToRun(NamedTuple):
+    """A step that the journal has no result for."""
+
+    handle: Handle
+    name: str
+    fingerprint: str
+    action: StepAction
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Something asked for that has not completed."""
+
+    finish: Finish
+    internal: bool = False
+    """Whether it is ours: the output of the invocation must not overtake it."""
+
+
+def _plain(handle: Handle, answer: Answer) -> Completion:
+    return Completion(handle, None, answer.value, answer.failure)
+
+
+def _names(handle: Handle, answer: Answer) -> Completion:
+    return Completion(handle, None, json.dumps(sorted(answer.names)).encode(), answer.failure)
+
+
+def _own_result(handle: Handle, answer: Answer) -> Completion:
+    recorded = unwrap(StepResult(answer.value, answer.failure))
+    return Completion(handle, recorded.time_ms, *recorded.result)
+
+
+def _step_result(name: str, fingerprint: str, handle: Handle, answer: Answer) -> Completion:
+    asked = f"step {name!r} with arguments of fingerprint {fingerprint}"
+    try:
+        recorded = unwrap(StepResult(answer.value, answer.failure))
+    except ValueError as error:
+        raise JournalMismatch(handle, str(error), asked) from None
+    if recorded.fingerprint != fingerprint:
+        raise JournalMismatch(handle, f"step {name!r} with arguments of fingerprint {recorded.fingerprint}", asked)
+    return Completion(handle, recorded.time_ms, *recorded.result)
+
+
+class MachineOperations(Operations):
+    """The operations of one attempt.
+
+    Completions become `Event`s, one at a time and in the journal's order. An answer that a command had at
+    once (state that came with the invocation) goes before all others, on each attempt.
+
+    The machine can't tell the time, so a reading of it is a step whose result is known when it is asked
+    for. Until the server has that result, further commands are held back: whatever they say may depend
+    on it, and on a replay the reading comes before them too.
+
+    Args:
+        machine: The SDK's machine.
+        clock: What a reading of durable time reads.
+        references: Finds invocations that are not named by id.
+    """
+
+    def __init__(self, machine: Machine, clock: Clock, references: References) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._references = references
+        self._next_handle = 0
+        self._waiting: dict[Notice, Waiting] = {}
+        self._notices: dict[Handle, Notice] = {}
+        self._instant: deque[Completion] = deque()
+        self._arrived: deque[Event] = deque()
+        self._held: deque[Callable[[], None]] | None = None
+        self._known_ms: int | None = None
+        """Durable time, while nothing without a time has happened since."""
+        self.steps_to_run: dict[Notice, StepToRun] = {}
+        self.stopped: set[Handle] = set()
+        """Steps that were asked to stop."""
+        self.recorded: list[Handle] = []
+        """Steps whose result the server has; who drives the attempt empties it."""
+
+    # What drives the attempt asks.
+
+    def next_event(self) -> Event | None:
+        """Give what the attempt is to hear of next; None when more must be waited for."""
+        if self._held is not None:
+            return None
+        if self._instant:
+            return self._instant.popleft()
+        if not self._arrived:
+            return None
+        event = self._arrived.popleft()
+        if isinstance(event, CancelDelivered) or event.time_ms is None:
+            self._known_ms = None
+        else:
+            self._known_ms = max(event.time_ms, self._known_ms or 0)
+        return event
+
+    def waiting(self) -> list[Notice]:
+        """Give what is waited for, in order of issue."""
+        return list(self._waiting)
+
+    def internal(self) -> list[Notice]:
+        """Give what must have happened before the invocation may end."""
+        return [notice for notice, waiting in self._waiting.items() if waiting.internal]
+
+    def collect(self, found: Progress | RunDue) -> None:
+        """Take in what a look at the machine found, if it is an event.
+
+        Raises:
+            JournalMismatch: The result of a step is one of other arguments.
+        """
+        if found is Progress.CANCELLED:
+            self._arrived.append(CANCEL)
+        elif found is Progress.COMPLETED:
+            notice = next(notice for notice in self._waiting if self._machine.is_completed(notice))
+            self._waiting.pop(notice).finish(self._machine.take(notice))
+
+    # How operations are issued.
+
+    def _new_handle(self) -> Handle:
+        self._next_handle += 1
+        return self._next_handle
+
+    def _issue(self, command: Callable[[], None]) -> None:
+        """Give a command to the machine, or keep it back until the server has the time it may depend on."""
+        if self._held is None:
+            command()
+        else:
+            self._held.append(command)
+
+    def _ask(self, command: Callable[[], Notice], read: Read = _plain) -> Handle:
+        """Issue a command that completes."""
+        handle = self._new_handle()
+        self._issue(lambda: self._wait_for(handle, command(), self._completes(handle, read)))
+        return handle
+
+    def _wait_for(self, handle: Handle, notice: Notice, finish: Finish) -> None:
+        self._notices[handle] = notice
+        self._waiting[notice] = Waiting(finish)
+
+    def _completes(self, handle: Handle, read: Read = _plain) -> Finish:
+        def finish(answer: Answer) -> None:
+            self._notices.pop(handle, None)
+            self._arrived.append(read(handle, answer))
+
+        return finish
+
+    def _ask_state(self, command: Callable[[], Notice], read: Read) -> Handle:
+        """Issue a reading of state, which the machine may know at once."""
+        handle = self._new_handle()
+
+        def issue() -> None:
+            notice = command()
+            if self._machine.is_completed(notice):
+                known = read(handle, self._machine.take(notice))
+                self._instant.append(known._replace(time_ms=self._known_ms))
+            else:
+                self._wait_for(handle, notice, self._completes(handle, read))
+
+        self._issue(issue)
+        return handle
+
+    @override
+    def discard(self, handle: Handle) -> None:
+        def forget() -> None:
+            notice = self._notices.pop(handle, None)
+            if notice is not None:
+                self._waiting.pop(notice, None)
+
+        self._issue(forget)
+
+    @property
+    @override
+    def replaying(self) -> bool:
+        return self._machine.replaying
+
+    # Time.
+
+    @override
+    def now_ms(self) -> int:
+        reading = self._machine.run(NOW)
+        if reading.replayed:
+            now_ms = self._replayed_time(reading.notice)
+        else:
+            now_ms = self._clock.wall_ms()
+            self._machine.propose(reading.notice, b"%d" % now_ms, None)
+            self._held = deque()
+            self._waiting[reading.notice] = Waiting(lambda answer: self._release())
+        self._known_ms = now_ms
+        return now_ms
+
+    def _replayed_time(self, notice: Notice) -> int:
+        found: list[int] = []
+        self._waiting[notice] = Waiting(lambda answer: found.append(int(answer.value or b"0")))
+        while not found:
+            # What precedes the reading in the journal keeps its order; the attempt hears of it later.
+            self.collect(self._machine.progress(self._waiting))
+        return found[0]
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        for command in held or ():
+            command()
+
+    @override
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
+        return self._ask(lambda: self._machine.sleep(delay_ms, name))
+
+    # Calls and other invocations.
+
+    @override
+    def call(self, request: Request, *, shielded: bool) -> Handle:
+        if not shielded:
+            return self._ask(lambda: self._machine.call(request))
+        # A cancel of this invocation makes the machine cancel what it called, but not what it sent.
+        return self._attach_to(lambda: self._machine.send(request, 0), _plain)
+
+    def _attach_to(self, command: Callable[[], Notice], read: Read) -> Handle:
+        """Issue a command that comes to an invocation id, then wait for the output of that invocation."""
+        handle = self._new_handle()
+
+        def attach(answer: Answer) -> None:
+            found = read(handle, answer)
+            if found.failure is not None:
+                self._completes(handle)(Answer(failure=found.failure))
+            else:
+                notice = self._machine.attach((found.value or b"").decode("ascii"))
+                self._wait_for(handle, notice, self._completes(handle))
+
+        self._issue(lambda: self._wait_for(handle, command(), attach))
+        return handle
+
+    @override
+    def cancel_call(self, handle: Handle) -> None:
+        pass  # the machine has done it
+
+    @override
+    def send(self, request: Request, delay_ms: int) -> Handle:
+        return self._ask(lambda: self._machine.send(request, delay_ms))
+
+    @override
+    def attach(self, ref: InvocationRef) -> Handle:
+        if isinstance(ref, str):
+            return self._ask(lambda: self._machine.attach(ref))
+        return self._attach_to(lambda: self._find(ref), _own_result)
+
+    @override
+    def output(self, ref: InvocationRef) -> Handle:
+        name, action = self._references.output(ref)
+        return self._ask(lambda: self._run(StepToRun(self._new_handle(), name, _OWN, action)), _own_result)
+
+    @override
+    def cancel_invocation(self, ref: InvocationRef) -> None:
+        def cancel(answer: Answer) -> None:
+            found = _own_result(0, answer)
+            if found.failure is None:
+                self._machine.cancel((found.value or b"").decode("ascii"))
+
+        def find() -> None:
+            self._waiting[self._find(ref)] = Waiting(cancel, internal=True)
+
+        self._issue(find if not isinstance(ref, str) else functools.partial(self._machine.cancel, ref))
+
+    def _find(self, ref: InvocationRef) -> Notice:
+        name, action = self._references.finding(ref)
+        return self._run(StepToRun(self._new_handle(), name, _OWN, action))
+
+    # Steps.
+
+    @override
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+        handle = self._new_handle()
+        step = StepToRun(handle, name, fingerprint.hex(), action)
+        completes = self._completes(handle, functools.partial(_step_result, name, step.fingerprint))
+
+        def finish(answer: Answer) -> None:
+            self.recorded.append(handle)
+            completes(answer)
+
+        self._issue(lambda: self._wait_for(handle, self._run(step), finish))
+        return handle
+
+    def _run(self, step: StepToRun) -> Notice:
+        issued = self._machine.run(step.name)
+        if not issued.replayed:
+            self.steps_to_run[issued.notice] = step
+        return issued.notice
+
+    @override
+    def stop_step(self, handle: Handle) -> None:
+        self.stopped.add(handle)
+
+    # State.
+
+    @override
+    def get_state(self, name: str) -> Handle:
+        return self._ask_state(lambda: self._machine.get_state(name), _plain)
+
+    @override
+    def state_names(self) -> Handle:
+        return self._ask_state(self._machine.state_names, _names)
+
+    @override
+    def set_state(self, name: str, value: bytes) -> None:
+        self._issue(lambda: self._machine.set_state(name, value))
+
+    @override
+    def clear_state(self, name: str) -> None:
+        self._issue(lambda: self._machine.clear_state(name))
+
+    @override
+    def clear_all_state(self) -> None:
+        self._issue(self._machine.clear_all_state)
+
+    # Promises and awakeables.
+
+    @override
+    def promise_value(self, name: str) -> Handle:
+        return self._ask(lambda: self._machine.promise(name))
+
+    @override
+    def promise_peek(self, name: str) -> Handle:
+        return self._ask(lambda: self._machine.peek_promise(name))
+
+    @override
+    def promise_complete(self, name: str, result: StepResult) -> Handle:
+        return self._ask(lambda: self._machine.complete_promise(name, *result))
+
+    @override
+    def awakeable(self) -> tuple[str, Handle]:
+        handle = self._new_handle()
+        awakeable_id, notice = self._machine.awakeable()
+        self._wait_for(handle, notice, self._completes(handle))
+        return awakeable_id, handle
+
+    @override
+    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+        self._issue(lambda: self._machine.complete_awakeable(awakeable_id, *result))

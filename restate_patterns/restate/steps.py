@@ -1,0 +1,131 @@
+"""Steps that run in this process. A step lives on its own: attempts come and go, it is adopted.
+
+The server decides which attempt there is; a step knows its invocation and its place in it. It is never
+started twice here, and what it came to is kept until the server has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from typing_extensions import override
+
+from restate_patterns.clock import Clock
+from restate_patterns.errors import JournalMismatch
+from restate_patterns.seam import STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
+
+Identity: TypeAlias = tuple[str, Handle]
+"""Invocation id, and the step's place in the invocation."""
+
+_KEPT_MAX: Final = 10_000
+"""Steps that have ended and whose invocation has not come back for the result; the oldest go first."""
+
+
+class RunningStep(StepProgress):
+    """One step that was started.
+
+    Args:
+        clock: On which its tries wait and time out.
+        name: Its name.
+        fingerprint: Of its arguments.
+    """
+
+    __slots__ = ("_clock", "_failed_count", "ended", "fingerprint", "name", "on_end", "task")
+
+    def __init__(self, clock: Clock, name: str, fingerprint: str) -> None:
+        self._clock = clock
+        self._failed_count = 0
+        self.name = name
+        self.fingerprint = fingerprint
+        self.task: asyncio.Task[StepResult] | None = None
+        self.on_end: Callable[[RunningStep], None] | None = None
+        """Told once it has ended; the attempt that waits for it sets this."""
+        self.ended: StepResult | BaseException | None = None
+        """What it came to: a result, or why there is none and it stays open."""
+
+    @property
+    @override
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    @override
+    def failed_count(self) -> int:
+        return self._failed_count
+
+    @override
+    def failed(self, error: BaseException, retry_in_ms: int) -> None:
+        self._failed_count += 1
+
+    def stop(self) -> None:
+        """Ask the action to stop; it ends with its outcome."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+class RunningSteps:
+    """The table of the steps of a process.
+
+    Args:
+        clock: On which tries wait and time out.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._steps: dict[Identity, RunningStep] = {}
+        self._kept: OrderedDict[Identity, None] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
+
+    def ensure(self, identity: Identity, name: str, fingerprint: str, action: StepAction) -> RunningStep:
+        """Start a step, or give the one that runs or has ended.
+
+        Raises:
+            JournalMismatch: The one that is there is another step.
+        """
+        found = self._steps.get(identity)
+        if found is None:
+            found = self._steps[identity] = RunningStep(self._clock, name, fingerprint)
+            found.task = self._loop.create_task(action(found), context=action.context, name=f"step {name}")
+            found.task.add_done_callback(functools.partial(self._done, identity, found))
+        elif (found.name, found.fingerprint) != (name, fingerprint):
+            raise JournalMismatch(
+                identity[1],
+                f"step {found.name!r} with arguments of fingerprint {found.fingerprint}, which has begun",
+                f"step {name!r} with arguments of fingerprint {fingerprint}",
+            )
+        return found
+
+    def forget(self, identity: Identity) -> None:
+        """Let go of a step whose result the server has."""
+        self._steps.pop(identity, None)
+        self._kept.pop(identity, None)
+
+    def count(self) -> int:
+        """Give how many steps run."""
+        return sum(step.ended is None for step in self._steps.values())
+
+    async def drain(self, grace_s: float) -> int:
+        """Wait until no step runs, then cancel those that still do; gives how many those were."""
+        running = [step.task for step in self._steps.values() if step.task is not None and not step.task.done()]
+        if not running:
+            return 0
+        _, left = await asyncio.wait(running, timeout=grace_s)
+        for task in left:
+            task.cancel()
+        return len(left)
+
+    def _done(self, identity: Identity, step: RunningStep, task: asyncio.Task[StepResult]) -> None:
+        error = None if task.cancelled() else task.exception()
+        step.ended = STEP_STOPPED if task.cancelled() else error or task.result()
+        if error is not None:
+            self.forget(identity)  # it stays open: when the invocation is resumed it starts again
+        elif self._steps.get(identity) is step:
+            self._kept[identity] = None
+            while len(self._kept) > _KEPT_MAX:
+                self._steps.pop(self._kept.popitem(last=False)[0], None)
+        if step.on_end is not None:
+            step.on_end(step)

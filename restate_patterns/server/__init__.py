@@ -1,0 +1,48 @@
+"""A Restate server, or a cluster of them, on this machine: for development, tests and benchmarks.
+
+It is installed from npm into a folder of the project, and runs on loopback only. Nothing here knows the
+engine or the services that such a server calls.
+"""
+
+from __future__ import annotations
+
+from restate_patterns.server.config import ServerConfig
+from restate_patterns.server.errors import (
+    DataDirectoryError,
+    DownloadError,
+    NoNpmError,
+    PortTakenError,
+    ServerBrokenError,
+    ServerDiedError,
+    ServerError,
+    ServerMissingError,
+    ServerVersionError,
+    UnsupportedPlatformError,
+)
+from restate_patterns.server.install import install
+from restate_patterns.server.ports import free_ports, refuse_taken
+from restate_patterns.server.release import DEFAULT_DIRECTORY, VERSION, installed
+from restate_patterns.server.running import Node, RunningServer, running_server
+
+__all__ = [
+    "DEFAULT_DIRECTORY",
+    "VERSION",
+    "DataDirectoryError",
+    "DownloadError",
+    "NoNpmError",
+    "Node",
+    "PortTakenError",
+    "RunningServer",
+    "ServerBrokenError",
+    "ServerConfig",
+    "ServerDiedError",
+    "ServerError",
+    "ServerMissingError",
+    "ServerVersionError",
+    "UnsupportedPlatformError",
+    "free_ports",
+    "install",
+    "installed",
+    "refuse_taken",
+    "running_server",
+]
