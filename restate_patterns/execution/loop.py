@@ -301,7 +301,20 @@ class InnerLoop(Enterable, RefusingLoop):
         places.refuse_unordered()
         parent = asyncio.current_task(self)
         shield_depth = parent.shield_depth if isinstance(parent, InnerTask) else 0
-        task = InnerTask(self, coro, name, contextvars.copy_context() if context is None else context, shield_depth)
+        return self._start_task(coro, name, contextvars.copy_context() if context is None else context, shield_depth)
+
+    def create_main(self, coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context) -> InnerTask[T]:
+        """Make the first task."""
+        return self._start_task(coro, name, context, 0)
+
+    def _start_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        name: str | None,
+        context: contextvars.Context,
+        shield_depth: int,
+    ) -> InnerTask[T]:
+        task = InnerTask(self, coro, name, context, shield_depth)
         tasks = self._tasks
         tasks.append(task)
         if len(tasks) > self._tasks_limit:
@@ -340,6 +353,11 @@ class InnerLoop(Enterable, RefusingLoop):
         return self.sealed
 
     # What the attempt asks about its tasks.
+
+    @property
+    def only_task_ended(self) -> bool:
+        """Whether one task alone is of interest, and it has ended."""
+        return len(self._tasks) == 1 and self._tasks[0].done()
 
     def live_tasks(self) -> list[InnerTask[Any]]:
         """Give the tasks that have not ended, in creation order."""
