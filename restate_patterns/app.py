@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from restate_patterns import collector
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.client import Client
 from restate_patterns.deployment import AppDeployment
@@ -56,7 +57,8 @@ class App:
         Args:
             backend: What to run on. Default: the embedded engine, in memory.
         """
-        asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
+        with collector.serving():
+            asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
 
     @asynccontextmanager
     async def _running(self, backend: Backend) -> AsyncGenerator[Client]:
