@@ -107,6 +107,8 @@ class Codec(Generic[T]):
         raise InvalidInput(message=f"{_INVALID}{why}")
 
     def _decode_nothing(self) -> T:
+        if self._is_empty:
+            return cast("T", None)
         try:
             return self._adapter.validate_python(None)
         except ValidationError:

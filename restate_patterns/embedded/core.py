@@ -38,7 +38,6 @@ from restate_patterns.seam import (
     Deployment,
     Handle,
     Invocation,
-    StepResult,
     Stuck,
 )
 
@@ -81,7 +80,7 @@ class Core:
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
         self.endings = Endings(self)
-        self.steps = Steps(store, self.log, clock, self._step_settled, self.endings.step_broken)
+        self.steps = Steps(store, self.log, clock, self.complete_operation, self.endings.step_broken)
         self.waits = Waits(self)
         self.wait_graph = WaitGraph(self)
         self.admission = Admission(self, next_num)
@@ -145,9 +144,6 @@ class Core:
         if record.status in (Status.ACTIVE, Status.SUSPENDED):
             self.wake(record)
 
-    def _step_settled(self, record: Record, handle: Handle, result: StepResult) -> None:
-        self.complete_operation(record, handle, result.value, result.failure)
-
     def _timer_fired(self, num: int, handle: Handle, due_ms: int) -> None:
         record = self.records.living(num)
         if record is None:
@@ -173,7 +169,8 @@ class Core:
                 self.idle.remove(record)
             record.in_ready_queue = True
             self._ready.append(record)
-            self._schedule_pump()
+            if not self._pump_scheduled:
+                self._schedule_pump()
 
     def recover(self, nums: Sequence[int]) -> None:
         """Bring back invocations that were active when the last process ended, bit by bit."""
@@ -281,7 +278,7 @@ class Core:
             attempt.close()
 
     def _go_idle(self, record: Record) -> None:
-        if record.attempt is None or self.steps.running(record.num):
+        if self.steps.running(record.num) or record.attempt is None:
             return  # what its steps come to will move it on: it is neither dead nor fit to suspend
         deadlock = self.wait_graph.deadlock_of(record)
         if deadlock is not None:

@@ -103,8 +103,11 @@ class Log:
 
     def touch(self, record: Record) -> int:
         """Number a change of something that belongs to an invocation, its own row staying as it is."""
-        record.last_sequence = sequence = self.append()
+        self.sequence = sequence = self.sequence + 1
+        record.last_sequence = self.open.last_sequence = sequence
         self.open.touched[record.num] = record
+        if not self._flush_scheduled and self._committing is None:
+            self._schedule_flush()
         return sequence
 
     def _schedule_flush(self) -> None:

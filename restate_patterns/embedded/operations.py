@@ -139,7 +139,8 @@ class JournalOperations(Operations):
         command = Command(kind, name, fingerprint, value, failure)
         row.commands.append(command)
         handle = self._next_handle - 1
-        note_call(self._record, handle, command)
+        if value is not None:
+            note_call(self._record, handle, command)
         return handle
 
     @override

@@ -18,6 +18,7 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
+from restate_patterns.errors import Failure
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
 
 _NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
@@ -133,7 +134,7 @@ class Steps:
         store: Where failed tries of earlier processes are read.
         log: Gives the barrier before a start.
         clock: On which tries wait and time out.
-        settle: Called on the loop with what a step came to.
+        settle: Called on the loop with what a step came to: a value or a failure.
         broken: Called on the loop when a step's action ended with an error of its own kind.
     """
 
@@ -142,7 +143,7 @@ class Steps:
         store: Store,
         log: Log,
         clock: Clock,
-        settle: Callable[[Record, Handle, StepResult], None],
+        settle: Callable[[Record, Handle, bytes | None, Failure | None], None],
         broken: Callable[[Record, BaseException], None],
     ) -> None:
         self.log = log
@@ -188,7 +189,7 @@ class Steps:
         """Take what a step came to."""
         if not step.dropped:
             self._remove(step)
-            self._settle(step.record, step.handle, result)
+            self._settle(step.record, step.handle, result.value, result.failure)
 
     def break_off(self, step: RunningStep, error: BaseException) -> None:
         """Take that a step ended without a result."""

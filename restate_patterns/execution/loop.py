@@ -137,7 +137,8 @@ class InnerLoop(Enterable, RefusingLoop):
             self.time_is_stale = True
         else:
             self.time_is_stale = False
-            self.advance(time_ms)
+            if time_ms > self.now_ms:
+                self.advance(time_ms)
 
     def advance(self, now_ms: int, now_s: float = 0.0) -> None:
         """Move durable time forward; it never goes back."""

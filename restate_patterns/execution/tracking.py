@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Tracked:
@@ -13,12 +15,13 @@ class Tracked:
         self._calls: list[tuple[Any, str]] = []
         self._limit = 64
 
-    def add(self, coroutine: Coroutine[Any, Any, Any], what: str) -> None:
-        """Watch a call that was just made."""
+    def add(self, coroutine: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
+        """Watch a call that was just made; gives it back."""
         self._calls.append((coroutine, what))
         if len(self._calls) > self._limit:
             self._calls = [call for call in self._calls if _never_awaited(call[0])]
             self._limit = 64 + 2 * len(self._calls)
+        return coroutine
 
     def never_awaited(self) -> list[str]:
         """Name the calls that were made and never awaited."""
