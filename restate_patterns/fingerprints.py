@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FINGERPRINT_BYTES: Final = 8
 _MAX_DEPTH: Final = 24
+_EMPTY: Final = blake2b(digest_size=FINGERPRINT_BYTES)
 
 _EXACT: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: b"n",
@@ -48,11 +49,13 @@ def fingerprint(*args: object, **kwargs: object) -> bytes:
         form += b"%d," % len(part) + part
     if kwargs:
         form += _mapping(kwargs, 0)
-    return blake2b(form, digest_size=FINGERPRINT_BYTES).digest()
+    return _digest(form)
 
 
 def _digest(form: bytes) -> bytes:
-    return blake2b(form, digest_size=FINGERPRINT_BYTES).digest()
+    digest = _EMPTY.copy()  # two thirds of what making one costs
+    digest.update(form)
+    return digest.digest()
 
 
 def _join(tag: bytes, forms: list[bytes]) -> bytes:

@@ -58,6 +58,8 @@ def update_invocation(record: Record) -> tuple[str, Parameters]:
 def insert_row(num: int, row: Row) -> tuple[str, Parameters]:
     """Give what writes a new row of the journal of an invocation."""
     value, failure, commands = row.value, row.failure, row.commands
+    if value is not None and failure is None and commands is not None:  # as most are: the result of a step
+        return _ROW_OF_STEP, (num, row.index, row.handle, row.time_ms, bytearray(value), encode_commands(commands))
     parameters: list[object] = [num, row.index, row.handle, row.time_ms]
     if value is not None:
         parameters.append(bytearray(value))
@@ -115,3 +117,6 @@ def _update_invocation(nulls: _Nulls) -> str:
 def _insert(table: str, columns: tuple[str, ...], optional: tuple[str, ...], nulls: _Nulls) -> str:
     names = [*columns, *[name for name, null in zip(optional, nulls, strict=True) if not null]]
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+_ROW_OF_STEP: Final = _insert_row((False, True, False))

@@ -14,11 +14,12 @@ import logging
 import types
 from collections import deque
 from collections.abc import Coroutine, Generator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from restate_patterns.seam import StepResult
 
 _logger = logging.getLogger("restate_patterns.embedded")
+_BROKE: Final = "what follows from the end of a step broke; the other steps go on"
 
 
 class Job(Protocol):
@@ -83,12 +84,18 @@ class StepTasks:
             try:
                 waits_for = enter(step, given)
             except StopIteration as end:
-                _tell(job, end.value, None)
+                try:
+                    job.ended(end.value, None)
+                except Exception:
+                    _logger.exception(_BROKE)
                 return
             except GeneratorExit:
                 raise
             except BaseException as error:
-                _tell(job, None, error)
+                try:
+                    job.ended(None, error)
+                except Exception:
+                    _logger.exception(_BROKE)
                 if isinstance(error, KeyboardInterrupt):
                     raise
                 return
@@ -98,10 +105,3 @@ class StepTasks:
                 step = coroutine.send
             except BaseException as error:  # noqa: BLE001 - what is thrown into the task is thrown into the action
                 given, step = error, coroutine.throw
-
-
-def _tell(job: Job, result: StepResult | None, error: BaseException | None) -> None:
-    try:
-        job.ended(result, error)
-    except Exception:
-        _logger.exception("what follows from the end of a step broke; the other steps go on")

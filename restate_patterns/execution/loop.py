@@ -98,7 +98,8 @@ class InnerLoop(Enterable, RefusingLoop):
         """Whether something without a time has happened since `now_ms` was right; it lags until it is read."""
         self.now_ms = start_ms or 0
         self._now_s = self.now_ms / 1000
-        self._count = 0
+        self.count = 0
+        """How many tasks and futures there have been: the number of the latest."""
         self._ready: deque[InnerHandle] = deque()
         self._again: list[InnerHandle] = []
         self._running: Callable[..., object] | None = None
@@ -111,12 +112,7 @@ class InnerLoop(Enterable, RefusingLoop):
         self._generators_limit = 64
         self.generators: list[AsyncGenerator[Any, Any]] = []
 
-    # Numbers and time.
-
-    def next_number(self) -> int:
-        """Number a task or a future, in creation order."""
-        self._count += 1
-        return self._count
+    # Time.
 
     @override
     def time(self) -> float:

@@ -36,6 +36,8 @@ class StepRunner(StepAction):
         action: What to do; called once per try.
     """
 
+    __slots__ = ("_action", "_context", "_retry", "_step")
+
     def __init__(self, step: Step, action: Callable[[], Awaitable[bytes | None]]) -> None:
         self._step = step
         self._action = action
