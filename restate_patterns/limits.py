@@ -34,6 +34,9 @@ DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
 FLUSH_PUT_OFF_MAX: Final = 2
 """Turns of the loop for which a batch waits for invocations that are about to advance."""
 
+COMMIT_HERE_MS_MAX: Final = 0.5
+"""How long commits may take for the event loop to make them itself while there is one invocation alone."""
+
 COMMIT_RETRY_MS: Final = 250
 """Wait before a batch that could not be written is tried again."""
 

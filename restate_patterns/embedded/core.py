@@ -78,7 +78,7 @@ class Core:
         self.clock = clock
         self.epoch = epoch
         self.ids = Ids(secret)
-        self.log = Log(store, clock, self._committed, self._about_to_advance, fatal)
+        self.log = Log(store, clock, self._committed, self._about_to_advance, self._alone, fatal)
         self.records = RecordsTable(store, self.log, self.ids, deployment)
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
@@ -107,6 +107,9 @@ class Core:
 
     def _about_to_advance(self) -> bool:
         return self._pump_scheduled
+
+    def _alone(self) -> bool:
+        return self.records.count <= 1
 
     def note_row(self, record: Record, row: Row) -> None:
         """Note that the drain which begins may change a row's commands; no batch closes within a drain."""
