@@ -43,6 +43,9 @@ class App:
     def start(self, backend: Backend | None = None) -> AbstractAsyncContextManager[Client]:
         """Run the services in this process while the block lasts.
 
+        Meanwhile the process's garbage collector looks at new objects after every 5,000 instead of 700, unless it
+        was told otherwise before: it would find nothing in the invocations under way, at 8 % of their cost.
+
         Args:
             backend: What to run on. Default: the embedded engine, in memory.
 
@@ -62,5 +65,6 @@ class App:
 
     @asynccontextmanager
     async def _running(self, backend: Backend) -> AsyncGenerator[Client]:
-        async with backend.start(self._deployment) as caller:
-            yield Client.over(caller)
+        with collector.running():
+            async with backend.start(self._deployment) as caller:
+                yield Client.over(caller)
