@@ -146,7 +146,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
         They run to their end, and what they start while they clean up is left alone until then.
         """
-        if self._loop.only_task_ended:
+        if self._loop.is_over_with(self._main):
             return False
         rest = self._loop.live_tasks()
         self._lingering_count += len(rest)
@@ -230,8 +230,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     def _report_lost_errors(self) -> None:
         """Log, as asyncio would, the errors of tasks that nobody awaited; a cancellation is none."""
-        if self._loop.only_task_ended:
-            return  # it is the main one
+        if self._loop.is_over_with(self._main):
+            return
         for task in self._loop.failed_tasks():
             lost = task is not self._main and getattr(task, "_log_traceback", False)
             if lost and not isinstance(task.exception(), Cancelled):
@@ -245,7 +245,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def _drop(self) -> None:
         loop = self._loop
         loop.seal()
-        if not loop.only_task_ended:
+        if not loop.is_over_with(self._main):
             while living := loop.live_tasks():  # a cleanup may make tasks; those never start
                 closing.close_tasks(loop, living)
         closing.close_generators(loop.generators)

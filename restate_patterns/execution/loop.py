@@ -351,10 +351,9 @@ class InnerLoop(Enterable, RefusingLoop):
 
     # What the attempt asks about its tasks.
 
-    @property
-    def only_task_ended(self) -> bool:
-        """Whether one task alone is of interest, and it has ended."""
-        return len(self._tasks) == 1 and self._tasks[0].done()
+    def is_over_with(self, task: InnerTask[Any] | None) -> bool:
+        """Tell whether this task has ended and there is no other to look at."""
+        return len(self._tasks) == 1 and self._tasks[0] is task and self._tasks[0].done()
 
     def live_tasks(self) -> list[InnerTask[Any]]:
         """Give the tasks that have not ended, in creation order."""
