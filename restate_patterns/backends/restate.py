@@ -114,7 +114,7 @@ class Restate(Backend):
         Args:
             app: The `App`.
         """
-        return self._endpoint(app.deployment, self._remote())
+        return self._endpoint(app.deployment, self._remote(), hangs_up_first=False)
 
     def lambda_handler(self, app: Hosted) -> LambdaHandler:
         """Give the services as the handler of an AWS Lambda function.
@@ -131,7 +131,10 @@ class Restate(Backend):
         remote = self._remote()
         try:
             server: EndpointServer = _adapter("serving").EndpointServer(
-                self._endpoint(deployment, remote), host=self._host, port=self._port, grace_s=self._grace_s
+                self._endpoint(deployment, remote, hangs_up_first=True),
+                host=self._host,
+                port=self._port,
+                grace_s=self._grace_s,
             )
             async with server:
                 if self._register:
@@ -144,8 +147,10 @@ class Restate(Backend):
         made: RemoteServer = _adapter("remote").RemoteServer(self._ingress_url, self._admin_url, self._token)
         return made
 
-    def _endpoint(self, deployment: Deployment, remote: RemoteServer) -> RestateEndpoint:
-        made: RestateEndpoint = _adapter("endpoint").endpoint_for(deployment, remote, self._identity_keys)
+    def _endpoint(self, deployment: Deployment, remote: RemoteServer, *, hangs_up_first: bool) -> RestateEndpoint:
+        made: RestateEndpoint = _adapter("endpoint").endpoint_for(
+            deployment, remote, self._identity_keys, hangs_up_first=hangs_up_first
+        )
         return made
 
 

@@ -90,7 +90,7 @@ class RestateRunning(Running):
         listening = claim("127.0.0.1", self._port, "endpoint", "")
         self._port = listening.getsockname()[1]
         self._host = EndpointHost(self._deployment, self._remote)
-        self._endpoint = RestateEndpoint(self._host, IdentityCheck())
+        self._endpoint = RestateEndpoint(self._host, IdentityCheck(), hangs_up_first=True)
         self._server = GranianServer(self._endpoint, listening)
         await self._server.start()
 
