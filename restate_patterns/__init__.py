@@ -55,6 +55,11 @@ from restate_patterns.errors import (
 from restate_patterns.handlers import Handler, HandlerRef, handler
 from restate_patterns.handles import InvocationHandle, NotReady
 from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
+from restate_patterns.patterns.machines.history import Change
+from restate_patterns.patterns.machines.machine import StateMachine
+from restate_patterns.patterns.machines.status import Status
+from restate_patterns.patterns.machines.transitions import Transition
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
 
@@ -68,6 +73,7 @@ __all__ = [
     "Backend",
     "CallNotAwaited",
     "Cancelled",
+    "Change",
     "Client",
     "ClientError",
     "Clients",
@@ -78,9 +84,11 @@ __all__ = [
     "DefinitionError",
     "DurablePromise",
     "Embedded",
+    "EventRefused",
     "Handler",
     "HandlerClient",
     "HandlerRef",
+    "IllegalEvent",
     "InvalidInput",
     "InvocationHandle",
     "InvocationNotFound",
@@ -97,10 +105,13 @@ __all__ = [
     "ServerUnreachable",
     "Service",
     "State",
+    "StateMachine",
     "StateNotSet",
+    "Status",
     "Step",
     "StepFailed",
     "TerminalError",
+    "Transition",
     "UndefinedName",
     "UnexpectedAnswer",
     "UnreadableValue",

@@ -90,3 +90,6 @@ SERVER_START_TIMEOUT_S: Final = 60.0
 
 SERVER_STOP_TIMEOUT_S: Final = 10.0
 """How long a Restate server may take to leave after SIGTERM before it is killed."""
+
+MACHINE_HISTORY_COUNT: Final = 32
+"""Changes that a state machine remembers per key unless it says otherwise; they are written anew at each change."""
