@@ -35,6 +35,22 @@ def hasty_tickets(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
         yield stage
 
 
+@pytest.fixture(scope="module")
+def payments(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
+    """The payment state machine."""
+    folder: Path = tmp_path_factory.mktemp("state-machine-payments")
+    with Stage(own_server("examples.state_machines.payments"), [], folder) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
+    """The machine operator, with machines that are quick and still jam."""
+    folder: Path = tmp_path_factory.mktemp("state-machine-machines")
+    with Stage(own_server("examples.state_machines.machines"), [], folder, {"WORK_S": "0.01"}) as stage:
+        yield stage
+
+
 @pytest.fixture(autouse=True)
 def well_behaved(request: pytest.FixtureRequest) -> Generator[None]:
     """Take back what a test left of its faults."""

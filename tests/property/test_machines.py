@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from restate_patterns import App, Client, Embedded, ObjectContext, Restate, State, StateMachine, Status
+from restate_patterns import App, Client, ObjectContext, State, StateMachine, Status
 from restate_patterns.backend import Backend
-from restate_patterns.server import RunningServer, free_ports
 from restate_patterns.testing.environment import environment
+from tests.support.hosting import BACKENDS, backend_of
 from tests.support.looms import EVENTS, Event, Loom, Model, Phase, check, send_and_check
 
 EVENT = st.builds(Event, st.sampled_from(EVENTS), st.integers(1, 5))
@@ -48,15 +48,9 @@ def events(seed: int, count: int) -> list[Event]:
     return [Event(dice.choice(EVENTS), dice.randint(1, 5)) for _ in range(count)]
 
 
-@pytest.fixture(params=["file", "restate", "suspending"])
+@pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """A backend that can be started again and finds everything as it was."""
-    if request.param == "file":
-        return Embedded(tmp_path / "looms.db")
-    name = "restate_server" if request.param == "restate" else "suspending_restate_server"
-    server: RunningServer = request.getfixturevalue(name)
-    port = free_ports(1)[0]
-    return Restate(ingress_url=server.ingress_url, admin_url=server.admin_url, bind=f"127.0.0.1:{port}")
+    return backend_of(request, request.param, tmp_path)
 
 
 @pytest.mark.anyio
