@@ -60,6 +60,9 @@ from restate_patterns.patterns.machines.history import Change
 from restate_patterns.patterns.machines.machine import StateMachine
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import Transition
+from restate_patterns.patterns.statecharts.events import chart_event
+from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
+from restate_patterns.patterns.statecharts.statechart import ChartMessage, Statechart
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
 
@@ -74,6 +77,8 @@ __all__ = [
     "CallNotAwaited",
     "Cancelled",
     "Change",
+    "ChartMessage",
+    "ChartSnapshot",
     "Client",
     "ClientError",
     "Clients",
@@ -99,6 +104,7 @@ __all__ = [
     "ObjectContext",
     "ObjectSharedContext",
     "OutcomeUnknown",
+    "PendingEvent",
     "Restate",
     "RetryPolicy",
     "ServerUnavailable",
@@ -107,6 +113,7 @@ __all__ = [
     "State",
     "StateMachine",
     "StateNotSet",
+    "Statechart",
     "Status",
     "Step",
     "StepFailed",
@@ -121,5 +128,6 @@ __all__ = [
     "WorkflowContext",
     "WorkflowSharedContext",
     "WrongValue",
+    "chart_event",
     "handler",
 ]
