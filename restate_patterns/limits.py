@@ -91,5 +91,26 @@ SERVER_START_TIMEOUT_S: Final = 60.0
 SERVER_STOP_TIMEOUT_S: Final = 10.0
 """How long a Restate server may take to leave after SIGTERM before it is killed."""
 
+ADMIN_TIMEOUT_S: Final = 60.0
+"""How long the admin client waits for one answer."""
+
+STATE_WRITE_WAIT_S: Final = 30.0
+"""How long the admin client waits for a write of state to get its turn on a Restate server."""
+
+STATE_WRITE_LOOK_S: Final = 0.05
+"""Wait between two looks at a state whose write waits for its turn."""
+
+KILLED_WITH_MAX: Final = 1_000
+"""Invocations named at most when it is asked what goes down with one."""
+
+JOURNAL_LISTED_MAX: Final = 200
+"""Entries of a journal up to which a listing of a Restate server looks into it for what is waited for."""
+
+QUERY_TRIES_MAX: Final = 50
+"""Times a query is tried on a Restate server that has just started."""
+
+QUERY_RETRY_S: Final = 0.1
+"""Wait before such a query is tried again."""
+
 MACHINE_HISTORY_COUNT: Final = 32
 """Changes that a state machine remembers per key unless it says otherwise; they are written anew at each change."""

@@ -15,13 +15,13 @@ from typing_extensions import override
 
 from restate_patterns.engine_port import CompletedResult, EnginePort
 from restate_patterns.errors import Failure
+from restate_patterns.failures import failure_of_text
 from restate_patterns.http.asgi import Headers, Receive, Response, Scope, read_body
 from restate_patterns.http.door import Responder
 from restate_patterns.http.durations import parse_duration_ms, rfc3339
 from restate_patterns.http.inputs import check_input
 from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse
 from restate_patterns.http.problems import Problem
-from restate_patterns.http.wire import FAILURE_TYPE, decode_failure
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
@@ -107,7 +107,7 @@ class Ingress(Responder):
         body = await read_body(scope, receive)
         result = StepResult(body, None)
         if asked.reject:
-            result = StepResult(None, _rejection(scope["headers"], body))
+            result = StepResult(None, _rejection(body))
         await self._engine.complete_awakeable(asked.awakeable_id, result)
         return Response(202, [], b"")
 
@@ -166,13 +166,10 @@ def _delay_ms(query: bytes, asked: Invoke) -> int | None:
         raise Problem(400, f"bad delay: {error}") from None
 
 
-def _rejection(headers: Headers, body: bytes) -> Failure:
-    content_type = next((value for name, value in headers if name == b"content-type"), b"")
+def _rejection(body: bytes) -> Failure:
     try:
-        if content_type.decode("latin-1") == FAILURE_TYPE:
-            return decode_failure(body)
-        return Failure(500, body.decode())
-    except (UnicodeDecodeError, ValueError) as error:
+        return failure_of_text(body.decode())
+    except UnicodeDecodeError as error:
         raise Problem(400, f"bad body: the reason of a reject is not readable: {error}") from None
 
 

@@ -132,6 +132,7 @@ class RestateEndpoint(AsgiApp):
 
     def abandon(self) -> None:
         """Break off the attempts that are open: the server tries them again elsewhere, or later."""
+        self._draining = True
         for wire in self._attempts:
             wire.break_off()
 

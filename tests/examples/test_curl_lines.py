@@ -10,19 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 
-import httpx
 import pytest
 
 from examples.stage import Stage
-from examples.state_machines.machines.hardware import Hardware
-from examples.state_machines.machines.operator import MachineOperator
-from examples.state_machines.payments.account import Account
-from examples.state_machines.payments.processor import PaymentProcessor
-from restate_patterns import App, Restate
-from restate_patterns.server import RunningServer
+from restate_patterns.admin import AdminClient
 from tests.support.curl import run_line
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -75,43 +69,27 @@ def test_the_java_saga(booking: Stage) -> None:
     assert set(json.loads(answer.body)) == {"flightId", "carId", "paymentId"}
 
 
-def check_payments(ingress_port: int) -> None:
-    make, cancel = (run_line(line, ingress_port=ingress_port) for line in lines("java-patterns-payments"))
+def test_the_java_payments(payments: Stage) -> None:
+    make, cancel = (run_line(line, ingress_port=payments.ingress_port) for line in lines("java-patterns-payments"))
     assert (make.status, cancel.status) == (200, 200), (make.body, cancel.body)
     assert "paid 100 cents" in make.body
     assert "100 cents are back" in cancel.body
 
+    async def kept() -> Mapping[str, bytes]:
+        async with AdminClient(payments.admin_url) as admin:
+            return await admin.get_state("PaymentProcessor", "some-string-id")
 
-def check_machines(ingress_port: int) -> None:
-    """The second block is pasted as a whole: five requests at the same time, for two machines."""
-    alone, together = lines("java-patterns-machines")
-    answer = run_line(alone, ingress_port=ingress_port)
-    assert (answer.status, json.loads(answer.body)) == (200, "my-machine is running")
-    printed = run_line(together, ingress_port=ingress_port)
-    assert printed.body.count("\n200") + (printed.status == 200) == 5, printed.body
-    for machine, count in ("a", 2), ("b", 3):
-        history = httpx.post(f"http://127.0.0.1:{ingress_port}/MachineOperator/{machine}/history", trust_env=False)
-        assert len(history.json()) == count
-
-
-def test_the_java_payments(payments: Stage) -> None:
-    check_payments(payments.ingress_port)
-    token = f"http://127.0.0.1:{payments.admin_port}/embedded/services/PaymentProcessor/state/some-string-id"
-    kept = httpx.get(token, trust_env=False).json()["state"]
-    assert kept["status"] == "CANCELLED"
-    assert kept["payment"] == {"accountId": "abc", "amountCents": 100}
+    state = {name: json.loads(value) for name, value in asyncio.run(kept()).items()}
+    assert state["status"] == "CANCELLED"
+    assert state["payment"] == {"accountId": "abc", "amountCents": 100}
 
 
 def test_the_java_machines(machines: Stage) -> None:
-    check_machines(machines.ingress_port)
-
-
-@pytest.mark.anyio
-async def test_the_java_state_machines_on_restate(restate_server: RunningServer) -> None:
-    hardware = Hardware(work_s=0.01, failure_rate=0.4, dice=Random(1))
-    app = App([PaymentProcessor(), Account(opening_cents=1_000), MachineOperator(hardware)])
-    host = Restate(ingress_url=restate_server.ingress_url, admin_url=restate_server.admin_url, bind="127.0.0.1:0")
-    port = int(restate_server.ingress_url.rpartition(":")[2])
-    async with app.start(host):
-        await asyncio.to_thread(check_payments, port)
-        await asyncio.to_thread(check_machines, port)
+    """The second block is pasted as a whole: five requests at the same time, for two machines."""
+    alone, together = lines("java-patterns-machines")
+    answer = run_line(alone, ingress_port=machines.ingress_port)
+    assert (answer.status, json.loads(answer.body)) == (200, "my-machine is running")
+    printed = run_line(together, ingress_port=machines.ingress_port)
+    assert printed.body.count("\n200") + (printed.status == 200) == 5, printed.body
+    for machine, count in ("a", 2), ("b", 3):
+        assert len(machines.ingress.post(f"/MachineOperator/{machine}/history").json()) == count

@@ -125,6 +125,8 @@ async def test_headers_travel_and_are_read_only() -> None:
     async with running(Headers(), Facts()) as app:
         forward = app.client.service_client(Headers).forward.with_options(headers={"trace": "t1"})
         assert await forward() == {"trace": "t1"}
+        shouted = app.client.service_client(Headers).show.with_options(headers={"X-TRACE": "t2"})
+        assert await shouted() == {"x-trace": "t2"}
         handle = await app.client.object_client(Facts, "a").set_header.send()
         await app.bench.settle()
         view = (await app.bench.engine.describe_invocation(handle.id)).view
