@@ -28,7 +28,7 @@ class ChartEventHandler(Handler[ObjectContext, ..., list[str]]):
     def __init__(self, payload: Any, event: str | None, default: Any = ...) -> None:
         self.event = event
         self.payload = payload
-        super().__init__(_function(self, payload, default), name=event)
+        super().__init__(_function(self, payload, default), name=event if event and can_name_handler(event) else None)
 
     def named(self, owner: type, attribute: str) -> None:
         """Take the event's id from the attribute where it is not given."""
@@ -36,6 +36,11 @@ class ChartEventHandler(Handler[ObjectContext, ..., list[str]]):
         self.event = self.event or attribute
         self.function.__qualname__ = self.__qualname__ = f"{owner.__qualname__}.{attribute}"
         self.function.__name__ = self.__name__ = attribute
+
+
+def can_name_handler(event: str) -> bool:
+    """Tell whether a handler can have the name of an event; `order.paid` can't."""
+    return event.isascii() and event.isidentifier() and not event.startswith("_")
 
 
 @overload
@@ -54,7 +59,8 @@ def chart_event(payload: Any = None, /, *, event: str | None = None) -> Any:
 
     Args:
         payload: The type of what the event carries. Default: nothing.
-        event: The id of the event. Default: the name of the attribute.
+        event: The id of the event. Default: the name of the attribute. An id that can't be the name of a
+            handler, such as `order.paid`, leaves the handler the name of the attribute.
     """
     return ChartEventHandler(payload, event)
 

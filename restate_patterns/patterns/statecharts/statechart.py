@@ -18,6 +18,7 @@ from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.statecharts.events import (
     ChartEventHandler,
+    can_name_handler,
     carried,
     check_payload,
     undeclared,
@@ -37,7 +38,7 @@ _PACKAGE: Final = "restate_patterns.patterns.statecharts"
 
 @dataclass(frozen=True, slots=True)
 class ChartMessage:
-    """An event by its id, for those that have no handler of their own (`order.*` in a document).
+    """An event by its id, for those that have no handler of their own (`order.paid` in a document).
 
     Args:
         event: The id.
@@ -240,7 +241,7 @@ def _make_handlers(cls: type[Statechart], definition: ChartDefinition) -> None:
         check_payload(f"{cls.__qualname__}.{name}", each.payload)
     known = {each.event for each in declared.values()}
     for event in definition.events:
-        if event in known:
+        if event in known or not can_name_handler(event):
             continue
         if hasattr(cls, event):
             raise DefinitionError(

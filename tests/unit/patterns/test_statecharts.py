@@ -225,6 +225,17 @@ async def test_json_with_a_callback_of_the_object() -> None:
                 assert (stored.configuration, stored.data) == (expected, {"slices": slices})
 
 
+class Dotted(Statechart, chart=load(SCXML.replace('"heat"', '"kettle.heat"'), format="scxml")):
+    heated = chart_event(event="kettle.heat")
+
+
+async def test_an_event_whose_id_names_no_handler_has_another_name_or_is_dispatched() -> None:
+    async with running(Dotted()) as app:
+        assert await app.client.object_client(Dotted, "one").heated() == ["brewing", "warming"]
+        assert await send(app.client.object_client(Dotted, "two"), "kettle.heat.now") == ["brewing", "warming"]
+    assert "kettle.heat" not in vars(Dotted)
+
+
 async def test_a_loaded_chart_still_runs_in_memory() -> None:
     """What is mended in a loaded class for durable keys leaves its other machines as they were, or better."""
 
