@@ -172,13 +172,13 @@ async def test_two_hundred_pairs_race_for_each_token(backend: Backend) -> None:
     async with App([PaymentProcessor(), Account(opening_cents=OPENING)]).start(backend) as client:
         both, only_made = await asyncio.gather(
             race(client, "race-both", account, makes=200, cancels=200),
-            race(client, "race-made", account, makes=200, cancels=0),
+            race(client, "race-made", account, makes=60, cancels=0),
         )
         assert both["cancelled"] == 1
         assert both["cancel refused"] == 199
         assert both["made"] + both["make refused"] == 200
         assert both["made"] <= 1
-        assert only_made == {"made": 1, "make refused": 199}
+        assert only_made == {"made": 1, "make refused": 59}
         assert await processor(client, "race-both").current() is PaymentStatus.CANCELLED
         assert await processor(client, "race-made").current() is PaymentStatus.COMPLETED
         assert len(await processor(client, "race-both").history()) == both["made"] + 1

@@ -56,7 +56,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 @pytest.mark.anyio
 async def test_random_events_over_restarts(backend: Backend) -> None:
     """Many machines at the same time; the program that hosts them leaves and comes back in between."""
-    models = [Model() for _ in range(12)]
+    models = [Model() for _ in range(6)]
     keys = [f"loom-{number}" for number in range(len(models))]
     for life in range(2):
         async with App([Loom()]).start(backend) as client, asyncio.TaskGroup() as tasks:

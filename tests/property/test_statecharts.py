@@ -57,11 +57,11 @@ def test_random_events_with_crashes(events: list[str], crashes: set[int], replay
 @pytest.mark.parametrize("where", BACKENDS)
 async def test_random_events_over_restarts(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     backend = backend_of(request, where, tmp_path)
-    machines = {f"press-{number}": new_machine() for number in range(8)}
+    machines = {f"press-{number}": new_machine() for number in range(5)}
     for life in range(2):
         async with App([Press()]).start(backend) as client, asyncio.TaskGroup() as tasks:
             for number, (key, machine) in enumerate(machines.items()):
-                events = Random(100 * life + number).choices(PRESS_EVENTS, k=15)
+                events = Random(100 * life + number).choices(PRESS_EVENTS, k=12)
                 tasks.create_task(send_and_compare(client, key, machine, events))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from typing_extensions import override
 
 from restate_patterns import (
     App,
+    Context,
     DefinitionError,
     EventRefused,
     IllegalEvent,
     ObjectContext,
     ObjectSharedContext,
+    Service,
     State,
     StateMachine,
     Status,
@@ -171,6 +174,42 @@ async def test_leaving_a_state_ends_its_timer_and_coming_back_starts_a_new_one()
         assert await parcel.current() is S.DONE
         await env.advance(HOUR * 0.1)
         assert await parcel.current() is S.GONE
+
+
+class SlowReturn(Parcel):
+    @override
+    @Parcel.status.on(S.DONE, to=S.NEW)
+    async def back(self, ctx: ObjectContext) -> None:
+        await asyncio.sleep(HOUR.total_seconds())
+
+
+async def test_an_event_under_way_beats_the_timer_that_becomes_due_meanwhile() -> None:
+    async with run_test(App([SlowReturn()]), replay_always=True) as env:
+        parcel = env.client.object_client(SlowReturn, "p")
+        await parcel.post("ab")
+        await env.advance(HOUR / 2)
+        back = await parcel.back.send()
+        await env.advance(HOUR * 2)
+        await back.result()
+        assert [change.event for change in await parcel.history()] == ["sendIt", "back"]
+        assert "lost" not in await parcel.lines()
+
+
+async def test_a_timer_for_a_stay_that_is_over_does_nothing() -> None:
+    """Also where it could not be taken back: a second timer says another stay."""
+    async with run_test(App([SlowReturn(), Meddler()])) as env:
+        parcel = env.client.object_client(SlowReturn, "p")
+        await parcel.post("ab")
+        await env.client.service_client(Meddler).lose("p")
+        await env.settle()
+        assert await parcel.current() is S.DONE
+
+
+class Meddler(Service):
+    @handler
+    async def lose(self, ctx: Context, key: str) -> None:
+        stale = ctx.object_client(SlowReturn, key).lose.with_options(headers={"machine-visit": "another"})
+        await stale()
 
 
 @at_every_crash_point(lambda: App([Parcel()]), replay_always=True)
