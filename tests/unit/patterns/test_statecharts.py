@@ -16,10 +16,12 @@ from statemachine import Event, StateChart, StateMachine
 from statemachine import State as Place
 from statemachine.contrib.timeout import timeout
 from statemachine.io import load
+from typing_extensions import override
 
 from restate_patterns import (
     App,
     ChartMessage,
+    ChartSnapshot,
     DefinitionError,
     IllegalEvent,
     ObjectContext,
@@ -28,6 +30,7 @@ from restate_patterns import (
     chart_event,
 )
 from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.patterns.statecharts.engine import Delays
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.support.apps import running
 from tests.support.charts import JSON, SCXML, Press
@@ -399,15 +402,16 @@ async def test_timers_outlive_the_machine_in_memory() -> None:
     """The library ends what a machine began when it is garbage collected; a durable timer is nobody's garbage."""
 
     class Collecting(Gate, name="Collecting"):
-        async def after_pay(self, ctx: ObjectContext) -> None:
+        @override
+        async def _store(self, ctx: ObjectContext, after: ChartSnapshot, delays: Delays) -> None:
             gc.collect()
+            await super()._store(ctx, after, delays)
 
     async with run_test(App([Collecting()])) as env:
         gate = env.client.object_client(Collecting, "north")
         await gate.pay(Coins(cents=100))
-        for _ in range(3):
-            gc.collect()
-            await gate.start()
+        await gate.start()
+        await env.settle()
         assert await timers(env) == 1
         await env.advance(SECOND * 10)
         assert await gate.configuration() == ["shut"]
