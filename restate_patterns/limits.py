@@ -16,6 +16,9 @@ THREADS_MAX: Final = 40
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
+PATHS_KNOWN_MAX: Final = 1_000
+"""Paths of handlers without a key that are not read again with each request."""
+
 SHUTDOWN_GRACE_S: Final = 10.0
 """How long a server that was told to stop lets running requests finish."""
 
@@ -33,6 +36,9 @@ DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
 
 FLUSH_PUT_OFF_MAX: Final = 2
 """Turns of the loop for which a batch waits for invocations that are about to advance."""
+
+COMMIT_HERE_MS_MAX: Final = 0.5
+"""How long commits may take for the event loop to make them itself while there is one invocation alone."""
 
 COMMIT_RETRY_MS: Final = 250
 """Wait before a batch that could not be written is tried again."""

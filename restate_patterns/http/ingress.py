@@ -22,6 +22,7 @@ from restate_patterns.http.durations import parse_duration_ms, rfc3339
 from restate_patterns.http.inputs import check_input
 from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse
 from restate_patterns.http.problems import Problem
+from restate_patterns.limits import PATHS_KNOWN_MAX
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
@@ -37,10 +38,11 @@ class Ingress(Responder):
 
     def __init__(self, engine: EnginePort) -> None:
         self._engine = engine
+        self._known: dict[bytes, Invoke] = {}
 
     @override
     async def respond(self, scope: Scope, receive: Receive) -> Response:
-        asked = parse(scope["raw_path"], self._engine.services)
+        asked = self._read_path(scope["raw_path"])
         _check_method(asked, scope["method"])
         if isinstance(asked, Invoke):
             return await self._invoke(asked, scope, receive)
@@ -49,6 +51,16 @@ class Ingress(Responder):
         if isinstance(asked, CompleteAwakeable):
             return await self._complete_awakeable(asked, scope, receive)
         return Response(200, [_JSON_TYPE], to_json({"services": sorted(self._engine.services)}))
+
+    def _read_path(self, raw_path: bytes) -> Asked:
+        """Say what a path asks for; the paths of handlers without a key are few, and read once."""
+        known = self._known.get(raw_path)
+        if known is not None:
+            return known
+        asked = parse(raw_path, self._engine.services)
+        if isinstance(asked, Invoke) and asked.target.key is None and len(self._known) < PATHS_KNOWN_MAX:
+            self._known[raw_path] = asked
+        return asked
 
     @override
     def refuse(self, problem: Problem) -> Response:

@@ -52,7 +52,6 @@ class RestateEndpoint(AsgiApp):
     def __init__(self, host: Host, identity: IdentityCheck) -> None:
         self._host = host
         self._identity = identity
-        self._manifest = endpoint_of(host.deployment.services)
         self._attempts: set[AsgiWire] = set()
         self._draining = False
         self._idle = asyncio.Event()
@@ -74,7 +73,7 @@ class RestateEndpoint(AsgiApp):
         elif place is None:
             await _answer(send, 404, f"{path} is none of /discover, /health and /invoke/SERVICE/HANDLER")
         elif place.verb == "discover":
-            await send_discovery(cast("Any", scope), cast("Any", send), self._manifest)
+            await send_discovery(cast("Any", scope), cast("Any", send), endpoint_of(self._host.deployment.services))
         else:
             await self._attempt(place, headers, receive, send)
 
