@@ -1,4 +1,4 @@
-"""Serving an example: its app on either backend, with the providers it calls."""
+"""Serving an example: its app on either backend, with the providers it calls, if any."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def serve_with_providers(app: App, *, default_db: str) -> None:
     `--no-providers` is given.
     """
     arguments = _parse(default_db)
+    with contextlib.nullcontext() if arguments.no_providers else _providers():
+        _serve(app, arguments)
+
+
+def serve(app: App, *, default_db: str) -> None:
+    """Serve `app`, which calls nobody, until it is told to stop, as the command line says."""
+    _serve(app, _parse(default_db))
+
+
+def _serve(app: App, arguments: argparse.Namespace) -> None:
     backend: Backend
     if arguments.restate is None:
         backend = Embedded(arguments.db, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port)
@@ -26,8 +36,7 @@ def serve_with_providers(app: App, *, default_db: str) -> None:
         backend = Restate(admin_url=arguments.restate, ingress_url=arguments.ingress_url, bind=arguments.bind)
     if arguments.with_parent:
         leave_with_parent()
-    with contextlib.nullcontext() if arguments.no_providers else _providers():
-        app.serve(backend)
+    app.serve(backend)
 
 
 def _parse(default_db: str) -> argparse.Namespace:

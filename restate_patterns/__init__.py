@@ -55,6 +55,14 @@ from restate_patterns.errors import (
 from restate_patterns.handlers import Handler, HandlerRef, handler
 from restate_patterns.handles import InvocationHandle, NotReady
 from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
+from restate_patterns.patterns.machines.history import Change
+from restate_patterns.patterns.machines.machine import StateMachine
+from restate_patterns.patterns.machines.status import Status
+from restate_patterns.patterns.machines.transitions import Transition
+from restate_patterns.patterns.statecharts.events import chart_event
+from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
+from restate_patterns.patterns.statecharts.statechart import ChartMessage, Statechart
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
 
@@ -68,6 +76,9 @@ __all__ = [
     "Backend",
     "CallNotAwaited",
     "Cancelled",
+    "Change",
+    "ChartMessage",
+    "ChartSnapshot",
     "Client",
     "ClientError",
     "Clients",
@@ -78,9 +89,11 @@ __all__ = [
     "DefinitionError",
     "DurablePromise",
     "Embedded",
+    "EventRefused",
     "Handler",
     "HandlerClient",
     "HandlerRef",
+    "IllegalEvent",
     "InvalidInput",
     "InvocationHandle",
     "InvocationNotFound",
@@ -91,16 +104,21 @@ __all__ = [
     "ObjectContext",
     "ObjectSharedContext",
     "OutcomeUnknown",
+    "PendingEvent",
     "Restate",
     "RetryPolicy",
     "ServerUnavailable",
     "ServerUnreachable",
     "Service",
     "State",
+    "StateMachine",
     "StateNotSet",
+    "Statechart",
+    "Status",
     "Step",
     "StepFailed",
     "TerminalError",
+    "Transition",
     "UndefinedName",
     "UnexpectedAnswer",
     "UnreadableValue",
@@ -110,5 +128,6 @@ __all__ = [
     "WorkflowContext",
     "WorkflowSharedContext",
     "WrongValue",
+    "chart_event",
     "handler",
 ]

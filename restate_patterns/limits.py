@@ -96,6 +96,7 @@ SERVER_START_TIMEOUT_S: Final = 60.0
 
 SERVER_STOP_TIMEOUT_S: Final = 10.0
 """How long a Restate server may take to leave after SIGTERM before it is killed."""
+
 ADMIN_TIMEOUT_S: Final = 60.0
 """How long the admin client waits for one answer."""
 
@@ -116,3 +117,6 @@ QUERY_TRIES_MAX: Final = 50
 
 QUERY_RETRY_S: Final = 0.1
 """Wait before such a query is tried again."""
+
+MACHINE_HISTORY_COUNT: Final = 32
+"""Changes that a state machine remembers per key unless it says otherwise; they are written anew at each change."""

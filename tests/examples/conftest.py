@@ -55,6 +55,23 @@ def hasty_tickets(tmp_path_factory: pytest.TempPathFactory, other_backend: Resta
         yield stage
 
 
+@pytest.fixture(scope="module")
+def payments(tmp_path_factory: pytest.TempPathFactory, backend: RestateUrls | None) -> Generator[Stage]:
+    """The payment state machine."""
+    folder: Path = tmp_path_factory.mktemp("state-machine-payments")
+    with Stage(own_server("examples.state_machines.payments"), [], folder, restate=backend) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory, backend: RestateUrls | None) -> Generator[Stage]:
+    """The machine operator, with machines that are quick and still jam."""
+    folder: Path = tmp_path_factory.mktemp("state-machine-machines")
+    command, environment = own_server("examples.state_machines.machines"), {"WORK_S": "0.01"}
+    with Stage(command, [], folder, environment, backend) as stage:
+        yield stage
+
+
 @pytest.fixture(autouse=True)
 def well_behaved(request: pytest.FixtureRequest) -> Generator[None]:
     """Take back what a test left of its faults."""

@@ -1,4 +1,4 @@
-"""Every curl line of three tutorials, byte for byte, against the examples.
+"""Every curl line of the tutorials, byte for byte, against the examples.
 
 The lines are in `curl_lines/`, copied from Restate's tour (TypeScript), its ticket reservation
 example and its Java pattern examples. One of them is misprinted: the tour once has no space before
@@ -7,13 +7,16 @@ example and its Java pattern examples. One of them is misprinted: the tour once 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from examples.stage import Stage
+from restate_patterns.admin import AdminClient
 from tests.support.curl import run_line
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -64,3 +67,29 @@ def test_the_java_saga(booking: Stage) -> None:
     answer = run_line(line, ingress_port=booking.ingress_port)
     assert answer.status == 200, answer.body
     assert set(json.loads(answer.body)) == {"flightId", "carId", "paymentId"}
+
+
+def test_the_java_payments(payments: Stage) -> None:
+    make, cancel = (run_line(line, ingress_port=payments.ingress_port) for line in lines("java-patterns-payments"))
+    assert (make.status, cancel.status) == (200, 200), (make.body, cancel.body)
+    assert "paid 100 cents" in make.body
+    assert "100 cents are back" in cancel.body
+
+    async def kept() -> Mapping[str, bytes]:
+        async with AdminClient(payments.admin_url) as admin:
+            return await admin.get_state("PaymentProcessor", "some-string-id")
+
+    state = {name: json.loads(value) for name, value in asyncio.run(kept()).items()}
+    assert state["status"] == "CANCELLED"
+    assert state["payment"] == {"accountId": "abc", "amountCents": 100}
+
+
+def test_the_java_machines(machines: Stage) -> None:
+    """The second block is pasted as a whole: five requests at the same time, for two machines."""
+    alone, together = lines("java-patterns-machines")
+    answer = run_line(alone, ingress_port=machines.ingress_port)
+    assert (answer.status, json.loads(answer.body)) == (200, "my-machine is running")
+    printed = run_line(together, ingress_port=machines.ingress_port)
+    assert printed.body.count("\n200") + (printed.status == 200) == 5, printed.body
+    for machine, count in ("a", 2), ("b", 3):
+        assert len(machines.ingress.post(f"/MachineOperator/{machine}/history").json()) == count

@@ -2,7 +2,7 @@
 
 The rule of the pages: a `python` block runs here, a `py` block is included from a file of `examples/`
 that runs as an example, a `console` block is a transcript that runs, and a `text` block titled
-`Output` right after a `python` block is what that block prints.
+`Output`, or a `mermaid` block, right after a `python` block is what that block prints.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ PUBLIC = """
     NotReady ObjectContext ObjectSharedContext OutcomeUnknown RetryPolicy ServerUnavailable ServerUnreachable
     Service State StateNotSet Step StepFailed TerminalError UndefinedName UnexpectedAnswer UnreadableValue
     UsageError VirtualObject Workflow WorkflowContext WorkflowSharedContext WrongValue handler
+    Change EventRefused IllegalEvent StateMachine Status Transition
+    ChartMessage ChartSnapshot PendingEvent Statechart chart_event
 """
 
 

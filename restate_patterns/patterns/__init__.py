@@ -1,0 +1,1 @@
+"""Patterns: thin code over the public API. They know no backend and run on each."""

@@ -1,0 +1,1 @@
+"""State machines as virtual objects: a table of transitions, declared on typed handlers."""
