@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from restate_patterns.testing.contract import Sometimes
+
 _WAITS = "the server waits until somebody registers the service, as it may be on its way"
 _DEADLOCK = "the server does not look for cycles: the calls wait until one is cancelled"
+_PAUSE = "a pause of one that runs waits until its running steps have ended"
 _ONE_CANCEL = "a cancel goes to every call that is outstanding; whose invocation it is, the server does not say"
 
 DIFFERENCES: Final[Mapping[str, str]] = {
@@ -24,7 +27,11 @@ DIFFERENCES: Final[Mapping[str, str]] = {
     "misuse.mismatch_is_not_cancelled": (
         "the server takes a cancel of any invocation; one that is paused is told once it is resumed"
     ),
-    "operating.kill_spares_sends": "the server kills what the victim has sent, too; the command names it and asks",
+    "operating.pause_and_resume": _PAUSE,
+    "operating.paused_over_a_restart": _PAUSE,
+    "operating.kill_spares_sends": Sometimes(
+        "the server kills what the victim has sent, too; the command names it and asks"
+    ),
 }
 
 _NOTHING_ARRIVES = (
@@ -41,6 +48,8 @@ SUSPENDING_DIFFERENCES: Final[Mapping[str, str]] = {
     "undoing.failing_sibling": _NOTHING_ARRIVES,
     "undoing.cancelled_invocation": _NOTHING_ARRIVES,
     "undoing.cancelled_task": _NOTHING_ARRIVES,
+    "undoing.thread": Sometimes(_NOTHING_ARRIVES),
+    "cancelling.joined_call": Sometimes(_ONE_CANCEL),
     "state.kept_after_cancel": _NOTHING_ARRIVES,
     "concurrency.winner_is_kept": _NOTHING_ARRIVES,
     "idempotency.cancelled_by_key": _NOTHING_ARRIVES,

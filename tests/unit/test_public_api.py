@@ -10,7 +10,7 @@ PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
     ClientError Clients Context ContextError DeadlockError Definition DefinitionError DurablePromise Embedded Handler
     HandlerClient HandlerRef InvalidInput InvocationHandle InvocationNotFound JournalMismatch Killed NotDurable
-    NotReady ObjectContext ObjectSharedContext OutcomeUnknown RetryPolicy ServerUnavailable ServerUnreachable
+    NotReady ObjectContext ObjectSharedContext OutcomeUnknown Restate RetryPolicy ServerUnavailable ServerUnreachable
     Service State StateNotSet Step StepFailed TerminalError UndefinedName UnexpectedAnswer UnreadableValue
     UsageError VirtualObject Workflow WorkflowContext WorkflowSharedContext WrongValue handler
     Change EventRefused IllegalEvent StateMachine Status Transition

@@ -8,8 +8,8 @@ def test_contract(guarantee: Guarantee) -> None:
 from __future__ import annotations
 
 from restate_patterns.testing.contract.catalogue import ALL, check, stage_on
-from restate_patterns.testing.contract.guarantee import Guarantee
+from restate_patterns.testing.contract.guarantee import Guarantee, Sometimes
 from restate_patterns.testing.contract.host import Admin, Host, Running
 from restate_patterns.testing.contract.stage import Stage
 
-__all__ = ["ALL", "Admin", "Guarantee", "Host", "Running", "Stage", "check", "stage_on"]
+__all__ = ["ALL", "Admin", "Guarantee", "Host", "Running", "Sometimes", "Stage", "check", "stage_on"]

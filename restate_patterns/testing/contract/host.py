@@ -70,7 +70,10 @@ class Host(Protocol):
 
     @property
     def differences(self) -> Mapping[str, str]:
-        """Guarantees that it does not give, by name, each with the reason. They must then fail."""
+        """Guarantees that it does not give, by name, each with the reason. They must then fail.
+
+        `Sometimes(reason)` is for one that shows at some timings only; it is not checked.
+        """
         ...
 
     def start(self, definitions: Sequence[Definition]) -> AbstractAsyncContextManager[Running]:
