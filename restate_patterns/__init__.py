@@ -55,6 +55,23 @@ from restate_patterns.errors import (
 from restate_patterns.handlers import Handler, HandlerRef, handler
 from restate_patterns.handles import InvocationHandle, NotReady
 from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.patterns.saga.actions import SagaAction
+from restate_patterns.patterns.saga.desk import Decision, DecisionRequest, SagaLog, StuckSagas, StuckStep, saga_services
+from restate_patterns.patterns.saga.diagram import saga_diagram
+from restate_patterns.patterns.saga.errors import NotStuck, RecordPending, SagaFailed, UnknownSaga
+from restate_patterns.patterns.saga.locks import Lockable
+from restate_patterns.patterns.saga.policy import UndoPolicy
+from restate_patterns.patterns.saga.record import (
+    ErrorRecord,
+    SagaRecord,
+    SagaState,
+    SagaStep,
+    SagaStepKind,
+    SagaStepState,
+    UndoError,
+)
+from restate_patterns.patterns.saga.saga import Saga
+from restate_patterns.patterns.saga.undos import Undos
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
 
@@ -74,10 +91,13 @@ __all__ = [
     "Context",
     "ContextError",
     "DeadlockError",
+    "Decision",
+    "DecisionRequest",
     "Definition",
     "DefinitionError",
     "DurablePromise",
     "Embedded",
+    "ErrorRecord",
     "Handler",
     "HandlerClient",
     "HandlerRef",
@@ -86,13 +106,25 @@ __all__ = [
     "InvocationNotFound",
     "JournalMismatch",
     "Killed",
+    "Lockable",
     "NotDurable",
     "NotReady",
+    "NotStuck",
     "ObjectContext",
     "ObjectSharedContext",
     "OutcomeUnknown",
+    "RecordPending",
     "Restate",
     "RetryPolicy",
+    "Saga",
+    "SagaAction",
+    "SagaFailed",
+    "SagaLog",
+    "SagaRecord",
+    "SagaState",
+    "SagaStep",
+    "SagaStepKind",
+    "SagaStepState",
     "ServerUnavailable",
     "ServerUnreachable",
     "Service",
@@ -100,9 +132,15 @@ __all__ = [
     "StateNotSet",
     "Step",
     "StepFailed",
+    "StuckSagas",
+    "StuckStep",
     "TerminalError",
     "UndefinedName",
+    "UndoError",
+    "UndoPolicy",
+    "Undos",
     "UnexpectedAnswer",
+    "UnknownSaga",
     "UnreadableValue",
     "UsageError",
     "VirtualObject",
@@ -111,4 +149,6 @@ __all__ = [
     "WorkflowSharedContext",
     "WrongValue",
     "handler",
+    "saga_diagram",
+    "saga_services",
 ]

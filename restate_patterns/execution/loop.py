@@ -298,6 +298,7 @@ class InnerLoop(Enterable, RefusingLoop):
         parent = asyncio.current_task(self)
         shield_depth = parent.shield_depth if isinstance(parent, InnerTask) else 0
         task = InnerTask(self, coro, name, context or contextvars.copy_context(), shield_depth)
+        task.runs_to_its_end = isinstance(parent, InnerTask) and parent.runs_to_its_end
         tasks = self._tasks
         tasks.append(task)
         if len(tasks) > self._tasks_limit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Container, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -47,6 +47,8 @@ class Primitives(Caller):
     """
 
     invocation: Invocation
+    hosted: Container[str] = ()
+    """The wire names of the services that the same app hosts."""
 
     def __init__(self, invocation: Invocation, operations: Operations, loop: InnerLoop) -> None:
         self.invocation = invocation
@@ -54,6 +56,7 @@ class Primitives(Caller):
         self._loop = loop
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
+        self.owed: list[str] = []
 
     # About the attempt itself.
 
@@ -140,13 +143,20 @@ class Primitives(Caller):
 
     # Steps.
 
-    async def run(self, step: Step, fingerprint: bytes, action: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def run(
+        self,
+        step: Step,
+        fingerprint: bytes,
+        action: Callable[[], Awaitable[bytes]],
+        succeeded: Callable[[bytes], None] | None = None,
+    ) -> bytes:
         """Run a step and give what its action gave, now or on the attempt that ran it first.
 
         Args:
             step: Its name and options.
             fingerprint: Tells steps of the same name apart by their arguments.
             action: What to do, on the real loop; it is tried again by the step's policy.
+            succeeded: Hears of the result even where the wait for it was cancelled meanwhile.
 
         Raises:
             TerminalError: The action raised it, or used up its tries under `then="fail"`.
@@ -154,7 +164,7 @@ class Primitives(Caller):
         self._waits.before_wait()
         runner = StepRunner(step, action)
         handle = self._ask(self._operations.run, step.name, fingerprint, runner)
-        return await self._waits.step(handle) or b""
+        return await self._waits.step(handle, succeeded) or b""
 
     # State.
 
@@ -201,6 +211,12 @@ class Primitives(Caller):
     @override
     async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
         self._ask(self._operations.complete_awakeable, awakeable_id, result)
+
+    # What else a handler owes before it may end.
+
+    def owe(self, what: str) -> None:
+        """Note something without which the handler must not end: an attempt that ends pauses and says `what`."""
+        self.owed.append(what)
 
     # How they ask.
 

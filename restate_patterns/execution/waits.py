@@ -72,11 +72,20 @@ class StepWait(InnerFuture[bytes | None]):
     cancellation once the outcome of the action is in the journal.
     """
 
-    __slots__ = ("cancel_message", "handle", "invocation_cancelled", "stop_asked", "task_cancelled", "waits")
+    __slots__ = (
+        "cancel_message",
+        "handle",
+        "invocation_cancelled",
+        "stop_asked",
+        "succeeded",
+        "task_cancelled",
+        "waits",
+    )
 
-    def __init__(self, waits: Waits, handle: Handle) -> None:
+    def __init__(self, waits: Waits, handle: Handle, succeeded: Callable[[bytes], None] | None) -> None:
         self.waits = waits
         self.handle = handle
+        self.succeeded = succeeded
         self.stop_asked = self.task_cancelled = self.invocation_cancelled = False
         self.cancel_message: Any | None = None
         super().__init__(waits.loop)
@@ -103,6 +112,8 @@ class StepWait(InnerFuture[bytes | None]):
 
     def settle(self, completion: Completion) -> None:
         """Wake the task with the outcome of the step, or with the cancellation it has waited out."""
+        if self.succeeded is not None and completion.failure is None:
+            self.succeeded(completion.value or b"")
         if self.task_cancelled:
             super().cancel(self.cancel_message)
         elif self.invocation_cancelled:
@@ -188,9 +199,9 @@ class Waits:
         wait = self._pending[handle] = OperationWait(self, handle, is_call)
         return wait
 
-    def step(self, handle: Handle) -> StepWait:
-        """Give what to await for a step."""
-        wait = self._pending[handle] = StepWait(self, handle)
+    def step(self, handle: Handle, succeeded: Callable[[bytes], None] | None = None) -> StepWait:
+        """Give what to await for a step; `succeeded` hears of its result also when the wait was cancelled."""
+        wait = self._pending[handle] = StepWait(self, handle, succeeded)
         return wait
 
     def awakeable(self, handle: Handle) -> AwakeableWait:

@@ -1,0 +1,1 @@
+"""Patterns: ordinary code over the public context. None knows which backend runs it."""
