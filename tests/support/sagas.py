@@ -50,7 +50,16 @@ class World:
     failing: dict[str, int | None] = field(default_factory=dict)
     """How often an effect is still refused; None for always."""
 
-    def do(self, what: str) -> None:
+    crash_at: str | None = None
+    """Where an attempt of a handler crashes, once."""
+
+    def crash_once(self, place: str) -> None:
+        """Crash the attempt, if this is the place."""
+        if place == self.crash_at:
+            self.crash_at = None
+            raise ConnectionError(f"crashed {place}")
+
+    async def do(self, what: str) -> None:
         """Have an effect, or refuse."""
         left = self.failing.get(what, 0)
         if left is None or left > 0:
@@ -66,9 +75,9 @@ class World:
         if self.failing.get(what):
             raise ConnectionError("not now")
 
-    def count(self, what: str) -> int:
+    async def count(self, what: str) -> int:
         """Have an effect, and give 1."""
-        self.do(what)
+        await self.do(what)
         return 1
 
 

@@ -20,8 +20,8 @@ class UndoPolicy:
     called handler, or inside the step.
 
     Args:
-        retry: Tries of calls that end with a terminal error. For a `run` step it is the retry policy of the
-            step itself, unless the `Step` has its own. After the last try the saga is stuck, whatever `then` says.
+        retry: Tries of what ends with a terminal error; for a `run` step also the tries inside it. A `Step` with
+            its own policy is tried by that. After the last try the saga is stuck, whatever `then` says.
             Default: 20 tries in about ten minutes.
         rest: What the rest of the stack does meanwhile: `"run"` undoes it, `"wait"` keeps the order.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from restate_patterns.errors import UsageError
+from restate_patterns.errors import TerminalError, UsageError
 from restate_patterns.patterns.saga.policy import UndoPolicy
 
 
@@ -23,6 +23,7 @@ class Task:
         run: Does it once; called again for each try.
         policy: How often, and what waits for it.
         read: Makes what a person supplied its result; `b""` stands for a skip.
+        last: The error after which no more is tried, because the tries were made elsewhere.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Task:
     run: Callable[[], Coroutine[Any, Any, Any]]
     policy: UndoPolicy
     read: Callable[[bytes], Any]
+    last: type[TerminalError] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -8,14 +8,13 @@ from typing import Any, ParamSpec, Protocol, overload
 
 from restate_patterns.actions import action_of
 from restate_patterns.context import Context
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.errors import StepFailed
+from restate_patterns.options import Step
 from restate_patterns.patterns.saga.naming import check_arguments, named
 from restate_patterns.patterns.saga.policy import UndoPolicy
 from restate_patterns.patterns.saga.stack import Group, Task
 
 P = ParamSpec("P")
-
-_ONCE = RetryPolicy(max_attempts=1, then="fail")
 
 
 class Owing(Protocol):
@@ -116,16 +115,21 @@ def step_task(
     kwargs: Mapping[str, Any],
     read: Callable[[bytes], Any],
 ) -> Task:
-    """Make a task of a `run` step: its tries are the step's own, and after the last one it gives up."""
+    """Make a task of a `run` step.
+
+    Its policy holds for tries inside the step, after the last of which it gives up, and for terminal errors.
+    """
     named_step = Step(step) if isinstance(step, str) else step
-    patient = replace(named_step, retry=replace(named_step.retry or policy.retry, then="fail"))
+    retry = replace(named_step.retry or policy.retry, then="fail")
+    patient = replace(named_step, retry=retry)
     action_of(action, patient, args, kwargs)  # tells now what is wrong with it
     return Task(
         named_step.name,
         None,
         lambda: ctx.run(patient, action, *args, **kwargs),
-        replace(policy, retry=_ONCE),
+        replace(policy, retry=retry),
         read,
+        StepFailed,
     )
 
 

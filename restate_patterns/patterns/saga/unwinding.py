@@ -101,7 +101,7 @@ class Persistence:
                 failed_count += 1
                 self._teller.failed(step, final)
                 wait_ms = task.policy.retry.delay_ms(failed_count)
-                if wait_ms is None:
+                if wait_ms is None or (task.last is not None and isinstance(final, task.last)):
                     return GaveUp(task, step, failed_count)
                 await asyncio.sleep(wait_ms / 1000)
                 continue
