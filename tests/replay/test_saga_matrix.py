@@ -41,6 +41,13 @@ def test_replaying_at_every_wait(plan: Plan) -> None:
     asyncio.run(run_once(plan, never, replay_always=True))
 
 
+@pytest.mark.parametrize("place", ["before 2", "before 3", "before undo 1", "before undo 4", "at the end"])
+@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan.steps in (3, 5)], ids=str)
+def test_attempts_that_crash(plan: Plan, place: str) -> None:
+    """An error that is to be retried undoes nothing on the way forward, and skips nothing on the way back."""
+    asyncio.run(run_once(plan, never, replay_always=True, crash_at=place))
+
+
 @pytest.mark.parametrize("failing_undo", [1, 2])
 def test_at_every_crash_point_replaying_at_every_wait(failing_undo: int) -> None:
     run_everywhere(Plan(steps=3, failing=3, failing_undo=failing_undo, gives_up=True), replay_always=True)

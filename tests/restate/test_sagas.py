@@ -48,7 +48,10 @@ async def finished(client: Client, world: World, plan: Plan) -> Outcome:
                 await decide_if_stuck(client, world, plan)
     outcome = result.result()
     if plan.gives_up:
-        record = await client.object_client(SagaLog, handle.id).show()
+        log = client.object_client(SagaLog, handle.id)
+        async with asyncio.timeout(PATIENCE_S):
+            while (record := await log.show()).state is not outcome.record.state:
+                await asyncio.sleep(0.01)
         assert record.model_copy(update={"started_at": None, "updated_at": None}) == outcome.record
     return outcome
 

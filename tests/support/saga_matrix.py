@@ -207,10 +207,16 @@ def check(plan: Plan, world: World, outcome: Outcome, crash_count: int) -> None:
     assert done == [str(each) for each in forward], "what is done is done, in order"
 
 
-async def run_once(plan: Plan, crash_plan: CrashPlan, *, replay_always: bool = False) -> bool:
-    """Run a saga with a crash where `crash_plan` says, and check it; tell whether the crash came."""
+async def run_once(
+    plan: Plan, crash_plan: CrashPlan, *, replay_always: bool = False, crash_at: str | None = None
+) -> bool:
+    """Run a saga with a crash of the process where `crash_plan` says, and check it; tell whether it came.
+
+    `crash_at` says where an attempt crashes in a process that lives.
+    """
     world, app = stage()
     prepare(world, plan)
+    world.crash_at = crash_at
     async with environment(app, replay_always=replay_always, crash_plan=crash_plan) as env:
         outcome = await _finished(env, plan, world)
         check(plan, world, outcome, env.crash_count)

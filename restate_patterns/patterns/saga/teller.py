@@ -58,6 +58,10 @@ class Teller:
         if self._logged:
             await self._ctx.object_client(SagaLog, self.record.id).keep.send(self.snapshot())
 
+    def break_off(self, error: Exception) -> None:
+        """End the attempt here with an error that is tried again."""
+        scope_of(self._ctx).attempt.callback_failed(error)
+
     def check_desk(self, step: SagaStep) -> None:
         """Check that there is a desk where a step that gave up can wait.
 

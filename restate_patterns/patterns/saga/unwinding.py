@@ -76,6 +76,14 @@ class Persistence:
         if isinstance(entry, Group):
             await self._undo_group(entry, waiting)
             return
+        try:
+            await self._undo_task(entry, waiting)
+        except Exception as error:
+            # To be tried again, by the next attempt: what runs beside this must not act any more.
+            self._teller.break_off(error)
+            raise
+
+    async def _undo_task(self, entry: Task, waiting: list[asyncio.Task[Any]]) -> None:
         step = self._teller.began(SagaStepKind.UNDO, entry.name, entry.participant)
         ended = await self._try(entry, step)
         if not isinstance(ended, GaveUp):
