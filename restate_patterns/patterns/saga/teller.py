@@ -95,7 +95,7 @@ class Teller:
         await self.tell()
         await self._ctx.object_client(StuckSagas, DESK).park.send(stuck)
         self._ctx.logger.error(
-            "the saga %s (%s) is stuck at step %d, %s: %s. See: restate-patterns sagas list",
+            "the saga %s (%s) is stuck at step %d, %s: %s (restate-patterns sagas list)",
             self.record.name,
             self.record.id,
             step.number,
