@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, dev, invocations, kv, serve, services
+from restate_patterns.cli import calls, dev, invocations, kv, sagas, serve, services
 from restate_patterns.cli.admin_client import AdminClient
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
@@ -66,6 +66,7 @@ def parser() -> ArgumentParser:
     _add_invocations(commands)
     _add_services(commands)
     _add_kv(commands)
+    sagas.add_to(commands)
     return root
 
 
