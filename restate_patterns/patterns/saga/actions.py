@@ -78,6 +78,10 @@ class SagaAction(Generic[R]):
         self._register.append(lambda result: register.undo_step(step, undo, _from(result, argument)))
         return self
 
+    async def outcome(self) -> R:
+        """Do it, as a coroutine: for `TaskGroup.create_task`."""
+        return await self._work
+
     def __await__(self) -> Generator[Any, Any, R]:
         """Do it, and give its result.
 
