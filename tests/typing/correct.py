@@ -233,5 +233,6 @@ async def sagas(ctx: Context) -> None:
             await asyncio.gather(saga.run("a", receipt, "k"), saga.call(checkout.pay, Decimal(1))), tuple[str, bool]
         )
         async with asyncio.TaskGroup() as group, saga.parallel(), saga.savepoint():
-            assert_type(group.create_task(saga.call(checkout.pay, Decimal(1)).outcome()), asyncio.Task[bool])
+            paying = group.create_task(saga.call(checkout.pay, Decimal(1)).outcome())
+        assert_type(await paying, bool)
     assert_type(saga.record, SagaRecord)
