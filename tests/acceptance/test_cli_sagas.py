@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from restate_patterns.cli.exits import Exit
+from tests.support import shipping
 from tests.support.dev_server import DevServer
 
 pytestmark = [pytest.mark.slow]
@@ -22,7 +23,7 @@ PATIENCE_S = 20
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
     started = DevServer(
-        tmp_path_factory.mktemp("sagas"), "tests.support.shipping:app", "--no-reload", "--db", "shipping.db"
+        tmp_path_factory.mktemp("sagas"), f"{shipping.__name__}:app", "--no-reload", "--db", "shipping.db"
     )
     try:
         started.start()

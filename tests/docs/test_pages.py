@@ -12,7 +12,7 @@ import pytest
 from tests.support.pages import ROOT, Block, Page, page_module, pages, run_python
 
 PAGES_WITH_PYTHON = [page for page in pages() if any(b.language == "python" for b in page.blocks())]
-LANGUAGES = {"", "python", "py", "console", "text", "toml", "json", "sql", "http", "sh"}
+LANGUAGES = {"", "python", "py", "console", "text", "toml", "json", "mermaid", "sql", "http", "sh"}
 
 
 def by_name(page: Page) -> str:
@@ -27,7 +27,7 @@ def test_blocks_are_found() -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=by_name)
 def test_fences_are_known_and_closed(page: Page) -> None:
-    """Each fence names a language that has a rule (none is a diagram), and none is left open."""
+    """Each fence names a language that has a rule, and none is left open."""
     blocks = page.blocks()
     assert {block.language for block in blocks} <= LANGUAGES
     assert len(re.findall(r"^ *```", page.text(), re.MULTILINE)) == 2 * len(blocks)
@@ -44,14 +44,14 @@ def test_included_code_is_only_included(page: Page) -> None:
 
 @pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=by_name)
 def test_python_blocks_run(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page run one after the other and print what its output blocks say."""
+    """The blocks of a page run one after the other and print what its output blocks and diagrams say."""
     monkeypatch.chdir(tmp_path)
     with page_module(page) as module:
         printed: str | None = None
         for block in page.blocks():
             if block.language == "python":
                 printed = run_python(page, block, module)
-            elif block.title == "Output":
+            elif block.title == "Output" or block.language == "mermaid":
                 assert printed is not None, f"{page.name}:{block.line}: output of nothing"
                 assert_output(page, block, printed)
                 printed = None
