@@ -71,7 +71,11 @@ def _add(
     )
     sub.add_argument("--json", action="store_true", help="print JSON")
     sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
-    defaults: dict[str, Any] = {"run": lambda arguments: asyncio.run(_ask(arguments, run))}
+
+    def ask(arguments: Namespace) -> None:
+        asyncio.run(_ask(arguments, run))
+
+    defaults: dict[str, Any] = {"run": ask}
     sub.set_defaults(**defaults)
     return sub
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 
 from restate_patterns import App, Client, Restate, SagaLog, saga_services
 from restate_patterns.server import RunningServer
+from tests.property.test_semantic_locks import Account, Schedule, Worker
 from tests.support.saga_matrix import Outcome, Plan, Planned, check, decide_if_stuck, plans, prepare
 from tests.support.sagas import Shop, World
 
@@ -71,3 +73,27 @@ async def test_attempts_that_crash(running: tuple[World, Client], place: str) ->
         prepare(world, plan)
         world.crash_at = place
         check(plan, world, await finished(client, world, plan), crash_count=1)
+
+
+async def test_a_semantic_lock(suspending_restate_server: RunningServer) -> None:
+    """The second saga waits for the first, which fails; a reader never sees what is undone."""
+    app = App([Account(), Worker(), *saga_services()])
+    backend = Restate(
+        ingress_url=suspending_restate_server.ingress_url,
+        admin_url=suspending_restate_server.admin_url,
+        bind="127.0.0.1:0",
+    )
+    async with app.start(backend) as client:
+        worker, record = client.service_client(Worker), uuid.uuid4().hex
+        account = client.object_client(Account, record)
+        one = Schedule(name="one", start_s=0, think_s=1, records=(record,), fails=True, locks="wait")
+        two = Schedule(name="two", start_s=1, think_s=0, records=(record,), fails=False, locks="wait")
+        both = asyncio.ensure_future(asyncio.gather(worker.add(one), worker.add(two)))
+        seen: set[str] = set()
+        async with asyncio.timeout(PATIENCE_S):
+            while not both.done():
+                seen.add((await account.read()).by)
+        assert await both == ["undone", "committed"]
+        assert seen <= {"nobody", "two"}
+        assert (await account.read()).value == 1
+        assert await account.pending() is None

@@ -36,6 +36,24 @@ async def test_nothing_is_undone_when_all_goes_well() -> None:
         assert at.world.effects == ["a", "b", "c", "d"]
 
 
+async def test_a_saga_that_nobody_asks_about_adds_nothing_to_the_journal() -> None:
+    async with bench(three, d=None) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        with pytest.raises(Refused):
+            await at.end(handle)
+        entries = (await at.env.engine.describe_invocation(handle.id)).journal
+        assert [entry.name for entry in entries if entry.name] == [
+            "Shop/do",
+            "Shop/do",
+            "c",
+            "Shop/do",
+            "undo c",
+            "Shop/undo",
+            "Shop/undo",
+        ]
+        assert len(entries) <= 8, entries
+
+
 async def test_a_terminal_error_undoes_in_reverse_and_arrives_as_it_was() -> None:
     async with bench(three, d=None) as at:
         with pytest.raises(Refused) as refused:
