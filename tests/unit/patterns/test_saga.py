@@ -298,3 +298,79 @@ async def test_catching_such_an_error_outside_loses_no_undo_in_silence() -> None
         handle = await at.env.client.service_client(Run).run.send()
         await at.env.advance(timedelta(minutes=1))
         assert "was left by ValueError" in await at.why_paused(handle.id)
+
+
+async def test_the_end_of_the_handler_waits_for_an_undo_under_way() -> None:
+    async def slow_undo(shop: Shop, name: str) -> None:
+        await asyncio.sleep(60)
+        await shop.undo(name)
+
+    async def background(ctx: Context, shop: Shop) -> None:
+        async with Saga(ctx) as saga:
+            await shop.do("a")
+            saga.undo(slow_undo, shop, "a")
+            raise TerminalError("no")
+
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> str:
+        task = asyncio.create_task(background(ctx, shop))
+        await asyncio.sleep(1)
+        return f"{task.done()}"
+
+    async with bench(body) as at:
+        assert await at.run() == "False"
+        assert at.world.effects == ["a", "-a"]
+
+
+async def test_a_step_that_a_cancel_finds_under_way_is_awaited_and_undone() -> None:
+    """The cancellation asks it to stop; it has happened all the same."""
+    started = asyncio.Event()
+
+    async def stubborn() -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "a"
+        return "never"
+
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> None:
+        async with Saga(ctx) as saga:
+            await saga.run("stubborn", stubborn).undo(shop.undo)
+            await shop.do("b")
+
+    async with bench(body) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await asyncio.wait_for(started.wait(), 10)
+        await handle.cancel()
+        with pytest.raises(Cancelled):
+            await at.end(handle)
+        assert at.world.effects == ["-a"]
+
+
+async def test_a_sibling_that_fails_in_a_way_that_passes_pauses_with_the_saga_undone() -> None:
+    """A task group cancels the saga, which undoes; that is in the journal, and the next attempt goes another way."""
+    tries = 0
+
+    async def saga_of(ctx: Context, shop: Shop) -> None:
+        async with Saga(ctx) as saga:
+            await saga.call(shop.do, "a").undo(shop.undo, lambda a: a.id)
+            await asyncio.sleep(60)
+
+    async def sibling() -> None:
+        nonlocal tries
+        await asyncio.sleep(30)
+        tries += 1
+        if tries < 3:
+            raise ValueError("a bug that passes")
+
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> str:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(saga_of(ctx, shop))
+            group.create_task(sibling())
+        return "done"
+
+    async with bench(body) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await at.env.advance(timedelta(minutes=5))
+        assert "journal mismatch" in await at.why_paused(handle.id)
+        assert at.world.effects == ["a", "-a"]
