@@ -42,7 +42,7 @@ def test_replaying_at_every_wait(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("place", ["before 2", "before 3", "before undo 1", "before undo 4", "at the end"])
-@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan.steps in (3, 5)], ids=str)
+@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan.steps == 3 or plan.failing == 5], ids=str)
 def test_attempts_that_crash(plan: Plan, place: str) -> None:
     """An error that is to be retried undoes nothing on the way forward, and skips nothing on the way back."""
     asyncio.run(run_once(plan, never, replay_always=True, crash_at=place))

@@ -223,12 +223,14 @@ class Saga(Undos, Owing):
         if isinstance(error, _DROPPED):
             return
         _group.reset(self._token)
-        if error is not None and not _is_final(error):
-            self._must_not_be_caught(error)
-        else:
-            await self._see_to_the_end(self._end(error), error)
-        if self._shield is not None:
-            self._shield.__exit__(None, None, None)
+        try:
+            if error is not None and not _is_final(error):
+                self._must_not_be_caught(error)
+            else:
+                await self._see_to_the_end(self._end(error), error)
+        finally:
+            if self._shield is not None:
+                self._shield.__exit__(None, None, None)
 
     async def undo_part(self, part: Group, error: BaseException) -> None:
         """Undo a savepoint that failed.
@@ -295,6 +297,7 @@ class Saga(Undos, Owing):
     async def _end(self, error: BaseException | None) -> SagaFailed | None:
         if error is None:
             failure, state = None, SagaState.COMMITTED
+            self._teller.record.error = None  # that of a savepoint is over
             self._root.close("the saga has ended")
         elif self._state == "pivoted":
             failure, state = None, SagaState.FAILED
@@ -317,12 +320,12 @@ class Saga(Undos, Owing):
         await self._persistence.undo(part)
         record.state = then
         lost = self._persistence.undo_errors(before)
+        if not lost or all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves_of(error)):
+            return None  # a cancellation by asyncio must stay one
         original = terminal(error)
-        if not lost or original is None:
-            return None
         if isinstance(original, SagaFailed):  # from a savepoint inside
             return _failed(original.original, [*original.undo_errors, *lost])
-        return _failed(ErrorRecord.of(original), lost)
+        return _failed(_recorded(error), lost)
 
     def _must_not_be_caught(self, error: BaseException) -> None:
         self._attempt.owe(

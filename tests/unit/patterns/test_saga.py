@@ -374,3 +374,26 @@ async def test_a_sibling_that_fails_in_a_way_that_passes_pauses_with_the_saga_un
         await at.env.advance(timedelta(minutes=5))
         assert "journal mismatch" in await at.why_paused(handle.id)
         assert at.world.effects == ["a", "-a"]
+
+
+async def test_after_a_timeout_over_a_saga_past_its_pivot_a_cancel_is_heard_again() -> None:
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> str:
+        try:
+            async with asyncio.timeout(60):
+                async with Saga(ctx) as saga:
+                    saga.pivot()
+                    await saga.call(shop.slow, "a")
+        except TimeoutError:
+            pass
+        try:
+            await asyncio.sleep(36000)
+        except Cancelled:
+            return "heard"
+        return "not heard"
+
+    async with bench(body) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await at.env.advance(timedelta(hours=2))
+        await handle.cancel()
+        assert await at.end(handle) == "heard"
+        assert at.world.effects == ["a"]

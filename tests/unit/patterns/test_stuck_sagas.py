@@ -284,3 +284,21 @@ async def test_two_sagas_of_one_invocation_are_told_apart() -> None:
     async with bench(body, d=None, _a=None, _b=None) as at:
         handle = await start(at)
         assert sorted(stuck.saga for stuck in await desk(at).list_all()) == [handle.id, f"{handle.id}.2"]
+
+
+async def timed_out(run: Run, ctx: Context, shop: Shop, world: World) -> str:
+    async with Saga(ctx, policy=TWICE) as saga:
+        await saga.call(shop.do, "a").undo(shop.undo, lambda a: a.id)
+        async with asyncio.timeout(1):
+            await asyncio.sleep(60)
+    return ""
+
+
+async def test_a_timeout_whose_undo_is_skipped_ends_the_invocation_with_both() -> None:
+    async with bench(timed_out, _a=None) as at:
+        handle = await start(at)
+        await decide(at, handle, Decision(action="skip", reason="it lapses"))
+        with pytest.raises(SagaFailed) as failed:
+            await at.end(handle)
+        assert failed.value.original.name == "TimeoutError"
+        assert [lost.decision for lost in failed.value.undo_errors] == ["skipped: it lapses"]
