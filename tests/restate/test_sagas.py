@@ -93,7 +93,7 @@ async def test_a_semantic_lock(suspending_restate_server: RunningServer) -> None
         async with asyncio.timeout(PATIENCE_S):
             while not both.done():
                 seen.add((await account.read()).by)
-        assert await both == ["undone", "committed"]
+        assert list(await both) == ["undone", "committed"]
         assert seen <= {"nobody", "two"}
         assert (await account.read()).value == 1
         assert await account.pending() is None
