@@ -41,6 +41,14 @@ def own_server(module: str) -> list[str]:
     return [module, "--no-providers", "--with-parent"]
 
 
+@dataclass(frozen=True, slots=True)
+class RestateUrls:
+    """Where a Restate server is called and managed."""
+
+    ingress_url: str
+    admin_url: str
+
+
 class Stage:
     """The providers by name, and the server of an example that can be killed and started again.
 
@@ -49,6 +57,7 @@ class Stage:
         providers: The names of the providers it calls.
         folder: Where logs and the database go.
         environment: Variables for the example, beside the addresses of the providers.
+        restate: The Restate server to serve the example on. Default: on a file, embedded.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Stage:
         providers: Sequence[str],
         folder: Path,
         environment: dict[str, str] | None = None,
+        restate: RestateUrls | None = None,
     ) -> None:
         self.db = folder / "example.db"
         self.providers: dict[str, RunningProvider] = {}
@@ -64,7 +74,9 @@ class Stage:
         self._names = providers
         self._folder = folder
         self._environment = environment or {}
-        self.ingress_port, self.admin_port = free_ports(2)
+        self._restate = restate
+        self._ports = free_ports(2)
+        self._starts_count = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -85,7 +97,17 @@ class Stage:
     @property
     def ingress_url(self) -> str:
         """Where the example is called."""
-        return f"http://127.0.0.1:{self.ingress_port}"
+        return f"http://127.0.0.1:{self._ports[0]}" if self._restate is None else self._restate.ingress_url
+
+    @property
+    def ingress_port(self) -> int:
+        """The port of `ingress_url`."""
+        return int(self.ingress_url.rpartition(":")[2])
+
+    @property
+    def admin_url(self) -> str:
+        """Where its invocations are managed."""
+        return f"http://127.0.0.1:{self._ports[1]}" if self._restate is None else self._restate.admin_url
 
     @property
     def server_log(self) -> str:
@@ -129,18 +151,26 @@ class Stage:
         return [seen for _, seen in sorted(arrived, key=lambda pair: pair[0])]
 
     def _program(self) -> Program:
-        ports = ["--ingress-port", str(self.ingress_port), "--admin-port", str(self.admin_port)]
+        ingress_port, admin_port = map(str, self._ports)
+        if self._restate is None:
+            where = ["--db", str(self.db), "--ingress-port", ingress_port, "--admin-port", admin_port]
+        else:
+            where = ["--restate", self._restate.admin_url, "--ingress-url", self._restate.ingress_url]
+            where += ["--bind", f"127.0.0.1:{ingress_port}"]
         addresses = {f"{name.upper()}_URL": provider.url for name, provider in self.providers.items()}
         return Program(
-            [*self._command, "--db", str(self.db), *ports],
+            [*self._command, *where],
             log=self._folder / "server.log",
             environment={**addresses, **self._environment},
         )
 
     def _await_ready(self) -> None:
+        self._starts_count += 1
         self._server.wait_until(self._is_healthy, "the server is ready")
 
     def _is_healthy(self) -> bool:
+        if self._server.output.count("serving ") < self._starts_count:
+            return False
         try:
             return self.ingress.get("/restate/health").is_success
         except httpx.TransportError:

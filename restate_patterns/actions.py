@@ -50,10 +50,11 @@ class Action:
 
     def read(self, data: bytes) -> Any:
         """Give the result behind `data`."""
-        return (self.codec or codec(Any)).read(data, f"the result of the step {self.step.name!r}")
+        return (self.codec or codec(Any)).read(data, "the result of the step {!r}", self.step.name)
 
     def _encode(self, result: Any) -> bytes:
-        _refuse_context(result, f"step {self.step.name!r}: the result")
+        if isinstance(result, _OF_HANDLERS):
+            raise _is_context(result, f"step {self.step.name!r}: the result")
         if self.codec is None:
             if not _is_plain(result):
                 raise UsageError(
@@ -82,18 +83,18 @@ def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], k
             given.close()
             hint = " (it was called already: write `fn, arg` instead of `fn(arg)`)"
         raise UsageError(f"step {step.name!r}: give ctx.run a function and its arguments, not {given!r}{hint}")
-    for value in (*args, *kwargs.values()):
-        _refuse_context(value, f"step {step.name!r}: an argument")
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, _OF_HANDLERS):
+            raise _is_context(value, f"step {step.name!r}: an argument")
     is_async, result_codec = _known(function)
     return Action(step, function, args, kwargs, is_async, result_codec)
 
 
-def _refuse_context(value: object, what: str) -> None:
-    if isinstance(value, _OF_HANDLERS):
-        raise UsageError(
-            f"{what} is {value!r}: contexts and clients are for the handler only, an action runs outside the "
-            "journal. Take what the action needs from them first, and pass the values"
-        )
+def _is_context(value: object, what: str) -> UsageError:
+    return UsageError(
+        f"{what} is {value!r}: contexts and clients are for the handler only, an action runs outside the "
+        "journal. Take what the action needs from them first, and pass the values"
+    )
 
 
 _Facts = tuple[bool, Codec[Any] | None]

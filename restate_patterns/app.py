@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from restate_patterns import collector
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.client import Client
 from restate_patterns.deployment import AppDeployment
@@ -42,6 +43,9 @@ class App:
     def start(self, backend: Backend | None = None) -> AbstractAsyncContextManager[Client]:
         """Run the services in this process while the block lasts.
 
+        Meanwhile the process's garbage collector looks at new objects after every 5,000 instead of 700, unless it
+        was told otherwise before: it would find nothing in the invocations under way, at 8 % of their cost.
+
         Args:
             backend: What to run on. Default: the embedded engine, in memory.
 
@@ -56,9 +60,11 @@ class App:
         Args:
             backend: What to run on. Default: the embedded engine, in memory.
         """
-        asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
+        with collector.serving():
+            asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
 
     @asynccontextmanager
     async def _running(self, backend: Backend) -> AsyncGenerator[Client]:
-        async with backend.start(self._deployment) as caller:
-            yield Client.over(caller)
+        with collector.running():
+            async with backend.start(self._deployment) as caller:
+                yield Client.over(caller)

@@ -63,7 +63,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
             TimeoutError: The timeout of `with_options` passed; the callee goes on.
         """
         data = await self._caller.call(self._request(args, kwargs), self._options.timeout_s)
-        return cast("R", self._spec.output.read(data, f"the result of {self._label}"))
+        return cast("R", self._spec.output.read(data, "the result of {}", self._label))
 
     @tracked
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> InvocationHandle[R]:
@@ -110,13 +110,13 @@ class HandlerClient(Linked, Generic[C, P, R]):
 
         Args:
             idempotency_key: Calls with the same key to the same handler happen once.
-            headers: Sent along; the handler reads them in `ctx.headers`.
+            headers: Sent along; the handler reads them in `ctx.headers`, their names in lower case.
             timeout: The longest wait of a call. The callee goes on after it.
         """
         options = replace(
             self._options,
             idempotency_key=idempotency_key if idempotency_key is not None else self._options.idempotency_key,
-            headers={**self._options.headers, **(headers or {})},
+            headers={**self._options.headers, **{name.lower(): value for name, value in (headers or {}).items()}},
             timeout_s=timeout.total_seconds() if timeout is not None else self._options.timeout_s,
         )
         return HandlerClient(self._link, self._spec, self._key, options)

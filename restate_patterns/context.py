@@ -44,6 +44,11 @@ def _step_named(name: str) -> Step:
     return Step(name)
 
 
+@lru_cache(maxsize=1024)
+def _label_of(name: str) -> str:
+    return f"ctx.run({name!r}, ...)"
+
+
 class Scope(NamedTuple):
     """Where a context belongs: its attempt, and the definition and handler that it runs."""
 
@@ -133,11 +138,11 @@ class Context(Clients):
             One entry, matched by name and arguments; a replay returns its result.
         """
         bound = action_of(action, step if isinstance(step, Step) else _step_named(step), args, kwargs)
-        return self._attempt.track(self._run(bound), f"ctx.run({bound.step.name!r}, ...)")
+        return self._attempt.track(self._run(bound), _label_of(bound.step.name))
 
     async def _run(self, action: Action) -> Any:
         arguments = fingerprint(*action.args, **action.kwargs)
-        return action.read(await self._attempt.run(action.step, arguments, action))
+        return action.read(await self._attempt.step(action.step, arguments, action) or b"")
 
     def awakeable(self, type: type[T], /) -> Awakeable[T]:
         """Make something to wait for that another program resolves by its id.

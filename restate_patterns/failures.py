@@ -4,7 +4,7 @@ An error travels as its code, its sentence, and one JSON text per declared field
 name; the class's wire name goes under `error.name`, and where it is defined under `error.class`, which decides
 between classes of one name. A receiver that has imported the class gets
 that class. One that has not, or that has another version of it, gets a plain `TerminalError` with the
-metadata to read, and hands it on unchanged.
+metadata to read, and hands it on unchanged. Where only text travels, all of that is in the text.
 """
 
 from __future__ import annotations
@@ -13,17 +13,31 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, get_type_hints
 from weakref import WeakKeyDictionary
 
+from pydantic import TypeAdapter
 from pydantic_core import to_json
-from typing_extensions import Format, get_annotations
+from typing_extensions import Format, TypedDict, get_annotations
 
 from restate_patterns.errors import DefinitionError, Failure, InvalidInput, TerminalError, WrongValue
 from restate_patterns.serde import Codec, codec
 
+_TEXT_MARK: Final = "\n\nrestate-patterns/failure "
+"""Stands between the sentence of a failure and the rest of it where only text travels."""
+
 NAME_KEY: Final = "error.name"
 CLASS_KEY: Final = "error.class"
 
+_TEXT_CODE: Final = 500
+
 _BYTES_AS_TEXT: Final[object] = Annotated[bytes, "metadata is text"]
 _field_codecs: WeakKeyDictionary[type[TerminalError], Mapping[str, Codec[Any]]] = WeakKeyDictionary()
+
+
+class _Rest(TypedDict):
+    code: int
+    metadata: dict[str, str]
+
+
+_TEXT_REST: Final = TypeAdapter(_Rest)
 
 
 def to_failure(error: TerminalError) -> Failure:
@@ -52,6 +66,28 @@ def from_failure(failure: Failure) -> TerminalError:
     if same_class is not None:
         return same_class
     return TerminalError.restored(failure.message, failure.code, {}, failure.metadata)
+
+
+def failure_text(failure: Failure) -> str:
+    """Give a failure as one text, for where nothing else travels: the reject of an awakeable on Restate.
+
+    It begins with the sentence, and is nothing but the sentence when the code is 500 and there is no
+    metadata: whoever knows nothing of this reads it as it is.
+    """
+    if failure.code == _TEXT_CODE and not failure.metadata and _TEXT_MARK not in failure.message:
+        return failure.message
+    rest = to_json({"code": failure.code, "metadata": failure.metadata}).decode()
+    return f"{failure.message}{_TEXT_MARK}{rest}"
+
+
+def failure_of_text(text: str, code: int = _TEXT_CODE) -> Failure:
+    """Read what `failure_text` wrote; any other text is the sentence of a failure with the given code."""
+    message, mark, rest = text.rpartition(_TEXT_MARK)
+    try:
+        found = _TEXT_REST.validate_json(rest) if mark else None
+    except ValueError:
+        found = None
+    return Failure(code, text) if found is None else Failure(found["code"], message, found["metadata"])
 
 
 def _fitting(name: str, failure: Failure) -> Iterator[TerminalError]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FINGERPRINT_BYTES: Final = 8
 _MAX_DEPTH: Final = 24
+_EMPTY: Final = blake2b(digest_size=FINGERPRINT_BYTES)
 
 _EXACT: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: b"n",
@@ -39,15 +40,22 @@ _BY_REPR = (datetime, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, Pu
 
 def fingerprint(*args: object, **kwargs: object) -> bytes:
     """Give eight bytes that stand for these arguments, the same in every process."""
-    if kwargs:
-        return _digest(_join(b"a", [_form(arg, 0) for arg in args]) + _mapping(kwargs, 0))
-    if not args:
+    if not args and not kwargs:
         return _NO_ARGUMENTS
-    return _digest(_join(b"a", [_form(arg, 0) for arg in args]))
+    form = b"a"
+    for arg in args:  # as _join() does, without its lists: few arguments, most of them plain
+        exact = _EXACT.get(type(arg))
+        part = _form(arg, 0) if exact is None else exact(arg)
+        form += b"%d," % len(part) + part
+    if kwargs:
+        form += _mapping(kwargs, 0)
+    return _digest(form)
 
 
 def _digest(form: bytes) -> bytes:
-    return blake2b(form, digest_size=FINGERPRINT_BYTES).digest()
+    digest = _EMPTY.copy()  # two thirds of what making one costs
+    digest.update(form)
+    return digest.digest()
 
 
 def _join(tag: bytes, forms: list[bytes]) -> bytes:

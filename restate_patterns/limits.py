@@ -16,6 +16,9 @@ THREADS_MAX: Final = 40
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
+PATHS_KNOWN_MAX: Final = 1_000
+"""Paths of handlers without a key that are not read again with each request."""
+
 SHUTDOWN_GRACE_S: Final = 10.0
 """How long a server that was told to stop lets running requests finish."""
 
@@ -33,6 +36,9 @@ DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
 
 FLUSH_PUT_OFF_MAX: Final = 2
 """Turns of the loop for which a batch waits for invocations that are about to advance."""
+
+COMMIT_HERE_MS_MAX: Final = 0.5
+"""How long commits may take for the event loop to make them itself while there is one invocation alone."""
 
 COMMIT_RETRY_MS: Final = 250
 """Wait before a batch that could not be written is tried again."""
@@ -90,3 +96,23 @@ SERVER_START_TIMEOUT_S: Final = 60.0
 
 SERVER_STOP_TIMEOUT_S: Final = 10.0
 """How long a Restate server may take to leave after SIGTERM before it is killed."""
+ADMIN_TIMEOUT_S: Final = 60.0
+"""How long the admin client waits for one answer."""
+
+STATE_WRITE_WAIT_S: Final = 30.0
+"""How long the admin client waits for a write of state to get its turn on a Restate server."""
+
+STATE_WRITE_LOOK_S: Final = 0.05
+"""Wait between two looks at a state whose write waits for its turn."""
+
+KILLED_WITH_MAX: Final = 1_000
+"""Invocations named at most when it is asked what goes down with one."""
+
+JOURNAL_LISTED_MAX: Final = 200
+"""Entries of a journal up to which a listing of a Restate server looks into it for what is waited for."""
+
+QUERY_TRIES_MAX: Final = 50
+"""Times a query is tried on a Restate server that has just started."""
+
+QUERY_RETRY_S: Final = 0.1
+"""Wait before such a query is tried again."""

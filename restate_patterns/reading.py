@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 KIND: Final = "__restate_kind__"
 OPTIONS: Final = "__restate_options__"
 _SPEC: Final = "__restate_spec__"
-_WIRE_NAME: Final = re.compile(r"([A-Za-z]|_[A-Za-z0-9])[A-Za-z0-9._-]*")
+_SERVICE_NAME: Final = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*")
+_HANDLER_NAME: Final = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*")
+"""The names that a Restate server takes."""
 _CONTEXTS: Final = {
     ServiceKind.SERVICE: "a Service's handler takes `Context`",
     ServiceKind.VIRTUAL_OBJECT: (
@@ -135,11 +137,16 @@ def _check_shape(definition: type[Definition]) -> None:
 
 
 def _check_wire_names(own: str, service: str | None, names: Mapping[str, str], what: str) -> None:
-    for attribute, name in [("", service), *names.items()]:
-        if name is not None and what == "handler" and not _WIRE_NAME.fullmatch(name):
+    if service is not None and not _SERVICE_NAME.fullmatch(service):
+        raise DefinitionError(
+            f"{own}: the wire name {service!r} can't be that of a service; use letters, digits, `_`, `-` and `.`, "
+            "beginning with a letter"
+        )
+    for attribute, name in names.items():
+        if what == "handler" and not _HANDLER_NAME.fullmatch(name):
             raise DefinitionError(
-                f"{own}{attribute and '.'}{attribute}: the wire name {name!r} can't be part of a path; use letters, "
-                "digits, `_`, `-` and `.`, beginning with a letter"
+                f"{own}.{attribute}: the wire name {name!r} can't be that of a handler; use letters, digits and `_`, "
+                "beginning with a letter"
             )
     for name, count in Counter(names.values()).items():
         if count > 1:

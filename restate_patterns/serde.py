@@ -107,17 +107,20 @@ class Codec(Generic[T]):
         raise InvalidInput(message=f"{_INVALID}{why}")
 
     def _decode_nothing(self) -> T:
+        if self._is_empty:
+            return cast("T", None)
         try:
             return self._adapter.validate_python(None)
         except ValidationError:
             raise InvalidInput(message=f"{_INVALID}the body is empty, expected {type_name(self.type)}") from None
 
-    def read(self, data: bytes, what: str) -> T:
+    def read(self, data: bytes, what: str, *names: object) -> T:
         """Give the value behind `data`, which this or another program stored or sent before.
 
         Args:
             data: The wire form.
-            what: What is read, in words, for the error.
+            what: What is read, in words, for the error; `names` fill its `{}` there.
+            names: See `what`.
 
         Raises:
             UnreadableValue: It is not of the type. Pauses the invocation.
@@ -125,7 +128,9 @@ class Codec(Generic[T]):
         try:
             return self.decode(data)
         except InvalidInput as error:
-            raise UnreadableValue(what, error.message.removeprefix(_INVALID)) from None
+            raise UnreadableValue(
+                what.format(*names) if names else what, error.message.removeprefix(_INVALID)
+            ) from None
 
     def json_schema(self, mode: Literal["validation", "serialization"]) -> Mapping[str, object] | None:
         """Give the JSON schema, or None where there is none (raw bytes, no body, an opaque type)."""

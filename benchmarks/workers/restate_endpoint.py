@@ -10,8 +10,10 @@ import hypercorn.config
 import restate
 
 STEPS = 5
+CALLS = 5
 
 bench = restate.Service("Bench")
+tally = restate.VirtualObject("Tally")
 
 
 async def step(number: int) -> int:
@@ -28,12 +30,30 @@ async def five(ctx: restate.Context) -> int:
     return total
 
 
+@tally.handler()
+async def add(ctx: restate.ObjectContext, by: int) -> int:
+    """Add to the count."""
+    total = (await ctx.get("count", type_hint=int) or 0) + by
+    ctx.set("count", total)
+    return total
+
+
+@bench.handler()
+async def calls(ctx: restate.Context) -> int:
+    """Call an object of its own some times, one after the other."""
+    key = str(ctx.uuid())
+    total = 0
+    for _ in range(CALLS):
+        total = await ctx.object_call(add, key, 1)
+    return total
+
+
 @bench.handler()
 async def noop(ctx: restate.Context) -> None:
     """Do nothing."""
 
 
-app = restate.app(services=[bench])
+app = restate.app(services=[bench, tally])
 
 
 def main() -> None:

@@ -9,11 +9,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-import httpx
 from typing_extensions import override
 
 from restate_patterns.backend import Backend
-from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import DefinitionError
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 from restate_patterns.seam import Caller, Deployment
@@ -21,6 +19,7 @@ from restate_patterns.seam import Caller, Deployment
 if TYPE_CHECKING:
     from restate_patterns.http.asgi import AsgiApp
     from restate_patterns.restate.endpoint import RestateEndpoint
+    from restate_patterns.restate.remote import RemoteServer
     from restate_patterns.restate.serving import EndpointServer
 
 _GRACE: Final = timedelta(seconds=SHUTDOWN_GRACE_S)
@@ -84,13 +83,8 @@ class Restate(Backend):
 
     @asynccontextmanager
     async def _running(self, deployment: Deployment) -> AsyncGenerator[Caller]:
-        caller = HttpCaller(self._ingress_url, admin_url=self._admin_url, token=self._token)
-        try:
-            async with self._server(deployment, caller) as server:
-                await self._registered(server)
-                yield caller
-        finally:
-            await caller.aclose()
+        async with self._served(deployment) as (_, remote):
+            yield remote.caller
 
     @override
     async def serve(self, deployment: Deployment, started: Callable[[], None]) -> None:
@@ -100,22 +94,17 @@ class Restate(Backend):
             PortError: The port is taken.
             RegistrationError: The server can't take the services; it says why, and what to do.
         """
-        caller = HttpCaller(self._ingress_url, admin_url=self._admin_url, token=self._token)
-        try:
-            async with self._server(deployment, caller) as server:
-                await self._registered(server)
+        async with self._served(deployment) as (server, _):
 
-                def listening() -> None:
-                    services = ", ".join(sorted(deployment.services))
-                    at = f", registered at {self._admin_url}" if self._register else ""
-                    print(  # noqa: T201 - what a person who starts a server looks for
-                        f"serving {services} at {server.url}{at}", file=sys.stderr, flush=True
-                    )
-                    started()
+            def listening() -> None:
+                services = ", ".join(sorted(deployment.services))
+                at = f", registered at {self._admin_url}" if self._register else ""
+                print(  # noqa: T201 - what a person who starts a server looks for
+                    f"serving {services} at {server.url}{at}", file=sys.stderr, flush=True
+                )
+                started()
 
-                await server.serve_until_signal(listening)
-        finally:
-            await caller.aclose()
+            await server.serve_until_signal(listening)
 
     def asgi_app(self, app: Hosted) -> AsgiApp:
         """Give the services as an ASGI app, for whoever serves it: any ASGI server with HTTP/2, or a mount.
@@ -125,8 +114,7 @@ class Restate(Backend):
         Args:
             app: The `App`.
         """
-        caller = HttpCaller(self._ingress_url, admin_url=self._admin_url, token=self._token)
-        return self._endpoint(app.deployment, caller)
+        return self._endpoint(app.deployment, self._remote(), hangs_up_first=False)
 
     def lambda_handler(self, app: Hosted) -> LambdaHandler:
         """Give the services as the handler of an AWS Lambda function.
@@ -137,21 +125,33 @@ class Restate(Backend):
         made: LambdaHandler = _adapter("lambdas").lambda_handler(self.asgi_app(app))
         return made
 
-    def _server(self, deployment: Deployment, caller: HttpCaller) -> EndpointServer:
-        made: EndpointServer = _adapter("serving").EndpointServer(
-            self._endpoint(deployment, caller), host=self._host, port=self._port, grace_s=self._grace_s
+    @asynccontextmanager
+    async def _served(self, deployment: Deployment) -> AsyncGenerator[tuple[EndpointServer, RemoteServer]]:
+        """Serve and register while the block lasts."""
+        remote = self._remote()
+        try:
+            server: EndpointServer = _adapter("serving").EndpointServer(
+                self._endpoint(deployment, remote, hangs_up_first=True),
+                host=self._host,
+                port=self._port,
+                grace_s=self._grace_s,
+            )
+            async with server:
+                if self._register:
+                    await remote.admin.register(self._advertised_url or server.url, force=self._force)
+                yield server, remote
+        finally:
+            await remote.aclose()
+
+    def _remote(self) -> RemoteServer:
+        made: RemoteServer = _adapter("remote").RemoteServer(self._ingress_url, self._admin_url, self._token)
+        return made
+
+    def _endpoint(self, deployment: Deployment, remote: RemoteServer, *, hangs_up_first: bool) -> RestateEndpoint:
+        made: RestateEndpoint = _adapter("endpoint").endpoint_for(
+            deployment, remote, self._identity_keys, hangs_up_first=hangs_up_first
         )
         return made
-
-    def _endpoint(self, deployment: Deployment, caller: HttpCaller) -> RestateEndpoint:
-        made: RestateEndpoint = _adapter("endpoint").endpoint_for(deployment, caller, self._identity_keys)
-        return made
-
-    async def _registered(self, server: EndpointServer) -> None:
-        if self._register:
-            async with httpx.AsyncClient() as http:
-                body = {"uri": self._advertised_url or server.url, "force": self._force}
-                (await http.post(f"{self._admin_url}/deployments", json=body, timeout=30)).raise_for_status()
 
 
 class Hosted(Protocol):

@@ -6,15 +6,17 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, dev, invocations, kv, sagas, serve, services
-from restate_patterns.cli.admin_client import AdminClient
+from restate_patterns.cli import calls, deployments, dev, invocations, kv, sagas, serve, server, services
+from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
 from restate_patterns.engine_port import InvocationStatus
 from restate_patterns.limits import LIST_LIMIT_MAX
+from restate_patterns.server import DEFAULT_DIRECTORY, VERSION
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction  # pyright: ignore[reportPrivateUsage] - the type of a public result
@@ -27,9 +29,9 @@ exit codes:
   1  the called handler ended with a terminal error
   2  the command line, or the app it names, is wrong
   3  no server answers there, or none of ours
-  4  there is no such invocation, service, handler or key
+  4  there is no such invocation, service, handler, key or deployment
   5  the server refuses
-  6  a server cannot start: port taken, file not usable
+  6  a server cannot start or died: port taken, file not usable, not installed
 """
 
 
@@ -53,7 +55,7 @@ def parser() -> ArgumentParser:
     """Give the parser of the whole command line."""
     root = ArgumentParser(
         prog="restate-patterns",
-        description="Durable services on a SQLite file: serve them, call them, see what they do.",
+        description="Durable services on a SQLite file or a Restate server: serve them, call them, see what they do.",
         epilog=_EXITS,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -65,8 +67,10 @@ def parser() -> ArgumentParser:
     _add_call(commands, "send", calls.send, "send to a handler and print the invocation id")
     _add_invocations(commands)
     _add_services(commands)
+    _add_deployments(commands)
     _add_kv(commands)
     sagas.add_to(commands)
+    _add_server(commands)
     return root
 
 
@@ -165,9 +169,43 @@ def _add_kv(commands: Subparsers) -> None:
             sub.add_argument("value", help="the new value, as JSON")
 
 
-def _admin_command(
-    verbs: Subparsers, name: str, run: Callable[[Namespace, AdminClient], None], text: str
-) -> ArgumentParser:
+def _add_server(commands: Subparsers) -> None:
+    group = commands.add_parser("server", help="a real Restate server on this machine")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    text = f"download restate-server {VERSION} with npm"
+    sub = verbs.add_parser("install", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument("--dir", default=str(DEFAULT_DIRECTORY), metavar="DIR", help="where to (default: %(default)s)")
+    sub.set_defaults(run=server.install_server)
+
+    text = "run a server, or a cluster, on loopback"
+    sub = verbs.add_parser("run", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument("--nodes", type=int, default=1, metavar="N", help="three go on when one dies (%(default)s)")
+    sub.add_argument("--replication", type=int, metavar="N", help="nodes that have each record (default: a majority)")
+    sub.add_argument("--dir", metavar="DIR", help=f"where data and logs stay ({DEFAULT_DIRECTORY}/data-NODES)")
+    following = "of the first node; others take the next ones, 0 free ones (%(default)s)"
+    sub.add_argument("--ingress-port", type=int, default=8080, metavar="N", help=f"the ingress {following}")
+    sub.add_argument("--admin-port", type=int, default=9070, metavar="N", help=f"the admin API {following}")
+    sub.add_argument("--inactivity-timeout", type=int, metavar="MS", help="suspend what is idle for that long")
+    sub.add_argument("--abort-timeout", type=int, metavar="MS", help="then cut off what does not suspend in that time")
+    sub.add_argument("--request-identity-key", metavar="FILE", help="the private key (PEM) that signs its requests")
+    sub.add_argument("--server-dir", default=str(DEFAULT_DIRECTORY), metavar="DIR", help="where it is installed")
+    sub.set_defaults(run=server.run_server)
+
+
+def _add_deployments(commands: Subparsers) -> None:
+    group = commands.add_parser("deployments", aliases=["dp"], help="the endpoints that a Restate server calls")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    _admin_command(verbs, "list", deployments.list_deployments, "list what is registered")
+    register = _admin_command(verbs, "register", deployments.register, "make the services of an endpoint known")
+    register.add_argument("url", metavar="URL", help="where it is, as the server reaches it")
+    register.add_argument("--force", action="store_true", help="take what is at a registered URL now (development)")
+    register.add_argument("--breaking", action="store_true", help="services may change kind or lose handlers")
+    register.add_argument("--http1", action="store_true", help="it speaks HTTP/1.1 only, and suspends at every wait")
+    remove = _admin_command(verbs, "remove", deployments.remove, "forget a deployment, also with work in flight")
+    remove.add_argument("id", metavar="ID", help="the deployment id")
+
+
+def _admin_command(verbs: Subparsers, name: str, run: AdminCommand, text: str) -> ArgumentParser:
     sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     sub.add_argument(
         "--admin-url",
@@ -177,14 +215,7 @@ def _admin_command(
     )
     _add_common(sub)
 
-    def ask(arguments: Namespace) -> None:
-        admin = AdminClient(arguments.admin_url, arguments.token)
-        try:
-            run(arguments, admin)
-        finally:
-            admin.close()
-
-    defaults: dict[str, Any] = {"run": ask}
+    defaults: dict[str, Any] = {"run": partial(run_admin, run)}
     sub.set_defaults(**defaults)
     return sub
 

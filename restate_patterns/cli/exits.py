@@ -17,11 +17,11 @@ class Exit(enum.IntEnum):
     NO_SERVER = 3
     """No server answers, or what answers is none of ours."""
     NOT_FOUND = 4
-    """There is no such invocation, service, handler or key."""
+    """There is no such invocation, service, handler, key or deployment."""
     REFUSED = 5
     """The server refuses: the invocation has completed, the input is bad, the disk is full."""
     CANNOT_START = 6
-    """A server cannot start: a port is taken, or the file can't be used."""
+    """A server cannot start or died: a port is taken, the file can't be used, it is not installed."""
 
 
 class CommandError(Exception):

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+from collections.abc import Sequence
+from typing import Final
 
-from restate_patterns.cli.admin_client import AdminClient, JsonObject
+from restate_patterns.admin import (
+    AdminClient,
+    AdminError,
+    EngineError,
+    InvocationFilter,
+    InvocationStatus,
+    InvocationView,
+    ServerKind,
+)
+from restate_patterns.cli.admin import AdminCommand, command_error
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import ago, print_fields, print_json, print_table
+from restate_patterns.client.errors import ClientError
 from restate_patterns.clock import wall_ms
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.errors import TerminalError
+from restate_patterns.http.durations import rfc3339
+from restate_patterns.http.views import detail_json, invocation_json
 
-_IN_FLIGHT: Final = ",".join(status.value for status in InvocationStatus if status is not InvocationStatus.COMPLETED)
+_IN_FLIGHT: Final = frozenset(InvocationStatus) - {InvocationStatus.COMPLETED}
 _DONE: Final = {
     "cancel": "cancelling",
     "kill": "killed",
@@ -24,107 +36,91 @@ _DONE: Final = {
 }
 
 
-def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
+async def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
     """List invocations, newest first."""
-    statuses = arguments.status or ("" if arguments.all else _IN_FLIGHT)
-    chosen = {
-        "service": arguments.service,
-        "handler": arguments.handler,
-        "key": arguments.key,
-        "status": statuses,
-        "limit": str(arguments.limit),
-    }
-    answer = admin.ask(
-        "GET", "embedded", "invocations", query=[(name, value) for name, value in chosen.items() if value]
+    chosen = InvocationFilter(
+        service=arguments.service,
+        handler=arguments.handler,
+        key=arguments.key,
+        statuses=_statuses(arguments.status) or (frozenset() if arguments.all else _IN_FLIGHT),
     )
+    try:
+        found = await admin.list_invocations(chosen, limit=arguments.limit)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
+    more = found[-1].id if len(found) == arguments.limit else None
     if arguments.json:
-        print_json(answer)
+        print_json({"invocations": [invocation_json(each) for each in found], "next": more})
         return
-    found = _objects(answer, "invocations")
     if not found:
-        more = "" if arguments.all or arguments.status else " in flight; --all shows completed ones too"
-        print(f"no invocations{more}")
+        hint = "" if arguments.all or arguments.status else " in flight; --all shows completed ones too"
+        print(f"no invocations{hint}")
         return
     now_ms = wall_ms()
     print_table(
         ("ID", "TARGET", "STATUS", "CREATED", "NOTE"),
         [
-            (
-                _text(each, "id"),
-                _text(each, "target"),
-                _text(each, "status"),
-                ago(each["created_at"], now_ms),
-                _note(each, now_ms),
-            )
+            (each.id, str(each.target), each.status.value, _ago(each.created_ms, now_ms), _note(each, now_ms))
             for each in found
         ],
     )
-    if answer.get("next"):
+    if more:
         print(f"... and more; --limit shows more than {arguments.limit}")
 
 
-def describe(arguments: Namespace, admin: AdminClient) -> None:
+async def describe(arguments: Namespace, admin: AdminClient) -> None:
     """Show one invocation with its journal."""
-    answer = admin.ask("GET", "embedded", "invocations", arguments.id)
+    detail = await admin.describe_invocation(arguments.id)
     if arguments.json:
-        print_json(answer)
+        print_json(detail_json(detail))
         return
-    found = cast("JsonObject", answer["invocation"])
-    now_ms = wall_ms()
-    failure = cast("JsonObject | None", found["failure"])
+    found, now_ms = detail.view, wall_ms()
     print_fields(
         [
-            ("id", _text(found, "id")),
-            ("target", _text(found, "target")),
-            ("status", _text(found, "status")),
-            ("created", _moment(found, "created_at", now_ms)),
-            ("scheduled", _moment(found, "scheduled_at", now_ms)),
-            ("completed", _moment(found, "completed_at", now_ms)),
-            ("attempts", _text(found, "attempt_count")),
-            ("failure", f"{failure['code']}: {failure['message']}" if failure else ""),
-            ("last failure", _text(found, "last_failure")),
-            ("next retry", _moment(found, "next_retry_at", now_ms)),
-            ("waits for", "\n".join(_waits_for(found))),
-            ("idempotency key", _text(found, "idempotency_key")),
-            ("invoked by", _text(found, "invoked_by")),
+            ("id", found.id),
+            ("target", str(found.target)),
+            ("status", found.status.value),
+            ("created", _moment(found.created_ms, now_ms)),
+            ("scheduled", _moment(found.scheduled_ms, now_ms)),
+            ("completed", _moment(found.completed_ms, now_ms)),
+            ("attempts", str(found.attempt_count)),
+            ("failure", f"{found.failure.code}: {found.failure.message}" if found.failure else ""),
+            ("last failure", found.last_failure or ""),
+            ("next retry", _moment(found.next_retry_ms, now_ms)),
+            ("waits for", "\n".join(found.waits_for)),
+            ("idempotency key", found.idempotency_key or ""),
+            ("invoked by", found.invoked_by or ""),
         ]
     )
-    journal = _objects(answer, "journal")
-    if journal:
+    if detail.journal:
         print()
         print_table(
             ("#", "ENTRY", "NAME", "DONE", "DETAIL"),
             [
-                (
-                    _text(entry, "position"),
-                    _text(entry, "kind"),
-                    _text(entry, "name"),
-                    "yes" if entry["completed"] else "no",
-                    _text(entry, "detail"),
-                )
-                for entry in journal
+                (str(entry.position), entry.kind, entry.name, "yes" if entry.completed else "no", entry.detail)
+                for entry in detail.journal
             ],
         )
 
 
-def verb(name: str) -> Callable[[Namespace, AdminClient], None]:
+def verb(name: str) -> AdminCommand:
     """Give the command that does one verb on each of the invocations named."""
 
-    def act(arguments: Namespace, admin: AdminClient) -> None:
+    async def act(arguments: Namespace, admin: AdminClient) -> None:
         if name == "kill" and not arguments.yes:
-            _confirm_kill(arguments.ids, admin)
+            await _confirm_kill(arguments.ids, admin)
         outcomes: list[dict[str, object]] = []
         failed: list[CommandError] = []
         for invocation_id in arguments.ids:
             try:
-                answer = admin.ask("PATCH", "invocations", invocation_id, name)
-            except CommandError as error:
-                failed.append(error)
-                outcomes.append({"id": invocation_id, "error": str(error)})
+                new_id = await _act(name, invocation_id, admin)
+            except (AdminError, ClientError, EngineError, TerminalError) as error:
+                failed.append(command_error(error))
+                outcomes.append({"id": invocation_id, "error": str(failed[-1])})
                 continue
-            outcomes.append({"id": invocation_id, **answer})
+            outcomes.append({"id": invocation_id, **({"new_invocation_id": new_id} if new_id else {})})
             if not arguments.json:
-                print(f"{invocation_id}: {_DONE[name]} {answer.get('new_invocation_id', '')}".rstrip())
+                print(f"{invocation_id}: {_DONE[name]} {new_id}".rstrip())
         if arguments.json:
             print_json({"invocations": outcomes})
         if failed:
@@ -133,46 +129,67 @@ def verb(name: str) -> Callable[[Namespace, AdminClient], None]:
     return act
 
 
-def _confirm_kill(ids: Sequence[str], admin: AdminClient) -> None:
+async def _act(name: str, invocation_id: str, admin: AdminClient) -> str:
+    """Do a verb; gives the id of a new invocation, or nothing."""
+    match name:
+        case "cancel":
+            await admin.cancel(invocation_id)
+        case "kill":
+            await admin.kill(invocation_id)
+        case "pause":
+            await admin.pause(invocation_id)
+        case "resume":
+            await admin.resume(invocation_id)
+        case "purge":
+            await admin.purge(invocation_id)
+        case _:
+            return await admin.restart_as_new(invocation_id)
+    return ""
+
+
+async def _confirm_kill(ids: Sequence[str], admin: AdminClient) -> None:
     """Name what goes down, and ask."""
     if not sys.stdin.isatty():
         raise CommandError(Exit.USAGE, "kill runs no undo, so it asks first; give --yes where nobody can answer")
     for invocation_id in ids:
-        found = cast("JsonObject", admin.ask("GET", "embedded", "invocations", invocation_id)["invocation"])
-        print(f"{invocation_id}: {found['target']}, {found['status']}")
-        for waiting in _waits_for(found):
+        found = (await admin.describe_invocation(invocation_id)).view
+        print(f"{invocation_id}: {found.target}, {found.status.value}")
+        for waiting in found.waits_for:
             print(f"  waits for {waiting}")
-    print("Its undo does not run; the calls it waits for are killed too, what it has sent goes on.")
-    if input("Kill? [y/N] ").strip().lower() not in ("y", "yes"):
+        for each in await admin.killed_with(invocation_id):
+            print(f"  kills {each.target} ({each.id}), which is {each.status.value}")
+    if (await admin.server()).kind is ServerKind.EMBEDDED:
+        print("Its undo does not run; the calls it waits for are killed too, what it has sent goes on.")
+    else:
+        print("Its undo does not run; what it has called or sent is killed too, also what is not due yet.")
+    answer = input("Kill? [y/N] ")  # noqa: ASYNC250 - nothing else runs meanwhile
+    if answer.strip().lower() not in ("y", "yes"):
         raise CommandError(Exit.USAGE, "nothing was killed")
 
 
-def _note(found: JsonObject, now_ms: int) -> str:
-    failure = cast("JsonObject | None", found["failure"])
-    if failure is not None:
-        return f"failed with {failure['code']}: {failure['message']}"
-    if found["scheduled_at"] and found["status"] == "scheduled":
-        return f"due {ago(found['scheduled_at'], now_ms)}"
-    if found["status"] in ("backing-off", "paused") and found["last_failure"]:
-        retry = f"; next try {ago(found['next_retry_at'], now_ms)}" if found["next_retry_at"] else ""
-        return f"{found['last_failure']}{retry}"
-    waits = _waits_for(found)
+def _statuses(text: str | None) -> frozenset[InvocationStatus]:
+    try:
+        return frozenset(InvocationStatus(word) for word in (text or "").split(",") if word)
+    except ValueError:
+        known = ", ".join(status.value for status in InvocationStatus)
+        raise CommandError(Exit.USAGE, f"status={text} must be of {known}") from None
+
+
+def _note(found: InvocationView, now_ms: int) -> str:
+    if found.failure is not None:
+        return f"failed with {found.failure.code}: {found.failure.message}"
+    if found.scheduled_ms is not None and found.status is InvocationStatus.SCHEDULED:
+        return f"due {_ago(found.scheduled_ms, now_ms)}"
+    if found.status in (InvocationStatus.BACKING_OFF, InvocationStatus.PAUSED) and found.last_failure:
+        retry = "" if found.next_retry_ms is None else f"; next try {_ago(found.next_retry_ms, now_ms)}"
+        return f"{found.last_failure}{retry}"
+    waits = found.waits_for
     return f"waits for {waits[0]}" + (f" and {len(waits) - 1} more" if len(waits) > 1 else "") if waits else ""
 
 
-def _waits_for(found: JsonObject) -> Sequence[str]:
-    return cast("Sequence[str]", found["waits_for"])
+def _moment(time_ms: int | None, now_ms: int) -> str:
+    return "" if time_ms is None else f"{rfc3339(time_ms)[:23]}Z ({_ago(time_ms, now_ms)})"
 
 
-def _moment(found: JsonObject, name: str, now_ms: int) -> str:
-    time = found[name]
-    return f"{str(time)[:23]}Z ({ago(time, now_ms)})" if time else ""
-
-
-def _text(found: JsonObject, name: str) -> str:
-    value = found[name]
-    return "" if value is None else str(value)
-
-
-def _objects(answer: JsonObject, name: str) -> Sequence[JsonObject]:
-    return cast("Sequence[JsonObject]", answer[name])
+def _ago(time_ms: int, now_ms: int) -> str:
+    return ago(rfc3339(time_ms), now_ms)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from typing import cast
+from collections.abc import Mapping
 
-from restate_patterns.cli.admin_client import AdminClient, JsonObject
+from restate_patterns.admin import AdminClient
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import print_json, print_table
+from restate_patterns.http.views import state_bytes, state_json
 
 
-def get(arguments: Namespace, admin: AdminClient) -> None:
+async def get(arguments: Namespace, admin: AdminClient) -> None:
     """Show all state of a key, or the value of one name."""
-    state = _state(admin.ask("GET", *_path(arguments)))
+    state = state_json(await admin.get_state(arguments.service, arguments.key))
     if arguments.name is None:
         _print(state, arguments)
     elif arguments.name in state:
@@ -26,7 +27,7 @@ def get(arguments: Namespace, admin: AdminClient) -> None:
         )
 
 
-def set_value(arguments: Namespace, admin: AdminClient) -> None:
+async def set_value(arguments: Namespace, admin: AdminClient) -> None:
     """Write one name in the key's turn."""
     try:
         value: object = json.loads(arguments.value)
@@ -34,25 +35,25 @@ def set_value(arguments: Namespace, admin: AdminClient) -> None:
         raise CommandError(
             Exit.USAGE, f"the value is not JSON ({error}); write text with its quotes, as in '\"text\"'"
         ) from None
-    answer = admin.ask("PATCH", *_path(arguments), json={arguments.name: value})
-    _print(_state(answer), arguments)
+    try:
+        values = state_bytes({arguments.name: value})
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, f"the value is not base64: {error}") from None
+    await admin.set_state(arguments.service, arguments.key, values)
+    await _show(arguments, admin)
 
 
-def clear(arguments: Namespace, admin: AdminClient) -> None:
+async def clear(arguments: Namespace, admin: AdminClient) -> None:
     """Remove some names, or all state of the key."""
-    query = [("name", name) for name in arguments.names]
-    _print(_state(admin.ask("DELETE", *_path(arguments), query=query)), arguments)
+    await admin.clear_state(arguments.service, arguments.key, arguments.names or None)
+    await _show(arguments, admin)
 
 
-def _path(arguments: Namespace) -> tuple[str, ...]:
-    return "embedded", "services", arguments.service, "state", arguments.key
+async def _show(arguments: Namespace, admin: AdminClient) -> None:
+    _print(state_json(await admin.get_state(arguments.service, arguments.key)), arguments)
 
 
-def _state(answer: JsonObject) -> JsonObject:
-    return cast("JsonObject", answer["state"])
-
-
-def _print(state: JsonObject, arguments: Namespace) -> None:
+def _print(state: Mapping[str, object], arguments: Namespace) -> None:
     if arguments.json:
         print_json(state)
     elif state:

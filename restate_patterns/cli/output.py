@@ -60,7 +60,7 @@ def ago(time: object, now_ms: int) -> str:
     if not isinstance(time, str):
         return ""
     moment = datetime.strptime(time[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    seconds = round(now_ms / 1000 - moment.timestamp())
+    seconds = int(now_ms / 1000 - moment.timestamp())
     text = _span(abs(seconds))
     return f"{text} ago" if seconds >= 0 else f"in {text}"
 

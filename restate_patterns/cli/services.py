@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
-from typing import cast
 
-from restate_patterns.cli.admin_client import AdminClient, JsonObject
+from restate_patterns.admin import AdminClient
+from restate_patterns.admin.services import service_json
 from restate_patterns.cli.output import print_fields, print_json, print_table
 
 
-def list_services(arguments: Namespace, admin: AdminClient) -> None:
+async def list_services(arguments: Namespace, admin: AdminClient) -> None:
     """List the services with their handlers."""
-    answer = admin.ask("GET", "services")
+    found = await admin.list_services()
     if arguments.json:
-        print_json(answer)
+        print_json({"services": [service_json(each) for each in found]})
         return
     print_table(
         ("SERVICE", "KIND", "HANDLERS"),
-        [(str(each["name"]), str(each["ty"]), ", ".join(_names(each))) for each in _objects(answer, "services")],
+        [(each.name, each.kind.value, ", ".join(handler.name for handler in each.handlers)) for each in found],
     )
 
 
-def describe(arguments: Namespace, admin: AdminClient) -> None:
+async def describe(arguments: Namespace, admin: AdminClient) -> None:
     """Show one service with its handlers."""
-    answer = admin.ask("GET", "services", arguments.name)
+    found = await admin.describe_service(arguments.name)
     if arguments.json:
-        print_json(answer)
+        print_json(service_json(found))
         return
     print_fields(
         [
-            ("service", str(answer["name"])),
-            ("kind", str(answer["ty"])),
-            ("documentation", str(answer["documentation"] or "")),
+            ("service", found.name),
+            ("kind", found.kind.value),
+            ("documentation", found.documentation or ""),
         ]
     )
     print()
@@ -40,25 +39,17 @@ def describe(arguments: Namespace, admin: AdminClient) -> None:
         ("HANDLER", "KIND", "INPUT", "OUTPUT", "DOCUMENTATION"),
         [
             (
-                str(each["name"]),
-                str(each["ty"] or ""),
-                str(each["input_description"]),
-                str(each["output_description"]),
-                str(each["documentation"] or "").partition("\n")[0],
+                each.name,
+                each.kind or "",
+                each.input_description,
+                each.output_description,
+                (each.documentation or "").partition("\n")[0],
             )
-            for each in _objects(answer, "handlers")
+            for each in found.handlers
         ],
     )
 
 
-def openapi(arguments: Namespace, admin: AdminClient) -> None:
+async def openapi(arguments: Namespace, admin: AdminClient) -> None:
     """Print the OpenAPI document of one service."""
-    print_json(admin.ask("GET", "services", arguments.name, "openapi"))
-
-
-def _names(service: JsonObject) -> Sequence[str]:
-    return [str(each["name"]) for each in _objects(service, "handlers")]
-
-
-def _objects(answer: JsonObject, name: str) -> Sequence[JsonObject]:
-    return cast("Sequence[JsonObject]", answer[name])
+    print_json(await admin.openapi(arguments.name))

@@ -10,9 +10,28 @@ import httpx
 
 from restate_patterns.client.errors import ServerUnavailable, UnexpectedAnswer
 from restate_patterns.client.translate import terminal_error
+from restate_patterns.engine_errors import MalformedId
 from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
 
 NOT_READY_STATUS: Final = 470
+
+
+def may_be_unknown(answer: httpx.Response) -> bool:
+    """Say whether an answer to an attach may mean that there is no such invocation.
+
+    Restate answers with the terminal error 404 `not found`, which a handler may have raised as well.
+    """
+    return answer.status_code == 404 and _message(answer) == "not found"
+
+
+def check_known(answer: httpx.Response) -> None:
+    """Check an answer to an output for whether there is such an invocation.
+
+    Raises:
+        InvocationNotFound: There is none.
+    """
+    if answer.status_code == 404 and answer.headers.get("x-restate-error-source") == "ingress":
+        raise InvocationNotFound(message=_message(answer))
 
 
 def output_of(answer: httpx.Response) -> bytes:
@@ -37,8 +56,7 @@ def looked_up(answer: httpx.Response) -> bytes:
         InvocationNotFound: There is no such invocation.
         TerminalError: The invocation failed, or the reference is malformed.
     """
-    if answer.status_code == 404 and answer.headers.get("x-restate-error-source") == "ingress":
-        raise InvocationNotFound(message=_message(answer))
+    check_known(answer)
     return output_of(answer)
 
 
@@ -55,17 +73,6 @@ def field_of(answer: httpx.Response, name: str) -> str:
     if not isinstance(value, str):
         raise _unexpected(answer)
     return value
-
-
-def resolved_id(answer: httpx.Response) -> str:
-    """Give the invocation id that a reference was resolved to.
-
-    Raises:
-        InvocationNotFound: It names nothing.
-    """
-    if answer.is_success:
-        return field_of(answer, "id")
-    raise _admin_error(answer)
 
 
 def error_of(answer: httpx.Response) -> Exception:
@@ -87,7 +94,7 @@ def unavailable(answer: httpx.Response) -> Exception:
     return ServerUnavailable(message) if isinstance(message, str) else _unexpected(answer)
 
 
-def refused_verb(answer: httpx.Response) -> Exception | None:
+def refused_verb(answer: httpx.Response, invocation_id: str) -> Exception | None:
     """Give why an invocation can't be cancelled; None when it can, or when it has ended anyway.
 
     Raises:
@@ -97,15 +104,17 @@ def refused_verb(answer: httpx.Response) -> Exception | None:
         return None
     if answer.status_code == 409 and _fields(answer).get("error") != "CancelRefused":
         return None
-    return _admin_error(answer)
+    return _admin_error(answer, invocation_id)
 
 
-def _admin_error(answer: httpx.Response) -> Exception:
+def _admin_error(answer: httpx.Response, invocation_id: str) -> Exception:
     message = _message(answer)
     if answer.status_code == 503:
         return ServerUnavailable(message)
     if answer.status_code == 404:
         return InvocationNotFound(message=message)
+    if answer.status_code == 400:
+        message = str(MalformedId(invocation_id))
     return TerminalError(message, code=answer.status_code)
 
 

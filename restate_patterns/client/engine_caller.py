@@ -28,8 +28,12 @@ class EngineCaller(Caller):
     @override
     async def call(self, request: Request, timeout_s: float | None) -> bytes:
         self._check(request)
-        with _translated():
+        try:
+            if timeout_s is None:
+                return _output(await self._engine.call(request))
             return _output(await _within(timeout_s, self._engine.call(request), str(request.target)))
+        except EngineError as error:
+            raise outside_error(error) from None
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:

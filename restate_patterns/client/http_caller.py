@@ -14,17 +14,18 @@ from typing_extensions import override
 
 from restate_patterns.client import answers
 from restate_patterns.client.errors import OutcomeUnknown, ServerUnreachable
+from restate_patterns.client.resolving import AdminRequest, resolve, server_version
+from restate_patterns.client.servers import ServerVersion
 from restate_patterns.client.urls import (
     admin_beside,
     checked_url,
     is_loopback,
     origin,
     ref_path,
-    ref_query,
     ref_words,
     target_path,
 )
-from restate_patterns.http.wire import FAILURE_TYPE, encode_failure
+from restate_patterns.failures import failure_text
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
 
@@ -61,6 +62,7 @@ class HttpCaller(Caller):
         self._ingress_url = checked_url(ingress_url)
         self._admin_url = checked_url(admin_url) if admin_url else admin_beside(self._ingress_url)
         self._retries = retries
+        self._server: ServerVersion | None = None
         self._http = httpx.AsyncClient(
             headers={} if token is None else {"authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
@@ -87,7 +89,11 @@ class HttpCaller(Caller):
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
         async with _bounded(timeout_s, f"the wait for {ref_words(ref)}"):
-            return answers.looked_up(await self._get(f"{ref_path(ref)}/attach"))
+            answer = await self._get(f"{ref_path(ref)}/attach")
+            if answers.may_be_unknown(answer):
+                # Restate answers as if the handler had failed with that; its `/output` does not.
+                answers.check_known(await self._get(f"{ref_path(ref)}/output"))
+            return answers.looked_up(answer)
 
     @override
     async def output(self, ref: InvocationRef) -> bytes | None:
@@ -99,7 +105,7 @@ class HttpCaller(Caller):
         invocation_id = await self._resolved(ref)
         url = f"{self._admin_url}/invocations/{quote(invocation_id, safe='')}/cancel"
         answer = await self._repeatable("PATCH", url, f"the cancel of {ref_words(ref)}")
-        refused = answers.refused_verb(answer)
+        refused = answers.refused_verb(answer, invocation_id)
         if refused is not None:
             raise refused
 
@@ -107,7 +113,7 @@ class HttpCaller(Caller):
     async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
         url = f"{self._ingress_url}/restate/awakeables/{quote(awakeable_id, safe='')}/"
         if result.failure is not None:
-            url, content, content_type = f"{url}reject", encode_failure(result.failure), FAILURE_TYPE
+            url, content, content_type = f"{url}reject", failure_text(result.failure).encode(), "text/plain"
         else:
             url, content, content_type = f"{url}resolve", result.value or b"", "application/json"
         headers = {"content-type": content_type}
@@ -131,8 +137,16 @@ class HttpCaller(Caller):
     async def _resolved(self, ref: InvocationRef) -> str:
         if isinstance(ref, str):
             return ref
-        url = f"{self._admin_url}/embedded/invocations/resolve?{ref_query(ref)}"
-        return answers.resolved_id(await self._repeatable("GET", url, f"finding {ref_words(ref)}"))
+
+        async def ask(request: AdminRequest) -> httpx.Response:
+            url = f"{self._admin_url}{request.path}"
+            return await self._repeatable(
+                request.method, url, f"finding {ref_words(ref)}", request.content, request.headers
+            )
+
+        if self._server is None:
+            self._server = await server_version(ask)
+        return await resolve(ref, self._server.kind, ask)
 
     async def _once_sent(
         self, method: str, url: str, what: str, content: bytes, headers: Mapping[str, str]

@@ -20,6 +20,7 @@ _BY_SENTENCE: Final[dict[tuple[int, str], type[TerminalError]]] = {
     (each.code, each.message): each for each in (AlreadyCompleted, AlreadyInvoked, Cancelled, Killed)
 }
 """Errors of the system that a server names by code and sentence alone."""
+_BY_SENTENCE[409, "canceled"] = Cancelled  # what Restate says of one that was cancelled before it began
 
 
 def terminal_error(failure: Failure) -> TerminalError:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TypeAlias
 
 from restate_patterns.embedded.codec import encode_commands, failure_text
-from restate_patterns.embedded.records import Record, Row, Status
+from restate_patterns.embedded.records import Record, Row
+from restate_patterns.embedded.row_sql import Parameters, insert_invocation, insert_row, update_invocation
 from restate_patterns.errors import Failure
 
-Statement: TypeAlias = tuple[str, list[tuple[object, ...]]]
+Statement: TypeAlias = tuple[str, list[Parameters]]
 """SQL, and the parameters of each of its executions."""
 
 IdempotencyId: TypeAlias = tuple[str, str, str, str]
@@ -18,54 +18,6 @@ IdempotencyId: TypeAlias = tuple[str, str, str, str]
 
 TimerId: TypeAlias = tuple[int, int]
 """Invocation number and handle."""
-
-_MUTABLE = (
-    "status", "modified_ms", "start_ms", "queue_sequence", "first_handle", "failed_count", "failed_at_index", "failure",
-    "mismatch", "retry_at_ms", "waits", "attached", "output", "output_failure", "completed_ms", "expires_ms",
-)  # fmt: skip
-_IMMUTABLE = (
-    "epoch", "service", "handler", "key", "body", "headers", "idempotency_key", "caller", "caller_handle", "created_ms",
-)  # fmt: skip
-_COLUMNS = (*_MUTABLE, "num", *_IMMUTABLE)
-_INSERT_INVOCATION = f"INSERT INTO invocation ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_UPDATE_INVOCATION = f"UPDATE invocation SET {', '.join(f'{name}=?' for name in _MUTABLE)} WHERE num=?"
-
-
-def _mutable(record: Record) -> tuple[object, ...]:
-    return (
-        int(record.status),
-        record.modified_ms,
-        record.start_ms,
-        record.queue_sequence,
-        record.first_handle,
-        record.failed_count,
-        record.failed_at_index,
-        record.failure,
-        record.mismatch,
-        record.retry_at_ms,
-        json.dumps(record.waits) if record.waits is not None and record.status is Status.SUSPENDED else None,
-        record.attached,
-        record.output,
-        failure_text(record.output_failure) if record.output_failure is not None else None,
-        record.completed_ms,
-        record.expires_ms,
-        record.num,
-    )
-
-
-def _immutable(record: Record) -> tuple[object, ...]:
-    return (
-        record.epoch,
-        record.service,
-        record.handler,
-        record.key,
-        record.body,
-        json.dumps(dict(record.headers)) if record.headers else "{}",
-        record.idempotency_key,
-        record.caller,
-        record.caller_handle,
-        record.created_ms,
-    )
 
 
 class Batch:
@@ -112,17 +64,15 @@ class Batch:
         """Give the statements that write this batch, in the order in which they must run."""
         statements: list[Statement] = []
         self._render_removals(statements)
-        created = list[tuple[object, ...]]()
-        changed = list[tuple[object, ...]]()
+        written: dict[str, list[Parameters]] = {}
         for num, record in self.records.items():
-            if num in self.removed:
-                continue
-            if num in self.created:
-                created.append(_mutable(record) + _immutable(record))
-            else:
-                changed.append(_mutable(record))
-        _add(statements, _INSERT_INVOCATION, created)
-        _add(statements, _UPDATE_INVOCATION, changed)
+            if num not in self.removed:
+                write = insert_invocation if num in self.created else update_invocation
+                _file(written, *write(record))
+        for (num, _), row in self.new_rows.items():
+            if num not in self.removed:
+                _file(written, *insert_row(num, row))
+        statements.extend(written.items())
         self._render_rows(statements)
         self._render_states(statements)
         self._render_others(statements)
@@ -137,23 +87,6 @@ class Batch:
             _add(statements, f"DELETE FROM {table} WHERE invocation=?", cleared)
 
     def _render_rows(self, statements: list[Statement]) -> None:
-        _add(
-            statements,
-            "INSERT INTO journal VALUES (?,?,?,?,?,?,?)",
-            [
-                (
-                    num,
-                    row.index,
-                    row.handle,
-                    row.time_ms,
-                    row.value,
-                    failure_text(row.failure) if row.failure is not None else None,
-                    encode_commands(row.commands) if row.commands is not None else None,
-                )
-                for (num, _), row in self.new_rows.items()
-                if num not in self.removed
-            ],
-        )
         _add(
             statements,
             "UPDATE journal SET commands=? WHERE invocation=? AND idx=?",
@@ -223,3 +156,12 @@ class Batch:
 def _add(statements: list[Statement], sql: str, rows: list[tuple[object, ...]]) -> None:
     if rows:
         statements.append((sql, rows))
+
+
+def _file(written: dict[str, list[Parameters]], sql: str, parameters: Parameters) -> None:
+    """Put parameters with those of the same SQL."""
+    rows = written.get(sql)
+    if rows is None:
+        written[sql] = [parameters]
+    else:
+        rows.append(parameters)

@@ -50,26 +50,22 @@ def failure_from_text(text: str | None) -> Failure | None:
     return Failure(code, message, metadata)
 
 
-def encode_commands(commands: Iterable[Command]) -> bytes:
+def encode_commands(commands: Iterable[Command]) -> bytearray:
     """Give the commands of one drain as one blob; no commands are no bytes."""
-    parts: list[bytes] = []
+    blob = bytearray()
     for kind, name, fingerprint, value, failure in commands:
         name_bytes = name.encode()
         flags = (_HAS_VALUE if value is not None else 0) | (_HAS_FAILURE if failure is not None else 0)
-        parts.append(_HEAD.pack(kind, flags, len(name_bytes), len(fingerprint)))
-        parts.append(name_bytes)
-        parts.append(fingerprint)
+        blob += _HEAD.pack(kind, flags, len(name_bytes), len(fingerprint)) + name_bytes + fingerprint
         if value is not None:
-            parts.append(_LENGTH.pack(len(value)))
-            parts.append(value)
+            blob += _LENGTH.pack(len(value)) + value
         if failure is not None:
             text = (failure_text(failure) or "").encode()
-            parts.append(_LENGTH.pack(len(text)))
-            parts.append(text)
-    return b"".join(parts)
+            blob += _LENGTH.pack(len(text)) + text
+    return blob
 
 
-def decode_commands(blob: bytes) -> list[Command]:
+def decode_commands(blob: bytes | bytearray) -> list[Command]:
     """Read what `encode_commands` wrote."""
     commands: list[Command] = []
     at = 0
@@ -77,7 +73,7 @@ def decode_commands(blob: bytes) -> list[Command]:
     def take(length: int) -> bytes:
         nonlocal at
         at += length
-        return blob[at - length : at]
+        return bytes(blob[at - length : at])
 
     while at < len(blob):
         kind, flags, name_length, fingerprint_length = _HEAD.unpack(take(_HEAD.size))

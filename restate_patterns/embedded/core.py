@@ -38,11 +38,13 @@ from restate_patterns.seam import (
     Deployment,
     Handle,
     Invocation,
-    StepResult,
     Stuck,
 )
 
 _logger = logging.getLogger("restate_patterns.embedded")
+# Looking a member up in its enumeration costs 60 ns, and the way of a step has several of them.
+_ACTIVE = Status.ACTIVE
+_COMPLETED = Status.COMPLETED
 
 
 class Core:
@@ -76,12 +78,12 @@ class Core:
         self.clock = clock
         self.epoch = epoch
         self.ids = Ids(secret)
-        self.log = Log(store, clock, self._committed, self._about_to_advance, fatal)
+        self.log = Log(store, clock, self._committed, self._about_to_advance, self._alone, fatal)
         self.records = RecordsTable(store, self.log, self.ids, deployment)
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
         self.endings = Endings(self)
-        self.steps = Steps(store, self.log, clock, self._step_settled, self.endings.step_broken)
+        self.steps = Steps(store, self.log, clock, self.complete_operation, self.endings.step_broken)
         self.waits = Waits(self)
         self.wait_graph = WaitGraph(self)
         self.admission = Admission(self, next_num)
@@ -105,6 +107,9 @@ class Core:
 
     def _about_to_advance(self) -> bool:
         return self._pump_scheduled
+
+    def _alone(self) -> bool:
+        return self.records.count <= 1
 
     def note_row(self, record: Record, row: Row) -> None:
         """Note that the drain which begins may change a row's commands; no batch closes within a drain."""
@@ -133,7 +138,7 @@ class Core:
 
     def complete_operation(self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None) -> None:
         """Append what an operation came to and let the invocation go on; a second answer is ignored."""
-        if record.status is Status.COMPLETED:
+        if record.status is _COMPLETED:
             return
         if record.rows is None:
             self.records.load_rows(record)
@@ -142,11 +147,8 @@ class Core:
         record.done.add(handle)
         record.timers.discard(handle)
         self.append_row(record, handle, value, failure)
-        if record.status in (Status.ACTIVE, Status.SUSPENDED):
+        if record.status in (_ACTIVE, Status.SUSPENDED):
             self.wake(record)
-
-    def _step_settled(self, record: Record, handle: Handle, result: StepResult) -> None:
-        self.complete_operation(record, handle, result.value, result.failure)
 
     def _timer_fired(self, num: int, handle: Handle, due_ms: int) -> None:
         record = self.records.living(num)
@@ -163,16 +165,18 @@ class Core:
 
     def wake(self, record: Record) -> None:
         """Let an invocation advance as soon as possible."""
-        if record.status is not Status.ACTIVE:
-            record.status = Status.ACTIVE
+        if record.status is not _ACTIVE:
+            record.status = _ACTIVE
             record.retry_at_ms = None
             record.modified_ms = self.log.now_ms()
             self.log.append(record)
         if not record.in_ready_queue:
-            self.idle.remove(record)
+            if record.idle_since_ms is not None:
+                self.idle.remove(record)
             record.in_ready_queue = True
             self._ready.append(record)
-            self._schedule_pump()
+            if not self._pump_scheduled:
+                self._schedule_pump()
 
     def recover(self, nums: Sequence[int]) -> None:
         """Bring back invocations that were active when the last process ended, bit by bit."""
@@ -186,28 +190,26 @@ class Core:
 
     def _pump(self) -> None:
         self._pump_scheduled = False
+        ready = self._ready
         try:
             for _ in range(ADVANCES_MAX):
-                if self.stopped or not self._advance_next():
+                if self.stopped or not (ready or self.recovery):
                     return
+                if not ready:
+                    self._recover_next()
+                    continue
+                record = ready.popleft()
+                record.in_ready_queue = False
+                if record.status is _ACTIVE:
+                    self._advance(record)
         finally:
             if self._ready or self.recovery:  # also when one broke: the others go on
                 self._schedule_pump()
 
-    def _advance_next(self) -> bool:
-        """Advance the invocation that is ready longest, or else bring one back; False when there is none."""
-        if self._ready:
-            record = self._ready.popleft()
-            record.in_ready_queue = False
-            if record.status is Status.ACTIVE:
-                self._advance(record)
-            return True
-        if self.recovery:
-            found = self.records.get(self.recovery.popleft())
-            if found is not None and found.status is Status.ACTIVE and found.attempt is None:
-                self.wake(found)
-            return True
-        return False
+    def _recover_next(self) -> None:
+        found = self.records.get(self.recovery.popleft())
+        if found is not None and found.status is _ACTIVE and found.attempt is None:
+            self.wake(found)
 
     def _advance(self, record: Record) -> None:
         """Deliver all completions that are there, one at a time, each followed by a drain."""
@@ -269,7 +271,8 @@ class Core:
 
     def drop_attempt(self, record: Record) -> None:
         """End an attempt without running any of its code."""
-        self.idle.remove(record)
+        if record.idle_since_ms is not None:
+            self.idle.remove(record)
         attempt, operations = record.attempt, record.operations
         record.attempt = record.operations = None
         record.waits = None
@@ -279,7 +282,7 @@ class Core:
             attempt.close()
 
     def _go_idle(self, record: Record) -> None:
-        if record.attempt is None or self.steps.running(record.num):
+        if self.steps.running(record.num) or record.attempt is None:
             return  # what its steps come to will move it on: it is neither dead nor fit to suspend
         deadlock = self.wait_graph.deadlock_of(record)
         if deadlock is not None:

@@ -120,6 +120,8 @@ class Endings:
         self._tell_caller(record, output, failure)
         core.waits.invocation_ended(record)
         self._release_key(record)
+        if record.num in core.log.open.created and record.rows is not None and not any(record.commands()):
+            core.log.open.new_rows.pop((record.num, 0), None)  # it began and ended in one batch, and did nothing
         record.rows = None
         waiting = self._outcomes.pop(record.num, None)
         if waiting is not None:
@@ -184,12 +186,19 @@ class Endings:
             if following is not None and following.status is Status.QUEUED:
                 self._core.wake(following)
 
-    def outcome(self, record: Record) -> asyncio.Future[CompletedResult]:
-        """Give a future of the result of a running invocation; it is set when the result is durable."""
+    async def outcome(self, record: Record) -> CompletedResult:
+        """Wait for the result of a running invocation, until it is durable."""
         future: asyncio.Future[CompletedResult] = asyncio.get_running_loop().create_future()
-        self._outcomes.setdefault(record.num, []).append(future)
-        future.add_done_callback(lambda done: self._forget_outcome(record.num, done))
-        return future
+        waiting = self._outcomes.get(record.num)
+        if waiting is None:
+            self._outcomes[record.num] = [future]
+        else:
+            waiting.append(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._forget_outcome(record.num, future)
+            raise
 
     def _forget_outcome(self, num: int, future: asyncio.Future[CompletedResult]) -> None:
         waiting = self._outcomes.get(num)

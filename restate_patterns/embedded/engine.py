@@ -195,14 +195,15 @@ class Engine(EnginePort):
     def why_not_accepting(self) -> str:
         return f"the disk of {self._store.file} is full or the file is busy; make room and try again"
 
-    def _admit(self, request: Request, delay_ms: int | None) -> tuple[Record, bool]:
-        if not self.accepting:
+    def _admit(self, core: Core, request: Request, delay_ms: int | None) -> tuple[Record, bool]:
+        if core.log.full:
             raise NotAccepting(self.why_not_accepting())
-        check_text(str(request.target), request.idempotency_key or "")
-        failure = self.core.admission.refusal(request.target)
+        target = request.target
+        check_text(target.service, target.handler, target.key or "", request.idempotency_key or "")
+        failure = core.admission.refusal(target)
         if failure is not None:
             raise failure
-        return self.core.admission.submit(request, delay_ms)
+        return core.admission.submit(request, delay_ms)
 
     async def _durable(self, answer: T) -> T:
         log = self.core.log
@@ -211,19 +212,20 @@ class Engine(EnginePort):
 
     @override
     async def submit(self, request: Request, delay_ms: int | None) -> Accepted:
-        record, previously = self._admit(request, delay_ms)
+        record, previously = self._admit(self.core, request, delay_ms)
         due_ms = None if not delay_ms or previously else min(record.created_ms + delay_ms, FOREVER_MS)
         return await self._durable(Accepted(record.id, previously, due_ms))
 
     @override
     async def call(self, request: Request) -> CompletedResult:
-        record, previously = self._admit(request, None)
+        core = self.core
+        record, previously = self._admit(core, request, None)
         if previously and record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
             await self._durable(None)
             raise WorkflowAlreadyInvoked(record.id)
         if previously and record.status is Status.COMPLETED:
             return await self._durable(_completed(record))
-        return await self.core.endings.outcome(record)
+        return await core.endings.outcome(record)
 
     async def _find(self, ref: InvocationRef) -> Record:
         num = self.core.admission.find_strictly(ref)

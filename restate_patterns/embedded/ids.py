@@ -46,7 +46,8 @@ class Ids:
     """Makes and reads ids with the secret of one file."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        # Copied for each id: hashing the key again each time would double the cost.
+        self._keyed = hashlib.blake2b(digest_size=_CODE_BYTES, key=secret)
 
     def invocation(self, num: int, epoch: int) -> str:
         """Give the id of an invocation."""
@@ -76,12 +77,15 @@ class Ids:
 
     def random_seed(self, num: int, epoch: int) -> int:
         """Give the seed of an invocation's random numbers: the same on each attempt."""
-        packed = b"seed" + _INVOCATION.pack(num, epoch)
-        return int.from_bytes(hashlib.blake2b(packed, digest_size=8, key=self._secret).digest(), "big")
+        return int.from_bytes(self._code(b"seed" + _INVOCATION.pack(num, epoch)), "big")
 
     def _sealed(self, packed: bytes) -> str:
-        code = hashlib.blake2b(packed, digest_size=_CODE_BYTES, key=self._secret).digest()
-        return (packed + code).hex()
+        return (packed + self._code(packed)).hex()
+
+    def _code(self, packed: bytes) -> bytes:
+        code = self._keyed.copy()
+        code.update(packed)
+        return code.digest()
 
     def _opened(self, text: str, prefix: str, size: int, what: str) -> bytes | None:
         body = text.removeprefix(prefix)

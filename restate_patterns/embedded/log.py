@@ -2,8 +2,9 @@
 
 Changes go to the open batch. It is closed between drains of handlers, when no commit is under way;
 its rows are written on the loop, its COMMIT runs in the writer thread (the fsync does not hold the
-interpreter's lock there), and the next batch fills meanwhile. Who must not be seen before the disk
-has it waits with `when_durable`.
+interpreter's lock there), and the next batch fills meanwhile. While one invocation is alone in memory
+and the disk is quick, the loop does the COMMIT itself: there is nothing to fill meanwhile. Who must
+not be seen before the disk has it waits with `when_durable`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store, StoreBusyError
-from restate_patterns.limits import CLOCK_GAP_WARNING_MS, COMMIT_RETRY_MS, FLUSH_PUT_OFF_MAX, LOG_GRACE_S
+from restate_patterns.limits import (
+    CLOCK_GAP_WARNING_MS,
+    COMMIT_HERE_MS_MAX,
+    COMMIT_RETRY_MS,
+    FLUSH_PUT_OFF_MAX,
+    LOG_GRACE_S,
+)
 
 _logger = logging.getLogger("restate_patterns.embedded")
 
@@ -31,6 +38,7 @@ class Log:
         clock: Where time comes from.
         committed: Called on the loop with each batch after it is durable.
         about_to_change: Tells whether invocations are about to advance: a batch waits a little for that.
+        alone: Tells whether there is one invocation at most that could do anything during a commit.
         fatal: Called with an I/O error that no retry can mend; nothing is answered any more after it.
     """
 
@@ -40,6 +48,7 @@ class Log:
         clock: Clock,
         committed: Callable[[Batch], None],
         about_to_change: Callable[[], bool],
+        alone: Callable[[], bool],
         fatal: Callable[[BaseException], None],
     ) -> None:
         self.open = Batch()
@@ -52,11 +61,14 @@ class Log:
         self._clock = clock
         self._committed = committed
         self._about_to_change = about_to_change
+        self._alone = alone
         self._put_off_count = 0
         self._fatal = fatal
         self._committing: Batch | None = None
         self._statements: list[Statement] = []
         self._flush_scheduled = False
+        self._commit_ms = 10 * COMMIT_HERE_MS_MAX
+        """How long commits take: the longest of late; supposed to be slow before the first."""
         self._anchor_ms = 0.0
         self._time_ms = 0
         self._loop = asyncio.get_running_loop()
@@ -103,8 +115,11 @@ class Log:
 
     def touch(self, record: Record) -> int:
         """Number a change of something that belongs to an invocation, its own row staying as it is."""
-        record.last_sequence = sequence = self.append()
+        self.sequence = sequence = self.sequence + 1
+        record.last_sequence = self.open.last_sequence = sequence
         self.open.touched[record.num] = record
+        if not self._flush_scheduled and self._committing is None:
+            self._schedule_flush()
         return sequence
 
     def _schedule_flush(self) -> None:
@@ -184,13 +199,40 @@ class Log:
         else:
             if self._store.in_memory:
                 self._finish()
+            elif self._may_commit_here():
+                self._commit_here()
             else:
                 self._commits.put(True)
+
+    def _may_commit_here(self) -> bool:
+        """Whether the loop itself commits: nobody else has anything to do meanwhile, and the disk answers quickly.
+
+        Two hand-overs between threads took 45 of the 195 us of processor time, and a fifth of the time, of a step
+        that follows another.
+        """
+        return self._commit_ms <= COMMIT_HERE_MS_MAX and self._alone()
+
+    def _commit_here(self) -> None:
+        try:
+            self._commit()
+        except StoreBusyError as error:
+            self._retry(error)
+        except Exception as error:  # noqa: BLE001 - as in _write()
+            self._fail(error)
+        else:
+            self._finish()
+
+    def _commit(self) -> None:
+        """Commit, and keep how long that takes: the worst of late, as a slow disk is not to be tried often."""
+        start_ms = self._clock.monotonic_ms()
+        self._store.commit()
+        took_ms = self._clock.monotonic_ms() - start_ms
+        self._commit_ms = max(took_ms, 0.9 * self._commit_ms + 0.1 * took_ms)
 
     def _write(self) -> None:
         while self._commits.get():
             try:
-                self._store.commit()
+                self._commit()
             except StoreBusyError as error:
                 self._loop.call_soon_threadsafe(self._retry, error)
             except Exception as error:  # noqa: BLE001 - any failure to write is handed to the loop

@@ -96,7 +96,8 @@ class JournalOperations(Operations):
         """Give the recorded command in this place, or None when a new one is to be recorded."""
         if self.closed:
             raise AttemptSealed
-        check_text(name)
+        if not name.isascii():
+            check_text(name)
         handle = self._next_handle
         recorded = self._recorded
         if recorded is None:
@@ -138,7 +139,8 @@ class JournalOperations(Operations):
         command = Command(kind, name, fingerprint, value, failure)
         row.commands.append(command)
         handle = self._next_handle - 1
-        note_call(self._record, handle, command)
+        if value is not None:
+            note_call(self._record, handle, command)
         return handle
 
     @override

@@ -144,6 +144,7 @@ class Record:
         "service",
         "start_ms",
         "status",
+        "target",
         "timers",
         "waits",
     )
@@ -160,6 +161,7 @@ class Record:
         self.num = num
         self.epoch = epoch
         self.id = invocation_id
+        self.target = target
         self.service = target.service
         self.handler = target.handler
         self.key = target.key
@@ -197,11 +199,6 @@ class Record:
         self.in_ready_queue = False
         self.idle_since_ms: float | None = None
         self.last_sequence = 0
-
-    @property
-    def target(self) -> Target:
-        """The handler and key that the invocation is for."""
-        return Target(self.service, self.handler, self.key)
 
     def commands(self) -> Iterator[tuple[Handle, Command]]:
         """Give what the handler asked for so far, each with its handle; the journal must be in memory."""

@@ -39,6 +39,11 @@ class RecordsTable:
         """Drop a record from memory."""
         self._records.pop(num, None)
 
+    @property
+    def count(self) -> int:
+        """How many records are in memory."""
+        return len(self._records)
+
     def in_memory(self) -> list[Record]:
         """Give the records in memory."""
         return list(self._records.values())

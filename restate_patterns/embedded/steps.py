@@ -6,9 +6,9 @@ A step starts once everything before it is durable, settles once, and is never s
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections import Counter
-from collections.abc import Callable
+import contextvars
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -16,8 +16,12 @@ from restate_patterns.clock import Cancellable, Clock
 from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
+from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
+from restate_patterns.errors import Failure
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
+
+_NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
 
 
 class _StepClock(Clock):
@@ -50,32 +54,26 @@ class _StepClock(Clock):
             self.sleeping = False
 
 
-class RunningStep(StepProgress):
+class RunningStep(StepProgress, Job):
     """One step: issued, then started when its barrier is durable, then settled."""
 
     __slots__ = (
-        "_clock", "_failed_count", "_log", "action", "dropped", "handle", "last_failure", "name", "record",
+        "_clock", "_failed_count", "_steps", "action", "dropped", "handle", "last_failure", "name", "record",
         "stopping", "task",
     )  # fmt: skip
 
     def __init__(
-        self,
-        log: Log,
-        clock: Clock,
-        record: Record,
-        handle: Handle,
-        name: str,
-        action: StepAction,
-        failed_count: int,
+        self, steps: Steps, record: Record, handle: Handle, name: str, action: StepAction, failed_count: int
     ) -> None:
-        self._log = log
-        self._clock = _StepClock(clock)
+        self._steps = steps
+        self._clock: _StepClock | None = None
         self._failed_count = failed_count
         self.record = record
         self.handle = handle
         self.name = name
         self.action = action
-        self.task: asyncio.Task[StepResult] | None = None
+        self.task: asyncio.Task[None] | None = None
+        """The task that its action runs in; None before it began."""
         self.stopping = False
         self.dropped = False
         self.last_failure: str | None = None
@@ -83,11 +81,13 @@ class RunningStep(StepProgress):
     @property
     def working(self) -> bool:
         """Whether it does anything but wait for its next try."""
-        return not self._clock.sleeping
+        return self._clock is None or not self._clock.sleeping
 
     @property
     @override
     def clock(self) -> Clock:
+        if self._clock is None:
+            self._clock = _StepClock(self._steps.clock)
         return self._clock
 
     @property
@@ -100,8 +100,31 @@ class RunningStep(StepProgress):
         self._failed_count += 1
         self.last_failure = printable(error)
         if not self.dropped:
-            self._log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
-            self._log.touch(self.record)
+            self._steps.log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
+            self._steps.log.touch(self.record)
+
+    def start(self) -> None:
+        """Run it soon: what came before it is durable."""
+        self._steps.tasks.start(self)
+
+    @override
+    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, StepResult], contextvars.Context] | None:
+        if self.dropped:
+            return None
+        if self.stopping:
+            self._steps.finish(self, STEP_NOT_RUN)
+            return None
+        self.task = task
+        return self.action(self), self.action.context
+
+    @override
+    def ended(self, result: StepResult | None, error: BaseException | None) -> None:
+        if result is not None:
+            self._steps.finish(self, result)
+        elif isinstance(error, asyncio.CancelledError):
+            self._steps.finish(self, STEP_STOPPED)
+        elif error is not None:
+            self._steps.break_off(self, error)
 
 
 class Steps:
@@ -111,7 +134,7 @@ class Steps:
         store: Where failed tries of earlier processes are read.
         log: Gives the barrier before a start.
         clock: On which tries wait and time out.
-        settle: Called on the loop with what a step came to.
+        settle: Called on the loop with what a step came to: a value or a failure.
         broken: Called on the loop when a step's action ended with an error of its own kind.
     """
 
@@ -120,75 +143,63 @@ class Steps:
         store: Store,
         log: Log,
         clock: Clock,
-        settle: Callable[[Record, Handle, StepResult], None],
+        settle: Callable[[Record, Handle, bytes | None, Failure | None], None],
         broken: Callable[[Record, BaseException], None],
     ) -> None:
+        self.log = log
+        self.clock = clock
+        self.tasks = StepTasks(asyncio.get_running_loop())
         self._store = store
-        self._log = log
-        self._clock = clock
         self._settle = settle
         self._broken = broken
-        self._loop = asyncio.get_running_loop()
-        self._steps: dict[tuple[int, Handle], RunningStep] = {}
-        self._counts: Counter[int] = Counter()
+        self._steps: dict[int, dict[Handle, RunningStep]] = {}
+        """By invocation; those without running steps are not in it."""
 
     def ensure(self, record: Record, handle: Handle, name: str, action: StepAction, *, replayed: bool) -> None:
         """Start a step, or adopt the one that runs."""
-        identity = (record.num, handle)
-        if identity in self._steps:
+        steps = self._steps.get(record.num)
+        if steps is None:
+            steps = self._steps[record.num] = {}
+        elif handle in steps:
             return
-        failed_count = self._failed_count(identity) if replayed else 0
-        step = self._steps[identity] = RunningStep(self._log, self._clock, record, handle, name, action, failed_count)
-        self._counts[record.num] += 1
-        self._log.when_durable(self._log.sequence, functools.partial(self._start, step))
+        failed_count = self._failed_count((record.num, handle)) if replayed else 0
+        step = steps[handle] = RunningStep(self, record, handle, name, action, failed_count)
+        self.log.when_durable(self.log.sequence, step.start)
 
     def _failed_count(self, identity: tuple[int, Handle]) -> int:
-        for batch in reversed(list(self._log.pending())):
+        for batch in reversed(list(self.log.pending())):
             if identity in batch.steps:
                 pending = batch.steps[identity]
                 return 0 if pending is None else pending[0]
         rows = self._store.read("SELECT failed_count FROM step WHERE invocation=? AND handle=?", identity)
         return int(rows[0][0]) if rows else 0
 
-    def _start(self, step: RunningStep) -> None:
-        if step.dropped:
-            return
-        if step.stopping:
-            self._finish(step, STEP_NOT_RUN)
-            return
-        step.task = self._loop.create_task(step.action(step), context=step.action.context)
-        step.task.add_done_callback(functools.partial(self._done, step))
-
-    def _done(self, step: RunningStep, task: asyncio.Task[StepResult]) -> None:
-        if task.cancelled():
-            self._finish(step, STEP_STOPPED)
-            return
-        error = task.exception()
-        if error is None:
-            self._finish(step, task.result())
-        elif not step.dropped:
-            self._remove(step)
-            self._broken(step.record, error)
-
     def _remove(self, step: RunningStep) -> None:
         step.dropped = True
         num = step.record.num
-        del self._steps[(num, step.handle)]
-        self._counts[num] -= 1
-        if not self._counts[num]:
-            del self._counts[num]
+        steps = self._steps[num]
+        del steps[step.handle]
+        if not steps:
+            del self._steps[num]
         if step.failed_count:
-            self._log.open.steps[(num, step.handle)] = None
-            self._log.append()
+            self.log.open.steps[(num, step.handle)] = None
+            self.log.append()
 
-    def _finish(self, step: RunningStep, result: StepResult) -> None:
+    def finish(self, step: RunningStep, result: StepResult) -> None:
+        """Take what a step came to."""
         if not step.dropped:
             self._remove(step)
-            self._settle(step.record, step.handle, result)
+            self._settle(step.record, step.handle, result.value, result.failure)
+
+    def break_off(self, step: RunningStep, error: BaseException) -> None:
+        """Take that a step ended without a result."""
+        if not step.dropped:
+            self._remove(step)
+            self._broken(step.record, error)
 
     def stop(self, num: int, handle: Handle) -> None:
         """Ask a step to stop: cancel its action, or never start it; it settles with its outcome."""
-        step = self._steps.get((num, handle))
+        step = self._steps.get(num, _NO_STEPS).get(handle)
         if step is None or step.stopping:
             return
         step.stopping = True
@@ -204,30 +215,32 @@ class Steps:
 
     def of(self, num: int) -> list[RunningStep]:
         """Give the running steps of an invocation."""
-        if num not in self._counts:
-            return []
-        return [step for step in self._steps.values() if step.record.num == num]
+        return list(self._steps.get(num, _NO_STEPS).values())
 
     def running(self, num: int) -> bool:
         """Tell whether an invocation has steps that run."""
-        return num in self._counts
+        return num in self._steps
 
     def any_running(self) -> bool:
         """Tell whether any step runs."""
         return bool(self._steps)
 
+    def _all(self) -> list[RunningStep]:
+        return [step for steps in self._steps.values() for step in steps.values()]
+
     def working(self) -> bool:
         """Tell whether a step runs that does not wait for its next try."""
-        return any(step.working for step in self._steps.values())
+        return any(step.working for step in self._all())
 
     async def abandon(self, grace_s: float) -> None:
         """Cancel all steps without recording anything, and wait until their actions have ended, for a while."""
-        tasks = [step.task for step in self._steps.values() if step.task is not None]
-        for step in list(self._steps.values()):
+        self.tasks.clear()
+        steps = self._all()
+        tasks = [step.task for step in steps if step.task is not None]
+        for step in steps:
             step.dropped = True
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
         self._steps.clear()
-        self._counts.clear()

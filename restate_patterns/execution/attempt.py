@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVarTuple, Unpack
 
 from typing_extensions import override
 
@@ -29,6 +29,7 @@ from restate_patterns.seam import (
 )
 
 _logger = logging.getLogger("restate_patterns")
+Ts = TypeVarTuple("Ts")
 
 
 class DurableAttempt(Primitives, Attempt, LoopHost):
@@ -65,7 +66,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     @override
     def deliver(self, completion: Completion) -> AttemptEnd | None:
-        return self._drive(lambda: self._waits.deliver(completion))
+        return self._drive(self._waits.deliver, completion)
 
     @override
     def deliver_cancel(self, time_ms: int | None) -> AttemptEnd | None:
@@ -90,18 +91,16 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     # How it runs.
 
     def _start_main(self) -> None:
-        self._main = self._loop.create_task(
-            self._make_main(self), name=str(self.invocation.target), context=self._context
-        )
+        self._main = self._loop.create_main(self._make_main(self), str(self.invocation.target), self._context)
         self._main.add_done_callback(self._main_ended)
 
-    def _drive(self, event: Callable[[], None]) -> AttemptEnd | None:
+    def _drive(self, event: Callable[[Unpack[Ts]], None], *args: *Ts) -> AttemptEnd | None:
         if self._closed:
             raise RuntimeError(f"the attempt of {self.invocation.id} is over: nothing can be delivered to it")
         with self._loop:
             self._loop.begin()
             try:
-                event()
+                event(*args)
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is this attempt's
                 self._break_off(boundary.of_error(error))
             end = self._run_to_next_wait()
@@ -126,7 +125,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
                 return Stuck(self._nothing_to_wait_for())
 
     def _main_ended(self, main: InnerTask[bytes]) -> None:
-        end = boundary.end_of(main, self._loop.failed_tasks(), invocation_cancelled=self._cancel_delivered)
+        end = boundary.end_of(main, self._loop.failed_tasks, invocation_cancelled=self._cancel_delivered)
         if isinstance(end, Succeeded) and (forgotten := self._tracked.never_awaited()):
             end = Stuck(
                 CallNotAwaited(
@@ -149,6 +148,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
         They run to their end, and what they start while they clean up is left alone until then.
         """
+        if self._loop.is_over_with(self._main):
+            return False
         rest = self._loop.live_tasks()
         self._lingering_count += len(rest)
         for task in rest:
@@ -163,6 +164,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     def _close_generators(self) -> bool:
         """Start to close the async generators that were left half-way; tell whether there was one."""
+        if not self._loop.generators:
+            return False
         open_ones = [generator for generator in self._loop.generators if is_open(generator)]
         self._loop.generators.clear()
         if not open_ones:
@@ -230,6 +233,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     def _report_lost_errors(self) -> None:
         """Log, as asyncio would, the errors of tasks that nobody awaited; a cancellation is none."""
+        if self._loop.is_over_with(self._main):
+            return
         for task in self._loop.failed_tasks():
             lost = task is not self._main and getattr(task, "_log_traceback", False)
             if lost and not isinstance(task.exception(), Cancelled):
@@ -243,8 +248,9 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def _drop(self) -> None:
         loop = self._loop
         loop.seal()
-        while living := loop.live_tasks():  # a cleanup may make tasks; those never start
-            closing.close_tasks(loop, living)
+        if not loop.is_over_with(self._main):
+            while living := loop.live_tasks():  # a cleanup may make tasks; those never start
+                closing.close_tasks(loop, living)
         closing.close_generators(loop.generators)
         self._waits.clear()
         self._tracked.clear()

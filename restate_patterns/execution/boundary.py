@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
@@ -16,12 +16,14 @@ ALSO_FAILED = "error.also"
 """Under this name the metadata of a failure lists the other failures of its exception group."""
 
 
-def end_of(main: asyncio.Task[bytes], failed: Sequence[InnerTask[Any]], *, invocation_cancelled: bool) -> AttemptEnd:
+def end_of(
+    main: asyncio.Task[bytes], failed: Callable[[], Sequence[InnerTask[Any]]], *, invocation_cancelled: bool
+) -> AttemptEnd:
     """Say how an attempt ended.
 
     Args:
         main: The task of the handler; it is done.
-        failed: The tasks that ended with an error, in creation order.
+        failed: Gives the tasks that ended with an error, in creation order.
         invocation_cancelled: Whether a cancellation of the invocation was delivered.
     """
     if main.cancelled():
@@ -30,7 +32,7 @@ def end_of(main: asyncio.Task[bytes], failed: Sequence[InnerTask[Any]], *, invoc
     if error is None:
         return Succeeded(main.result())
     leaves = list(leaves_of(error))
-    return of_error(error) if leaves == [error] else _of_group(error, leaves, failed, invocation_cancelled)
+    return of_error(error) if leaves == [error] else _of_group(error, leaves, failed(), invocation_cancelled)
 
 
 def of_error(error: BaseException) -> AttemptEnd:

@@ -4,6 +4,9 @@ Only completions of durable operations wake it, one at a time, in the order of t
 asyncio builds on top is a pure function of the journal. It knows no operation: timers go to its `LoopHost`.
 """
 
+# pyright: reportPrivateUsage=false
+# The loop runs its handles itself: a call of `Handle.cancelled()` and one of `_run()` for each cost more than they do.
+
 from __future__ import annotations
 
 import asyncio
@@ -95,7 +98,8 @@ class InnerLoop(Enterable, RefusingLoop):
         """Whether something without a time has happened since `now_ms` was right; it lags until it is read."""
         self.now_ms = start_ms or 0
         self._now_s = self.now_ms / 1000
-        self._count = 0
+        self.count = 0
+        """How many tasks and futures there have been: the number of the latest."""
         self._ready: deque[InnerHandle] = deque()
         self._again: list[InnerHandle] = []
         self._running: Callable[..., object] | None = None
@@ -108,12 +112,7 @@ class InnerLoop(Enterable, RefusingLoop):
         self._generators_limit = 64
         self.generators: list[AsyncGenerator[Any, Any]] = []
 
-    # Numbers and time.
-
-    def next_number(self) -> int:
-        """Number a task or a future, in creation order."""
-        self._count += 1
-        return self._count
+    # Time.
 
     @override
     def time(self) -> float:
@@ -134,7 +133,8 @@ class InnerLoop(Enterable, RefusingLoop):
             self.time_is_stale = True
         else:
             self.time_is_stale = False
-            self.advance(time_ms)
+            if time_ms > self.now_ms:
+                self.advance(time_ms)
 
     def advance(self, now_ms: int, now_s: float = 0.0) -> None:
         """Move durable time forward; it never goes back."""
@@ -166,24 +166,25 @@ class InnerLoop(Enterable, RefusingLoop):
         """
         ready = self._ready
         repeats_left = limits.CANCEL_REDELIVERIES_MAX
-        self._order_cancelled_wakeups()
+        if self._cancelled_wakeups:
+            self._order_cancelled_wakeups()
         while not self.sealed:
             if not ready:
                 repeats_left -= 1
                 if repeats_left < 0 or not self.unpark():
                     break
             handle = ready.popleft()
-            if handle.cancelled():
+            if handle._cancelled:  # what follows is `Handle.cancelled()` and `_run()`, without their calls
                 continue
             if not handle.again:
                 self._others_ran = True
             self._budget -= 1
             if self._budget < 0:
-                self.host.spins(places.of_callback(handle.callback))
+                self.host.spins(places.of_callback(handle._callback))
                 break
-            self._running = handle.callback
+            self._running = callback = handle._callback
             try:
-                handle.run()
+                handle._context.run(callback, *handle._args)
             except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, not the process
                 self.host.callback_failed(error)
             if self._cancelled_wakeups:
@@ -222,7 +223,7 @@ class InnerLoop(Enterable, RefusingLoop):
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        handle = InnerHandle(callback, args, self, context or contextvars.copy_context())
+        handle = InnerHandle(callback, args, self, contextvars.copy_context() if context is None else context)
         if not self._open:
             self._refuse_foreign(callback)
         if self.sealed:
@@ -297,8 +298,23 @@ class InnerLoop(Enterable, RefusingLoop):
         places.refuse_unordered()
         parent = asyncio.current_task(self)
         shield_depth = parent.shield_depth if isinstance(parent, InnerTask) else 0
-        task = InnerTask(self, coro, name, context or contextvars.copy_context(), shield_depth)
+        own_context = contextvars.copy_context() if context is None else context
+        task = self._start_task(coro, name, own_context, shield_depth)
         task.runs_to_its_end = isinstance(parent, InnerTask) and parent.runs_to_its_end
+        return task
+
+    def create_main(self, coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context) -> InnerTask[T]:
+        """Make the first task."""
+        return self._start_task(coro, name, context, 0)
+
+    def _start_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        name: str | None,
+        context: contextvars.Context,
+        shield_depth: int,
+    ) -> InnerTask[T]:
+        task = InnerTask(self, coro, name, context, shield_depth)
         tasks = self._tasks
         tasks.append(task)
         if len(tasks) > self._tasks_limit:
@@ -337,6 +353,10 @@ class InnerLoop(Enterable, RefusingLoop):
         return self.sealed
 
     # What the attempt asks about its tasks.
+
+    def is_over_with(self, task: InnerTask[Any] | None) -> bool:
+        """Tell whether this task has ended and there is no other to look at."""
+        return len(self._tasks) == 1 and self._tasks[0] is task and self._tasks[0].done()
 
     def live_tasks(self) -> list[InnerTask[Any]]:
         """Give the tasks that have not ended, in creation order."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable, Container, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Container, Generator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from typing_extensions import override
 
@@ -33,7 +33,6 @@ from restate_patterns.seam import (
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
 _get_running_loop = asyncio._get_running_loop
 
@@ -57,6 +56,8 @@ class Primitives(Caller):
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
         self.owed: list[str] = []
+        self.track = self._tracked.add
+        """Watches a coroutine: when the handler succeeds without awaiting it, an error names it."""
 
     # About the attempt itself.
 
@@ -91,11 +92,6 @@ class Primitives(Caller):
             )
         if self._loop.sealed:
             raise AttemptSealed
-
-    def track(self, coroutine: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
-        """Give the coroutine back; when the handler succeeds without awaiting it, an error names `what`."""
-        self._tracked.add(coroutine, what)
-        return coroutine
 
     @contextmanager
     def shielded(self) -> Generator[None]:
@@ -161,10 +157,19 @@ class Primitives(Caller):
         Raises:
             TerminalError: The action raised it, or used up its tries under `then="fail"`.
         """
+        return await self.step(step, fingerprint, action, succeeded) or b""
+
+    def step(
+        self,
+        step: Step,
+        fingerprint: bytes,
+        action: Callable[[], Awaitable[bytes]],
+        succeeded: Callable[[bytes], None] | None = None,
+    ) -> Awaitable[bytes | None]:
+        """Start a step; awaiting what this gives is the rest of `run`. Called where it is awaited at once."""
         self._waits.before_wait()
-        runner = StepRunner(step, action)
-        handle = self._ask(self._operations.run, step.name, fingerprint, runner)
-        return await self._waits.step(handle, succeeded) or b""
+        handle = self._ask(self._operations.run, step.name, fingerprint, StepRunner(step, action))
+        return self._waits.step(handle, succeeded)
 
     # State.
 
@@ -221,7 +226,8 @@ class Primitives(Caller):
     # How they ask.
 
     def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        self.check_usable()
+        if _get_running_loop() is not self._loop or self._loop.sealed:
+            self.check_usable()
         try:
             return method(*args, **kwargs)
         except JournalMismatch as error:

@@ -36,6 +36,8 @@ class StepRunner(StepAction):
         action: What to do; called once per try.
     """
 
+    __slots__ = ("_action", "_context", "_retry", "_step")
+
     def __init__(self, step: Step, action: Callable[[], Awaitable[bytes | None]]) -> None:
         self._step = step
         self._action = action
@@ -51,7 +53,9 @@ class StepRunner(StepAction):
     async def __call__(self, progress: StepProgress, /) -> StepResult:
         while True:
             try:
-                return StepResult(await self._try(progress.clock), None)
+                if self._step.timeout is None:
+                    return StepResult(await self._action(), None)
+                return StepResult(await self._try(progress.clock, self._step.timeout), None)
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as error:  # noqa: BLE001 - SystemExit is a failed try, not the end of the server
@@ -74,14 +78,10 @@ class StepRunner(StepAction):
         progress.failed(error, wait_ms)
         return None, wait_ms
 
-    async def _try(self, clock: Clock) -> bytes | None:
-        if self._step.timeout is None:
-            return await self._action()
+    async def _try(self, clock: Clock, timeout: timedelta) -> bytes | None:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(None) as scope:
-            alarm = clock.call_later(
-                self._step.timeout / timedelta(milliseconds=1), lambda: scope.reschedule(loop.time())
-            )
+            alarm = clock.call_later(timeout / timedelta(milliseconds=1), lambda: scope.reschedule(loop.time()))
             try:
                 return await self._action()
             finally:

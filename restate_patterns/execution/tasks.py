@@ -32,8 +32,8 @@ class InnerFuture(asyncio.Future[T], Generic[T]):
     __slots__ = ("number", "seeded_hash", "sleeps")
 
     def __init__(self, loop: InnerLoop) -> None:
-        self.number = loop.next_number()
-        self.seeded_hash = loop.hash_base + self.number
+        loop.count = self.number = number = loop.count + 1
+        self.seeded_hash = loop.hash_base + number
         self.sleeps = False
         """Whether this is what `asyncio.sleep` waits for."""
         super().__init__(loop=loop)
@@ -56,7 +56,7 @@ class InnerTask(asyncio.Task[T], Generic[T]):
         context: contextvars.Context,
         shield_depth: int,
     ) -> None:
-        self.number = number = loop.next_number()
+        loop.count = self.number = number = loop.count + 1
         self.seeded_hash = loop.hash_base + number
         self.context = context
         self.shield_depth = shield_depth

@@ -24,7 +24,11 @@ _ends_sleep = getattr(asyncio.futures, "_set_result_unless_cancelled", None)
 class InnerHandle(asyncio.Handle):
     """A callback in the ready queue."""
 
-    __slots__ = ("again", "callback", "wakes_cancelled")
+    __slots__ = ("again", "wakes_cancelled")
+    _callback: Callable[..., object]
+    _args: Sequence[Any]
+    _context: contextvars.Context
+    _cancelled: bool
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class InnerHandle(asyncio.Handle):
     ) -> None:
         # Not super().__init__: it asks the loop about debug mode and costs as much as the rest of a step.
         self._context = context
-        self._callback = self.callback = callback
+        self._callback = callback
         self._args = args
         self._loop = loop
         self._cancelled = False
@@ -45,10 +49,6 @@ class InnerHandle(asyncio.Handle):
         """Whether this callback scheduled itself while it ran."""
         self.wakes_cancelled = False
         """Whether it runs because a future was cancelled."""
-
-    def run(self) -> None:
-        """Run the callback."""
-        self._context.run(self._callback, *self._args)
 
     def order(self) -> int:
         """Give the number of the task it wakes, or else of the future it tells about."""

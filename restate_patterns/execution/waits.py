@@ -72,22 +72,13 @@ class StepWait(InnerFuture[bytes | None]):
     cancellation once the outcome of the action is in the journal.
     """
 
-    __slots__ = (
-        "cancel_message",
-        "handle",
-        "invocation_cancelled",
-        "stop_asked",
-        "succeeded",
-        "task_cancelled",
-        "waits",
-    )
+    __slots__ = ("handle", "stop", "succeeded", "waits")
 
     def __init__(self, waits: Waits, handle: Handle, succeeded: Callable[[bytes], None] | None) -> None:
         self.waits = waits
         self.handle = handle
         self.succeeded = succeeded
-        self.stop_asked = self.task_cancelled = self.invocation_cancelled = False
-        self.cancel_message: Any | None = None
+        self.stop: _Stop | None = None
         super().__init__(waits.loop)
 
     @override
@@ -95,33 +86,44 @@ class StepWait(InnerFuture[bytes | None]):
         if self.done():
             return False
         if not self.waits.loop.sealed:
-            self.task_cancelled = True
-            self.cancel_message = msg
-            self._ask_to_stop()
+            stop = self._ask_to_stop()
+            stop.task_cancelled = True
+            stop.message = msg
         return True
 
     def fail_cancelled(self) -> None:
         """The invocation was cancelled: end this wait with that error, once the action has stopped."""
-        self.invocation_cancelled = True
         self._ask_to_stop()
 
-    def _ask_to_stop(self) -> None:
-        if not self.stop_asked:
-            self.stop_asked = True
+    def _ask_to_stop(self) -> _Stop:
+        if self.stop is None:
+            self.stop = _Stop()
             self.waits.backend.stop_step(self.handle)
+        return self.stop
 
     def settle(self, completion: Completion) -> None:
         """Wake the task with the outcome of the step, or with the cancellation it has waited out."""
         if self.succeeded is not None and completion.failure is None:
             self.succeeded(completion.value or b"")
-        if self.task_cancelled:
-            super().cancel(self.cancel_message)
-        elif self.invocation_cancelled:
-            self.set_exception(Cancelled())
+        if self.stop is not None:
+            if self.stop.task_cancelled:
+                super().cancel(self.stop.message)
+            else:
+                self.set_exception(Cancelled())
         elif completion.failure is not None:
             self.set_exception(from_failure(completion.failure))
         else:
             self.set_result(completion.value)
+
+
+class _Stop:
+    """That a step was asked to stop: because its task was cancelled, or else because its invocation was."""
+
+    __slots__ = ("message", "task_cancelled")
+
+    def __init__(self) -> None:
+        self.task_cancelled = False
+        self.message: Any | None = None
 
 
 class AwakeableWait(Awaitable[bytes]):

@@ -25,6 +25,7 @@ from restate_patterns.http.door import Responder
 from restate_patterns.http.openapi import openapi
 from restate_patterns.http.paths import segments_of
 from restate_patterns.http.problems import Problem
+from restate_patterns.http.wire import SERVER_NAME
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.seam import IdempotencyRef, InvocationRef, ServiceInfo, ServiceKind, Target, WorkflowRef
 
@@ -80,6 +81,7 @@ class Admin(Responder):
                 request.only("GET")
                 return _json(
                     {
+                        "server": SERVER_NAME,
                         "version": version("restate-patterns"),
                         "min_admin_api_version": _ADMIN_API_VERSION,
                         "max_admin_api_version": _ADMIN_API_VERSION,

@@ -95,3 +95,14 @@ def rfc3339(time_ms: int) -> str:
     seconds, millis = divmod(time_ms, 1000)
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis:03d}000000Z"
+
+
+def parse_rfc3339_ms(text: str) -> int:
+    """Give the Unix milliseconds of a time in UTC, as `rfc3339` or the reference writes it; what is finer is cut.
+
+    Raises:
+        ValueError: It is none.
+    """
+    moment, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    return int(seconds.timestamp()) * 1000 + int(f"{fraction[:3]:0<3}" if fraction else 0)

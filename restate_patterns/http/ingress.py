@@ -15,13 +15,14 @@ from typing_extensions import override
 
 from restate_patterns.engine_port import CompletedResult, EnginePort
 from restate_patterns.errors import Failure
+from restate_patterns.failures import failure_of_text
 from restate_patterns.http.asgi import Headers, Receive, Response, Scope, read_body
 from restate_patterns.http.door import Responder
 from restate_patterns.http.durations import parse_duration_ms, rfc3339
 from restate_patterns.http.inputs import check_input
 from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse
 from restate_patterns.http.problems import Problem
-from restate_patterns.http.wire import FAILURE_TYPE, decode_failure
+from restate_patterns.limits import PATHS_KNOWN_MAX
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
@@ -37,10 +38,11 @@ class Ingress(Responder):
 
     def __init__(self, engine: EnginePort) -> None:
         self._engine = engine
+        self._known: dict[bytes, Invoke] = {}
 
     @override
     async def respond(self, scope: Scope, receive: Receive) -> Response:
-        asked = parse(scope["raw_path"], self._engine.services)
+        asked = self._read_path(scope["raw_path"])
         _check_method(asked, scope["method"])
         if isinstance(asked, Invoke):
             return await self._invoke(asked, scope, receive)
@@ -49,6 +51,16 @@ class Ingress(Responder):
         if isinstance(asked, CompleteAwakeable):
             return await self._complete_awakeable(asked, scope, receive)
         return Response(200, [_JSON_TYPE], to_json({"services": sorted(self._engine.services)}))
+
+    def _read_path(self, raw_path: bytes) -> Asked:
+        """Say what a path asks for; the paths of handlers without a key are few, and read once."""
+        known = self._known.get(raw_path)
+        if known is not None:
+            return known
+        asked = parse(raw_path, self._engine.services)
+        if isinstance(asked, Invoke) and asked.target.key is None and len(self._known) < PATHS_KNOWN_MAX:
+            self._known[raw_path] = asked
+        return asked
 
     @override
     def refuse(self, problem: Problem) -> Response:
@@ -107,7 +119,7 @@ class Ingress(Responder):
         body = await read_body(scope, receive)
         result = StepResult(body, None)
         if asked.reject:
-            result = StepResult(None, _rejection(scope["headers"], body))
+            result = StepResult(None, _rejection(body))
         await self._engine.complete_awakeable(asked.awakeable_id, result)
         return Response(202, [], b"")
 
@@ -166,13 +178,10 @@ def _delay_ms(query: bytes, asked: Invoke) -> int | None:
         raise Problem(400, f"bad delay: {error}") from None
 
 
-def _rejection(headers: Headers, body: bytes) -> Failure:
-    content_type = next((value for name, value in headers if name == b"content-type"), b"")
+def _rejection(body: bytes) -> Failure:
     try:
-        if content_type.decode("latin-1") == FAILURE_TYPE:
-            return decode_failure(body)
-        return Failure(500, body.decode())
-    except (UnicodeDecodeError, ValueError) as error:
+        return failure_of_text(body.decode())
+    except UnicodeDecodeError as error:
         raise Problem(400, f"bad body: the reason of a reject is not readable: {error}") from None
 
 

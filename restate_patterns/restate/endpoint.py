@@ -47,12 +47,14 @@ class RestateEndpoint(AsgiApp):
     Args:
         host: What attempts share.
         identity: Checks who calls.
+        hangs_up_first: Whether a response may end while its request is open: quicker, and some ASGI servers
+            break on it (hypercorn does, granian does not).
     """
 
-    def __init__(self, host: Host, identity: IdentityCheck) -> None:
+    def __init__(self, host: Host, identity: IdentityCheck, *, hangs_up_first: bool) -> None:
         self._host = host
         self._identity = identity
-        self._manifest = endpoint_of(host.deployment.services)
+        self._hangs_up_first = hangs_up_first
         self._attempts: set[AsgiWire] = set()
         self._draining = False
         self._idle = asyncio.Event()
@@ -74,7 +76,7 @@ class RestateEndpoint(AsgiApp):
         elif place is None:
             await _answer(send, 404, f"{path} is none of /discover, /health and /invoke/SERVICE/HANDLER")
         elif place.verb == "discover":
-            await send_discovery(cast("Any", scope), cast("Any", send), self._manifest)
+            await send_discovery(cast("Any", scope), cast("Any", send), endpoint_of(self._host.deployment.services))
         else:
             await self._attempt(place, headers, receive, send)
 
@@ -102,7 +104,7 @@ class RestateEndpoint(AsgiApp):
                 target = Target(place.service, place.handler, key)
                 invocation = Invocation(start.invocation_id, target, start.body, start.headers, start.random_seed, None)
                 await Drive(self._host, machine, invocation, wire).run()
-            await wire.hang_up()
+            await wire.hang_up(at_once=self._hangs_up_first)
         except MachineBroken as error:
             _logger.error("%s/%s: the request of the server can't be read: %s", place.service, place.handler, error)
         finally:
@@ -132,6 +134,7 @@ class RestateEndpoint(AsgiApp):
 
     def abandon(self) -> None:
         """Break off the attempts that are open: the server tries them again elsewhere, or later."""
+        self._draining = True
         for wire in self._attempts:
             wire.break_off()
 
@@ -153,6 +156,8 @@ class AsgiWire(Wire):
         self._gone = False
         self._input_ended = False
         self._reading: asyncio.Task[None] | None = None
+        self.began = False
+        """Whether the handler runs: before that there is nothing to suspend."""
 
     async def open(self) -> None:
         """Begin the response, and begin to read the request."""
@@ -179,7 +184,8 @@ class AsgiWire(Wire):
         """Wait until the machine has the whole journal; False when the server has gone before."""
         while not self._machine.is_ready():
             if self._input_ended or not await self.more():
-                return self._machine.is_ready()
+                return False
+        self.began = True
         return True
 
     @override
@@ -200,16 +206,25 @@ class AsgiWire(Wire):
 
     def suspend(self) -> None:
         """Let the attempt suspend at its next wait, as when the server asks for it."""
-        self._machine.input_closed()
-        self._news.set()
+        if self.began:
+            self._machine.input_closed()
+            self._news.set()
+        else:
+            self.break_off()
 
     def break_off(self) -> None:
         """End the attempt as if the server had gone."""
         self._gone = True
         self._news.set()
 
-    async def hang_up(self) -> None:
-        """Send what is left and end the response, once the server has closed its side (or does not)."""
+    async def hang_up(self, *, at_once: bool) -> None:
+        """Send what is left and end the response; without `at_once`, when the server has closed its side."""
+        if not at_once:
+            await self._server_hung_up()
+        if not self._gone:
+            await self._send({"type": "http.response.body", "body": self._machine.output(), "more_body": False})
+
+    async def _server_hung_up(self) -> None:
         await self.flush()
         try:
             async with asyncio.timeout(_HANG_UP_S):
@@ -217,8 +232,6 @@ class AsgiWire(Wire):
                     await self.more()
         except TimeoutError:
             pass
-        if not self._gone:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def close(self) -> None:
         """Read no further."""
@@ -232,10 +245,18 @@ async def _answer(send: Send, status: int, text: str, content_type: str = "text/
     await send({"type": "http.response.body", "body": text.encode(), "more_body": False})
 
 
-def endpoint_for(deployment: Deployment, server: Server | None, identity_keys: Sequence[str]) -> RestateEndpoint:
+def endpoint_for(
+    deployment: Deployment, server: Server | None, identity_keys: Sequence[str], *, hangs_up_first: bool
+) -> RestateEndpoint:
     """Give the endpoint of a deployment; it may be made before the loop that serves it runs.
+
+    Args:
+        deployment: The services.
+        server: Where invocations are looked up and paused; None when it is not known.
+        identity_keys: Public keys of the servers that may call.
+        hangs_up_first: Whether its ASGI server lets a response end before its request.
 
     Raises:
         DefinitionError: A key is none.
     """
-    return RestateEndpoint(Host(deployment, server), IdentityCheck(identity_keys))
+    return RestateEndpoint(Host(deployment, server), IdentityCheck(identity_keys), hangs_up_first=hangs_up_first)

@@ -12,8 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from typing_extensions import override
 
 from restate_patterns.clock import Clock
-from restate_patterns.errors import JournalMismatch
-from restate_patterns.restate.envelope import unwrap
+from restate_patterns.restate.answers import Read, attached, own_result, plain, resolved, step_result
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
 from restate_patterns.seam import (
@@ -41,7 +40,6 @@ CANCEL: Final = CancelDelivered()
 
 Event: TypeAlias = Completion | CancelDelivered
 Finish: TypeAlias = Callable[[Answer], None]
-Read: TypeAlias = Callable[[Handle, Answer], Completion]
 
 
 class StepToRun(NamedTuple):
@@ -60,30 +58,6 @@ class Waiting:
     finish: Finish
     internal: bool = False
     """Whether it is ours: the output of the invocation must not overtake it."""
-
-
-def _plain(handle: Handle, answer: Answer) -> Completion:
-    return Completion(handle, None, answer.value, answer.failure)
-
-
-def _names(handle: Handle, answer: Answer) -> Completion:
-    return Completion(handle, None, json.dumps(sorted(answer.names)).encode(), answer.failure)
-
-
-def _own_result(handle: Handle, answer: Answer) -> Completion:
-    recorded = unwrap(StepResult(answer.value, answer.failure))
-    return Completion(handle, recorded.time_ms, *recorded.result)
-
-
-def _step_result(name: str, fingerprint: str, handle: Handle, answer: Answer) -> Completion:
-    asked = f"step {name!r} with arguments of fingerprint {fingerprint}"
-    try:
-        recorded = unwrap(StepResult(answer.value, answer.failure))
-    except ValueError as error:
-        raise JournalMismatch(handle, str(error), asked) from None
-    if recorded.fingerprint != fingerprint:
-        raise JournalMismatch(handle, f"step {name!r} with arguments of fingerprint {recorded.fingerprint}", asked)
-    return Completion(handle, recorded.time_ms, *recorded.result)
 
 
 class MachineOperations(Operations):
@@ -114,6 +88,8 @@ class MachineOperations(Operations):
         self._held: deque[Callable[[], None]] | None = None
         self._known_ms: int | None = None
         """Durable time, while nothing without a time has happened since."""
+        self._cleared: set[str] = set()
+        """Names of states that this attempt cleared; the machine goes on listing them."""
         self.steps_to_run: dict[Notice, StepToRun] = {}
         self.stopped: set[Handle] = set()
         """Steps that were asked to stop."""
@@ -170,7 +146,7 @@ class MachineOperations(Operations):
         else:
             self._held.append(command)
 
-    def _ask(self, command: Callable[[], Notice], read: Read = _plain) -> Handle:
+    def _ask(self, command: Callable[[], Notice], read: Read = plain) -> Handle:
         """Issue a command that completes."""
         handle = self._new_handle()
         self._issue(lambda: self._wait_for(handle, command(), self._completes(handle, read)))
@@ -180,7 +156,7 @@ class MachineOperations(Operations):
         self._notices[handle] = notice
         self._waiting[notice] = Waiting(finish)
 
-    def _completes(self, handle: Handle, read: Read = _plain) -> Finish:
+    def _completes(self, handle: Handle, read: Read = plain) -> Finish:
         def finish(answer: Answer) -> None:
             self._notices.pop(handle, None)
             self._arrived.append(read(handle, answer))
@@ -256,7 +232,7 @@ class MachineOperations(Operations):
         if not shielded:
             return self._ask(lambda: self._machine.call(request))
         # A cancel of this invocation makes the machine cancel what it called, but not what it sent.
-        return self._attach_to(lambda: self._machine.send(request, 0), _plain)
+        return self._attach_to(lambda: self._machine.send(request, 0), plain)
 
     def _attach_to(self, command: Callable[[], Notice], read: Read) -> Handle:
         """Issue a command that comes to an invocation id, then wait for the output of that invocation."""
@@ -284,18 +260,18 @@ class MachineOperations(Operations):
     @override
     def attach(self, ref: InvocationRef) -> Handle:
         if isinstance(ref, str):
-            return self._ask(lambda: self._machine.attach(ref))
-        return self._attach_to(lambda: self._find(ref), _own_result)
+            return self._ask(lambda: self._machine.attach(ref), attached)
+        return self._attach_to(lambda: self._find(ref), own_result)
 
     @override
     def output(self, ref: InvocationRef) -> Handle:
         name, action = self._references.output(ref)
-        return self._ask(lambda: self._run(StepToRun(self._new_handle(), name, _OWN, action)), _own_result)
+        return self._ask(lambda: self._run(StepToRun(self._new_handle(), name, _OWN, action)), own_result)
 
     @override
     def cancel_invocation(self, ref: InvocationRef) -> None:
         def cancel(answer: Answer) -> None:
-            found = _own_result(0, answer)
+            found = own_result(0, answer)
             if found.failure is None:
                 self._machine.cancel((found.value or b"").decode("ascii"))
 
@@ -314,7 +290,7 @@ class MachineOperations(Operations):
     def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
         handle = self._new_handle()
         step = StepToRun(handle, name, fingerprint.hex(), action)
-        completes = self._completes(handle, functools.partial(_step_result, name, step.fingerprint))
+        completes = self._completes(handle, functools.partial(step_result, name, step.fingerprint))
 
         def finish(answer: Answer) -> None:
             self.recorded.append(handle)
@@ -337,22 +313,31 @@ class MachineOperations(Operations):
 
     @override
     def get_state(self, name: str) -> Handle:
-        return self._ask_state(lambda: self._machine.get_state(name), _plain)
+        return self._ask_state(lambda: self._machine.get_state(name), plain)
 
     @override
     def state_names(self) -> Handle:
-        return self._ask_state(self._machine.state_names, _names)
+        cleared = frozenset(self._cleared)
+
+        def read(handle: Handle, answer: Answer) -> Completion:
+            names = sorted(name for name in answer.names if name not in cleared)
+            return Completion(handle, None, json.dumps(names).encode(), answer.failure)
+
+        return self._ask_state(self._machine.state_names, read)
 
     @override
     def set_state(self, name: str, value: bytes) -> None:
+        self._cleared.discard(name)
         self._issue(lambda: self._machine.set_state(name, value))
 
     @override
     def clear_state(self, name: str) -> None:
+        self._cleared.add(name)
         self._issue(lambda: self._machine.clear_state(name))
 
     @override
     def clear_all_state(self) -> None:
+        self._cleared.clear()
         self._issue(self._machine.clear_all_state)
 
     # Promises and awakeables.
@@ -373,7 +358,7 @@ class MachineOperations(Operations):
     def awakeable(self) -> tuple[str, Handle]:
         handle = self._new_handle()
         awakeable_id, notice = self._machine.awakeable()
-        self._wait_for(handle, notice, self._completes(handle))
+        self._wait_for(handle, notice, self._completes(handle, resolved))
         return awakeable_id, handle
 
     @override

@@ -34,7 +34,7 @@ class RunningStep(StepProgress):
         fingerprint: Of its arguments.
     """
 
-    __slots__ = ("_clock", "_failed_count", "ended", "fingerprint", "name", "on_end", "task")
+    __slots__ = ("_clock", "_failed_count", "ended", "fingerprint", "name", "on_end", "stopping", "task")
 
     def __init__(self, clock: Clock, name: str, fingerprint: str) -> None:
         self._clock = clock
@@ -42,6 +42,7 @@ class RunningStep(StepProgress):
         self.name = name
         self.fingerprint = fingerprint
         self.task: asyncio.Task[StepResult] | None = None
+        self.stopping = False
         self.on_end: Callable[[RunningStep], None] | None = None
         """Told once it has ended; the attempt that waits for it sets this."""
         self.ended: StepResult | BaseException | None = None
@@ -63,6 +64,7 @@ class RunningStep(StepProgress):
 
     def stop(self) -> None:
         """Ask the action to stop; it ends with its outcome."""
+        self.stopping = True
         if self.task is not None:
             self.task.cancel()
 
@@ -119,13 +121,19 @@ class RunningSteps:
         return len(left)
 
     def _done(self, identity: Identity, step: RunningStep, task: asyncio.Task[StepResult]) -> None:
-        error = None if task.cancelled() else task.exception()
-        step.ended = STEP_STOPPED if task.cancelled() else error or task.result()
+        error: BaseException | None
+        if task.cancelled():
+            # Nobody asked for it: the process is on its way out, and the step has come to nothing.
+            error = None if step.stopping else asyncio.CancelledError()
+            step.ended = STEP_STOPPED if error is None else None
+        else:
+            error = task.exception()
+            step.ended = error or task.result()
         if error is not None:
-            self.forget(identity)  # it stays open: when the invocation is resumed it starts again
+            self.forget(identity)  # it stays open: when the invocation goes on it starts again
         elif self._steps.get(identity) is step:
             self._kept[identity] = None
             while len(self._kept) > _KEPT_MAX:
                 self._steps.pop(self._kept.popitem(last=False)[0], None)
-        if step.on_end is not None:
+        if step.on_end is not None and step.ended is not None:
             step.on_end(step)

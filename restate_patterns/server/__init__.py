@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from restate_patterns.server.config import ServerConfig
 from restate_patterns.server.errors import (
+    DEFAULT_DIRECTORY,
     DataDirectoryError,
     DownloadError,
     NoNpmError,
@@ -19,9 +20,9 @@ from restate_patterns.server.errors import (
     ServerVersionError,
     UnsupportedPlatformError,
 )
-from restate_patterns.server.install import install
+from restate_patterns.server.installation import install
 from restate_patterns.server.ports import free_ports, refuse_taken
-from restate_patterns.server.release import DEFAULT_DIRECTORY, VERSION, installed
+from restate_patterns.server.release import VERSION, installed
 from restate_patterns.server.running import Node, RunningServer, running_server
 
 __all__ = [

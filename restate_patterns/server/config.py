@@ -87,6 +87,11 @@ class ServerConfig:
         """On how many nodes each record is."""
         return self.nodes // 2 + 1 if self.replication is None else self.replication
 
+    @property
+    def failures_tolerated(self) -> int:
+        """How many nodes may be dead while the rest goes on."""
+        return min((self.nodes - 1) // 2, self.copies - 1)
+
     def ports(self, first: int) -> tuple[int, ...]:
         """Give a port for each node from the first one on; nothing where 0 asks for free ones."""
         return tuple(range(first, first + self.nodes)) if first else ()

@@ -6,6 +6,7 @@ ServerError
 ├── DownloadError              npm or pip failed; says so when the network is why
 ├── ServerMissingError         not installed in that folder
 ├── ServerVersionError         another version is installed there
+├── ServerBrokenError          what is installed does not run on this machine
 ├── PortTakenError             somebody listens on a port
 ├── DataDirectoryError         the data are in use, or of another cluster
 └── ServerDiedError            a node left, or was not ready in time; has the end of its log
@@ -16,7 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-_INSTALL: Final = "run `restate-patterns server install`"
+DEFAULT_DIRECTORY: Final = Path(".restate")
+"""Where the server is installed, under the current directory."""
 
 
 class ServerError(Exception):
@@ -63,7 +65,7 @@ class ServerMissingError(ServerError):
     """The server is not installed."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(f"no Restate server is installed in {directory}: {_INSTALL}{_dir(directory)}")
+        super().__init__(f"no Restate server is installed in {directory}: {_fix(directory)}")
 
 
 class ServerVersionError(ServerError):
@@ -72,7 +74,7 @@ class ServerVersionError(ServerError):
     def __init__(self, found: str, wanted: str, where: Path) -> None:
         super().__init__(
             f"the Restate server in {where} is version {found}, and this version of restate-patterns works with "
-            f"{wanted}: {_INSTALL}{_dir(where)}, which replaces it"
+            f"{wanted}: {_fix(where)}, which replaces it"
         )
 
 
@@ -103,8 +105,9 @@ class ServerDiedError(ServerError):
     """A node of the server left, or was not ready in time; the message has the end of its log."""
 
 
-def _dir(directory: Path) -> str:
-    return "" if directory == Path(".restate") else f" --dir {directory}"
+def _fix(directory: Path) -> str:
+    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {directory}"
+    return f"run `restate-patterns server install{option}`"
 
 
 def _indented(output: str) -> str:

@@ -18,6 +18,7 @@ import anyio
 
 _POLL_S: Final = 0.02
 _LOG_TAIL_LINES: Final = 15
+_LOG_TAIL_BYTES: Final = 16 * 1024
 _PR_SET_PDEATHSIG: Final = 1
 _IS_LINUX: Final = sys.platform.startswith("linux")
 _LIBC: Final = ctypes.CDLL(None)
@@ -77,7 +78,9 @@ class Process:
 
     def log_tail(self) -> str:
         """The last lines of its output, indented, for an error message."""
-        lines = self._log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return "".join(f"\n    {line}" for line in lines)
 
     async def kill(self) -> None:

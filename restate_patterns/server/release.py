@@ -10,15 +10,17 @@ import platform
 from pathlib import Path
 from typing import Final, cast
 
-from restate_patterns.server.errors import ServerMissingError, ServerVersionError, UnsupportedPlatformError
+from restate_patterns.server.errors import (
+    DEFAULT_DIRECTORY,
+    ServerMissingError,
+    ServerVersionError,
+    UnsupportedPlatformError,
+)
 
 VERSION: Final = "1.7.12"
 """The version of the server; the only place where it is written."""
 
 PACKAGE: Final = "@restatedev/restate-server"
-
-DEFAULT_DIRECTORY: Final = Path(".restate")
-"""Where the server is installed, under the current directory."""
 
 _SYSTEMS: Final = {"Linux": "linux", "Darwin": "darwin"}
 _MACHINES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}

@@ -99,6 +99,10 @@ class Node:
             refuse_taken(port, role, f"choose another with --{role}-port (in code: {role}_port=)" if asked else "")
         refuse_taken(self.ports.node, "node-to-node", "start with another data directory")
 
+    async def ended(self) -> int:
+        """Wait until its process ends, for whatever reason, and give how, as `exit_code` does."""
+        return await self._started.ended()
+
     async def kill(self) -> None:
         """End it with SIGKILL, as a power cut would; its data stay."""
         await self._started.kill()

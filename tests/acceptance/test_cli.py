@@ -1,30 +1,56 @@
-"""The command line against a real server, both as processes."""
+"""The command line against real servers of both kinds: the same verbs, outcomes and JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import pty
+import subprocess
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 
 from restate_patterns.cli.exits import Exit
-from tests.support.dev_server import DevServer, run_here, run_process
+from tests.support.dev_server import COMMAND, WAIT_S, DevServer, clean_environment, run_here, run_process
+from tests.support.pages import ROOT
+from tests.support.workshops import Workshop
 
 pytestmark = [pytest.mark.slow]
 
 APP = "tests.support.workshop:app"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    started = DevServer(tmp_path_factory.mktemp("cli"), APP, "--no-reload", "--db", "workshop.db")
-    try:
-        started.start()
-        yield started
-    finally:
-        started.close()
+INVOCATION = [
+    "id",
+    "target",
+    "service",
+    "handler",
+    "key",
+    "status",
+    "created_at",
+    "modified_at",
+    "scheduled_at",
+    "completed_at",
+    "attempt_count",
+    "last_failure",
+    "next_retry_at",
+    "waits_for",
+    "idempotency_key",
+    "invoked_by",
+    "failure",
+]
+HANDLER = [
+    "name",
+    "ty",
+    "public",
+    "documentation",
+    "input_description",
+    "output_description",
+    "input_json_schema",
+    "output_json_schema",
+    "retention_s",
+]
 
 
 def rows(table: str) -> list[list[str]]:
@@ -32,119 +58,210 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table.splitlines()]
 
 
-def test_call(server: DevServer) -> None:
-    done = server.command_process("call", "Counter/call/add", "3")
+def test_call(workshop: Workshop) -> None:
+    done = workshop.command_process("call", "Counter/call/add", "3")
     assert (done.code, done.stdout, done.stderr) == (0, "3\n", "")
-    slashed = server.command_process("call", "Counter/a%2Fb/add", "-", stdin="4")
+    slashed = workshop.command_process("call", "Counter/a%2Fb/add", "-", stdin="4")
     assert slashed.stdout == "4\n"
-    assert server.command("call", "Counter/a%2Fb/get").stdout == "4\n"
-    assert server.command("call", "Shop/nothing").stdout == ""
+    assert workshop.command("call", "Counter/a%2Fb/get").stdout == "4\n"
+    assert workshop.command("call", "Shop/nothing").stdout == ""
 
 
-def test_call_with_headers_and_key(server: DevServer) -> None:
+def test_call_with_headers_and_key(workshop: Workshop) -> None:
     arguments = ("call", "Shop/trace", '"x"', "--header", "X-Trace: t1", "--idempotency-key", "once")
-    first, again = server.command(*arguments), server.command(*arguments[:4], "X-Trace: t2", *arguments[5:])
+    first, again = workshop.command(*arguments), workshop.command(*arguments[:4], "X-Trace: t2", *arguments[5:])
     assert json.loads(first.stdout)["x-trace"] == "t1"
     assert again.stdout == first.stdout
 
 
-def test_call_that_fails(server: DevServer) -> None:
-    done = server.command("call", "Shop/buy", '"tea"')
+def test_call_that_fails(workshop: Workshop) -> None:
+    done = workshop.command("call", "Shop/buy", '"tea"')
     assert (done.code, done.stdout) == (Exit.FAILED, "")
     assert done.stderr == "restate-patterns: failed with 410: We have no more of it.\n"
-    as_json = server.command("call", "Shop/buy", '"tea"', "--json")
+    as_json = workshop.command("call", "Shop/buy", '"tea"', "--json")
     assert json.loads(as_json.stdout)["error"]["metadata"]["item"] == '"tea"'
 
 
-def test_call_times_out(server: DevServer) -> None:
-    done = server.command("call", "Shop/nap", "3600", "--timeout", "50ms")
+def test_call_times_out(workshop: Workshop) -> None:
+    done = workshop.command("call", "Shop/nap", "3600", "--timeout", "50ms")
     assert done.code == Exit.FAILED
     assert "took over 0.05 s; the invocation goes on" in done.stderr
 
 
-def test_life_of_an_invocation(server: DevServer) -> None:
-    sent = server.command("send", "Counter/life/hold")
+def test_life_of_an_invocation(workshop: Workshop) -> None:
+    sent = workshop.command("send", "Counter/life/hold")
     holder = sent.stdout.strip()
     assert (sent.code, holder[:4]) == (0, "inv_")
-    queued = json.loads(server.command("send", "Counter/life/add", "1", "--json").stdout)["invocationId"]
-    server.until_status(queued, "queued")
+    queued = json.loads(workshop.command("send", "Counter/life/add", "1", "--json").stdout)["invocationId"]
+    workshop.until_status(queued, "queued")
 
-    listed = server.command_process("invocations", "list", "--key", "life")
+    listed = workshop.command_process("invocations", "list", "--key", "life")
     header, newest, oldest = rows(listed.stdout)
     assert header == ["ID", "TARGET", "STATUS", "CREATED", "NOTE"]
     assert newest[:3] == [queued, "Counter/life/add", "queued"]
     assert oldest[:3] == [holder, "Counter/life/hold", "running"]
     assert f"held by Counter/life/hold ({holder})" in newest[4]
 
-    described = server.command("invocations", "describe", holder)
+    described = workshop.command("invocations", "describe", holder)
     assert "Counter/life/hold" in described.stdout
     assert "sleep" in described.stdout
 
-    refused = server.command("invocations", "kill", holder)
+    refused = workshop.command("invocations", "kill", holder)
     assert refused.code == Exit.USAGE
     assert "give --yes" in refused.stderr
-    assert server.command("invocations", "kill", holder, "--yes").stdout == f"{holder}: killed\n"
-    server.until_status(queued, "completed")
-    too_late = server.command("invocations", "cancel", holder)
+    assert workshop.command("invocations", "kill", holder, "--yes").stdout == f"{holder}: killed\n"
+    workshop.until_status(queued, "completed")
+    too_late = workshop.command("invocations", "cancel", holder)
     assert too_late.code == Exit.REFUSED
     assert "is already completed" in too_late.stderr
-    completed = server.command("invocations", "list", "--key", "life", "--all", "--json")
+    completed = workshop.command("invocations", "list", "--key", "life", "--all", "--json")
     assert [each["status"] for each in json.loads(completed.stdout)["invocations"]] == ["completed"] * 2
-    assert "no invocations in flight" in server.command("invocations", "list", "--key", "life").stdout
+    assert "no invocations in flight" in workshop.command("invocations", "list", "--key", "life").stdout
 
-    restarted = server.command("invocations", "restart", queued).stdout
+    restarted = workshop.command("invocations", "restart", queued).stdout
     assert restarted.startswith(f"{queued}: restarted as inv_")
-    assert server.command("invocations", "purge", queued, holder).code == 0
-    gone = server.command_process("invocations", "describe", holder)
+    assert workshop.command("invocations", "purge", queued, holder).code == 0
+    gone = workshop.command_process("invocations", "describe", holder)
     assert gone.code == Exit.NOT_FOUND
 
 
-def test_cancel_and_paused(server: DevServer) -> None:
-    napping = server.command("send", "Shop/nap", "3600").stdout.strip()
-    assert server.command("invocations", "cancel", napping).stdout == f"{napping}: cancelling\n"
-    failure = server.until_status(napping, "completed")["failure"]
+def parsed(workshop: Workshop, *arguments: str) -> Mapping[str, Any]:
+    """Run a command with `--json` and read what it printed."""
+    done = workshop.command(*arguments, "--json")
+    assert done.code == 0, done.stderr
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_json_has_one_shape(workshop: Workshop) -> None:
+    """A script that reads it works on both kinds of server."""
+    sent = parsed(workshop, "send", "Counter/shape/hold")["invocationId"]
+    workshop.until_status(sent, "running")
+    listed = parsed(workshop, "invocations", "list", "--key", "shape", "--limit", "1")
+    assert list(listed) == ["invocations", "next"]
+    assert listed["next"] == sent
+    assert list(listed["invocations"][0]) == INVOCATION
+    described = parsed(workshop, "invocations", "describe", sent)
+    assert list(described) == ["invocation", "journal"]
+    assert list(described["invocation"]) == INVOCATION
+    assert described["invocation"]["key"] == "shape"
+    for entry in described["journal"]:
+        assert list(entry) == ["position", "kind", "name", "completed", "detail"]
+    assert parsed(workshop, "invocations", "kill", "--yes", sent) == {"invocations": [{"id": sent}]}
+    workshop.until_status(sent, "completed")
+    restarted = parsed(workshop, "invocations", "restart", sent)["invocations"][0]
+    assert list(restarted) == ["id", "new_invocation_id"]
+    assert parsed(workshop, "invocations", "kill", "-y", restarted["new_invocation_id"])
+
+    service = parsed(workshop, "services", "describe", "Counter")
+    assert list(service) == ["name", "ty", "handlers", "deployment_id", "revision", "public", "documentation"]
+    assert service in parsed(workshop, "services", "list")["services"]
+    for handler in service["handlers"]:
+        assert list(handler) == HANDLER
+    deployment = parsed(workshop, "deployments", "list")["deployments"][0]
+    assert deployment["id"] == service["deployment_id"]
+    assert {"name": "Counter", "revision": service["revision"]} in deployment["services"]
+
+
+def test_kill_asks(workshop: Workshop) -> None:
+    """It names the invocation and what it waits for, and a no kills nothing."""
+    holder = workshop.command("send", "Counter/asked/hold").stdout.strip()
+    workshop.until_status(holder, "running")
+    text, code = answered(workshop, "n", "invocations", "kill", holder)
+    assert code == Exit.USAGE
+    assert "nothing was killed" in text
+    assert f"{holder}: Counter/asked/hold, running" in text
+    assert "waits for the timer" in text
+    assert ("goes on" if workshop.kind == "embedded" else "called or sent is killed too") in text
+    text, code = answered(workshop, "y", "invocations", "kill", holder)
+    assert code == 0
+    assert f"{holder}: killed" in text
+
+
+def test_kill_names_what_goes_down(restate: Workshop) -> None:
+    parent = restate.command("send", "Family/parent", '"asked"').stdout.strip()
+    restate.until_status(parent, "running")
+    text = ""
+    deadline = time.monotonic() + WAIT_S
+    while text.count("  kills ") < 5:
+        assert time.monotonic() < deadline, text
+        text, _ = answered(restate, "n", "invocations", "kill", parent)
+    for target in ("Family/middle", "Counter/asked-sent/hold", "Counter/asked-later/hold", "Counter/asked-grand-sent"):
+        assert f"  kills {target}" in text
+    assert restate.command("invocations", "kill", "--yes", parent).code == 0
+
+
+def answered(workshop: Workshop, answer: str, *arguments: str) -> tuple[str, int]:
+    """Run the command at a terminal, answer its question, and give what it printed and its exit code."""
+    ours, theirs = pty.openpty()
+    environment = {**clean_environment(), "RESTATE_ADMIN_URL": workshop.admin_url}
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return done.stdout, done.returncode
+
+
+def test_cancel_and_paused(workshop: Workshop) -> None:
+    napping = workshop.command("send", "Shop/nap", "3600").stdout.strip()
+    assert workshop.command("invocations", "cancel", napping).stdout == f"{napping}: cancelling\n"
+    failure = workshop.until_status(napping, "completed")["failure"]
     assert failure == {"code": 409, "message": "cancelled"}
-    broken = server.command("send", "Shop/broken").stdout.strip()
-    server.until_status(broken, "paused")
-    listed = server.command("invocations", "list", "--status", "paused", "--handler", "broken").stdout
+    broken = workshop.command("send", "Shop/broken").stdout.strip()
+    workshop.until_status(broken, "paused")
+    listed = workshop.command("invocations", "list", "--status", "paused", "--handler", "broken").stdout
     assert "no route to the bank" in listed
-    assert server.command("invocations", "resume", broken).stdout == f"{broken}: resumed\n"
-    assert server.command("invocations", "kill", "-y", broken).code == 0
+    assert workshop.command("invocations", "resume", broken).stdout == f"{broken}: resumed\n"
+    assert workshop.command("invocations", "kill", "-y", broken).code == 0
 
 
-def test_delayed_send(server: DevServer) -> None:
-    sent = server.command("send", "Shop/nothing", "--delay", "1h").stdout.strip()
-    listed = server.command("invocations", "list", "--status", "scheduled").stdout
+def test_delayed_send(workshop: Workshop) -> None:
+    sent = workshop.command("send", "Shop/nothing", "--delay", "1h").stdout.strip()
+    listed = workshop.command("invocations", "list", "--status", "scheduled").stdout
     assert sent in listed
     assert "due in 59m" in listed or "due in 60m" in listed
-    assert server.command("invocations", "cancel", sent).code == 0
-    assert server.command("invocations", "describe", sent).code == Exit.NOT_FOUND
+    assert workshop.command("invocations", "cancel", sent).code == 0
+    assert workshop.command("invocations", "describe", sent).code == Exit.NOT_FOUND
 
 
-def test_state(server: DevServer) -> None:
-    server.command("call", "Counter/state/add", "3")
-    assert rows(server.command("kv", "get", "Counter", "state").stdout) == [["NAME", "VALUE"], ["count", "3"]]
-    assert server.command("kv", "set", "Counter", "state", "count", "40").code == 0
-    assert server.command("call", "Counter/state/add", "2").stdout == "42\n"
-    assert server.command("kv", "get", "Counter", "state", "count").stdout == "42\n"
-    assert json.loads(server.command("kv", "get", "Counter", "state", "--json").stdout) == {"count": 42}
-    missing = server.command("kv", "get", "Counter", "state", "color")
+def test_state(workshop: Workshop) -> None:
+    workshop.command("call", "Counter/state/add", "3")
+    assert rows(workshop.command("kv", "get", "Counter", "state").stdout) == [["NAME", "VALUE"], ["count", "3"]]
+    assert workshop.command("kv", "set", "Counter", "state", "count", "40").code == 0
+    assert workshop.command("call", "Counter/state/add", "2").stdout == "42\n"
+    assert workshop.command("kv", "get", "Counter", "state", "count").stdout == "42\n"
+    assert json.loads(workshop.command("kv", "get", "Counter", "state", "--json").stdout) == {"count": 42}
+    missing = workshop.command("kv", "get", "Counter", "state", "color")
     assert missing.code == Exit.NOT_FOUND
     assert "it has count" in missing.stderr
-    assert server.command("kv", "clear", "Counter", "state").stdout == "Counter/state has no state\n"
-    assert server.command("call", "Counter/state/get").stdout == "0\n"
+    assert workshop.command("kv", "clear", "Counter", "state").stdout == "Counter/state has no state\n"
+    assert workshop.command("call", "Counter/state/get").stdout == "0\n"
 
 
-def test_services(server: DevServer) -> None:
-    listed = rows(server.command("services", "list").stdout)
+def test_services(workshop: Workshop) -> None:
+    listed = rows(workshop.command("services", "list").stdout)
     assert ["Counter", "VirtualObject", "add, get, hold"] in listed
-    described = server.command("services", "describe", "Counter").stdout
+    described = workshop.command("services", "describe", "Counter").stdout
     assert "Add to the count." in described
-    document = json.loads(server.command("services", "openapi", "Counter").stdout)
-    assert "/Counter/{key}/add" in document["paths"]
-    unknown = server.command("services", "describe", "Nobody")
+    document = json.loads(workshop.command("services", "openapi", "Counter").stdout)
+    assert any(path.endswith("/Counter/{key}/add") for path in document["paths"])
+    unknown = workshop.command("services", "describe", "Nobody")
     assert unknown.code == Exit.NOT_FOUND
-    assert "this app has Approval, Bell, Counter, Shop" in unknown.stderr
+    assert (
+        "this app has Approval, Bell, Counter, Shop" if workshop.kind == "embedded" else "'Nobody'"
+    ) in unknown.stderr
 
 
 @pytest.mark.parametrize(
@@ -160,38 +277,43 @@ def test_services(server: DevServer) -> None:
         (("kv", "set", "Counter", "k", "count", "x"), Exit.USAGE, "the value is not JSON"),
         (("kv", "get", "Shop", "k"), Exit.REFUSED, "only virtual objects and workflows have state"),
         (("invocations", "cancel", "garbage"), Exit.REFUSED, "bad invocation id 'garbage'"),
-        (("invocations", "list", "--status", "hungry"), Exit.REFUSED, "status=hungry must be of"),
+        (("invocations", "list", "--status", "hungry"), Exit.USAGE, "status=hungry must be of"),
     ],
 )
-def test_mistakes(server: DevServer, arguments: tuple[str, ...], code: Exit, sentence: str) -> None:
-    done = server.command(*arguments)
+def test_mistakes(workshop: Workshop, arguments: tuple[str, ...], code: Exit, sentence: str) -> None:
+    done = workshop.command(*arguments)
     assert (done.code, done.stdout) == (code, "")
     assert sentence in done.stderr
     assert done.stderr.startswith("restate-patterns: ")
     assert "Traceback" not in done.stderr
 
 
-def test_wrong_urls(server: DevServer) -> None:
+def test_wrong_urls(workshop: Workshop) -> None:
     nobody = run_here("services", "list", "--admin-url", "http://127.0.0.1:9")
     assert nobody.code == Exit.NO_SERVER
     assert "no server answers at http://127.0.0.1:9" in nobody.stderr
-    ingress = run_here("services", "list", "--admin-url", server.ingress_url)
+    ingress = run_here("services", "list", "--admin-url", workshop.ingress_url)
     assert ingress.code == Exit.NO_SERVER
     assert "is an ingress" in ingress.stderr
-    admin = run_here("call", "Counter/k/get", "--ingress-url", server.admin_url)
+    admin = run_here("call", "Counter/k/get", "--ingress-url", workshop.admin_url)
     assert admin.code == Exit.NO_SERVER
     assert run_here("call", "Counter/k/get", "--ingress-url", "localhost").code == Exit.USAGE
 
 
-def test_second_server_on_the_same_file_or_port(server: DevServer, tmp_path: Path) -> None:
-    port = str(httpx.URL(server.ingress_url).port)
-    ports = ("--ingress-port", port, "--admin-port", "0", "--no-reload")
-    same_port = run_process("dev", APP, "--db", str(tmp_path / "other.db"), *ports)
-    assert same_port.code == Exit.CANNOT_START
-    assert f"the ingress port {port} on 127.0.0.1 is taken" in same_port.stderr
-    same_file = run_process("dev", APP, "--db", str(server.folder / "workshop.db"), *ports)
-    assert same_file.code == Exit.CANNOT_START
-    assert str(server.process.pid) in same_file.stderr
+def test_second_server_on_the_same_file_or_port(tmp_path: Path) -> None:
+    server = DevServer(tmp_path, APP, "--no-reload", "--db", "workshop.db")
+    try:
+        server.start()
+        port = server.ingress_url.rpartition(":")[2]
+        ports = ("--ingress-port", port, "--admin-port", "0", "--no-reload")
+        same_port = run_process("dev", APP, "--db", str(tmp_path / "other.db"), *ports)
+        assert same_port.code == Exit.CANNOT_START
+        assert f"the ingress port {port} on 127.0.0.1 is taken" in same_port.stderr
+        same_file = run_process("dev", APP, "--db", str(tmp_path / "workshop.db"), *ports)
+        assert same_file.code == Exit.CANNOT_START
+        assert str(server.process.pid) in same_file.stderr
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,15 @@ def test_every_test_file_is_collected_or_a_helper() -> None:
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Give the modules that a module imports, and what it imports from them."""
+    """Give the modules that a module imports, what it imports from them, and modules it names to run them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def test_no_module_is_a_drawer() -> None:

@@ -36,7 +36,7 @@ def status(stage: Stage, trip: str) -> str:
 
 
 def cancel(stage: Stage, invocation_id: str) -> None:
-    answer = httpx.patch(f"http://127.0.0.1:{stage.admin_port}/invocations/{invocation_id}/cancel")
+    answer = httpx.patch(f"{stage.admin_url}/invocations/{invocation_id}/cancel")
     assert answer.status_code == 202, answer.text
 
 

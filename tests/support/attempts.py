@@ -41,7 +41,7 @@ class Driven:
         self.attempt = DurableAttempt(self.world.invocation, self.operations, main)
         self.end: AttemptEnd | None = self.attempt.start()
 
-    def deliver(self, handle: Handle, value: bytes | None = None, time_ms: int = START_MS) -> AttemptEnd | None:
+    def deliver(self, handle: Handle, value: bytes | None = None, time_ms: int | None = START_MS) -> AttemptEnd | None:
         """Complete an operation."""
         self.end = self.attempt.deliver(Completion(handle, time_ms, value))
         return self.end

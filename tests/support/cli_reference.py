@@ -13,8 +13,8 @@ PAGE = ROOT / "docs" / "reference" / "cli.md"
 INTRODUCTION = """\
 # Command line
 
-`restate-patterns` serves an app while you write it, calls it, and shows what it does. Written from the command's own
-parser by `make format`.
+`restate-patterns` serves an app while you write it, calls it, and shows what it does, on an embedded server or on
+Restate. Written from the command's own parser by `make format`.
 
 The commands that talk to a server find it at `RESTATE_INGRESS_URL` and `RESTATE_ADMIN_URL`, or on loopback at ports
 8080 and 9070. `--json` gives what a program wants to read. The exit code says how it ended:

@@ -198,11 +198,12 @@ async def bench(
     *,
     file: Path | None = None,
     store: Store | None = None,
+    clock: VirtualClock | None = None,
     timeout_ms: int = 60_000,
     fatal: Callable[[BaseException], None] = _unexpected,
 ) -> AsyncIterator[Bench]:
     """Run an engine in memory, on a file, or on a given store."""
-    found = Bench(deployment, store or Store(file or ":memory:"), VirtualClock(), timeout_ms, fatal)
+    found = Bench(deployment, store or Store(file or ":memory:"), clock or VirtualClock(), timeout_ms, fatal)
     await found.engine.start()
     try:
         yield found

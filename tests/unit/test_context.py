@@ -73,7 +73,7 @@ class Facts(VirtualObject, name="FactsObject"):
     async def look_at_keys(self, ctx: ObjectSharedContext) -> list[str]:
         return [ctx.key, *await ctx.state_keys()]
 
-    @handler(name="log-it")
+    @handler(name="log_it")
     async def log(self, ctx: ObjectContext) -> None:
         ctx.logger.info("before %s", "the wait")
         await asyncio.sleep(1)
@@ -125,6 +125,8 @@ async def test_headers_travel_and_are_read_only() -> None:
     async with running(Headers(), Facts()) as app:
         forward = app.client.service_client(Headers).forward.with_options(headers={"trace": "t1"})
         assert await forward() == {"trace": "t1"}
+        shouted = app.client.service_client(Headers).show.with_options(headers={"X-TRACE": "t2"})
+        assert await shouted() == {"x-trace": "t2"}
         handle = await app.client.object_client(Facts, "a").set_header.send()
         await app.bench.settle()
         view = (await app.bench.engine.describe_invocation(handle.id)).view
@@ -146,7 +148,7 @@ async def test_logs_are_said_once_and_say_whose_they_are(caplog: pytest.LogCaptu
         await app.bench.advance(timedelta(seconds=3))
         await handle.result()
 
-    records = [record for record in caplog.records if record.name == f"{__name__}.FactsObject.log-it"]
+    records = [record for record in caplog.records if record.name == f"{__name__}.FactsObject.log_it"]
     assert [record.getMessage() for record in records] == ["before the wait", "after the wait"]
     assert {vars(record)["invocation_id"] for record in records} == {handle.id}
     assert vars(records[1])["own"] == 3

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from restate_patterns import Cancelled, TerminalError
 from restate_patterns.errors import Failure
-from restate_patterns.failures import CLASS_KEY, NAME_KEY, from_failure, to_failure
+from restate_patterns.failures import CLASS_KEY, NAME_KEY, failure_of_text, failure_text, from_failure, to_failure
 
 if TYPE_CHECKING:
     from nowhere import Unknown  # type: ignore[import-not-found]  # exists for type checkers only
@@ -133,3 +133,35 @@ def test_no_failure_from_the_wire_crashes(metadata: dict[str, str], message: str
         error = from_failure(Failure(code, message, given_metadata))
 
         assert (error.message, error.code) == (message, code)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(500, "no"),
+        Failure(500, ""),
+        Failure(402, "declined"),
+        Failure(500, "declined", {"reason": '"limit"'}),
+        Failure(402, "two\n\nlines é", {"reason": '"limit"', "error.name": "Declined"}),
+        Failure(402, failure_text(Failure(402, "in another")), {}),
+        Failure(500, failure_text(Failure(402, "in another")), {}),
+    ],
+)
+def test_a_failure_as_text(failure: Failure) -> None:
+    """It comes back whole, and begins with the sentence."""
+    text = failure_text(failure)
+    assert failure_of_text(text) == failure
+    assert text.startswith(failure.message)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no", '{"code": 1}', "x\n\nrestate-patterns/failure {}", "restate-patterns/failure"]
+)
+def test_any_other_text_is_a_sentence(text: str) -> None:
+    assert failure_of_text(text) == Failure(500, text)
+    assert failure_of_text(text, 409).code == 409
+
+
+def test_a_plain_failure_is_its_sentence() -> None:
+    """Whoever knows nothing of this reads it as it is."""
+    assert failure_text(Failure(500, "no")) == "no"

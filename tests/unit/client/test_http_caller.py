@@ -158,9 +158,26 @@ async def test_admin_url() -> None:
 
 
 async def test_cancel_by_reference_finds_the_id() -> None:
-    server = Scripted(httpx.Response(200, json={"id": "inv_7"}), httpx.Response(202))
+    """It asks once which server answers."""
+    version = {"server": "restate-patterns", "version": "1", "min_admin_api_version": 3, "max_admin_api_version": 3}
+    found, done = httpx.Response(200, json={"id": "inv_7"}), httpx.Response(202)
+    server = Scripted(httpx.Response(200, json=version), found, done, found, done)
+    caller = server.caller()
+    for _ in range(2):
+        await caller.cancel(IdempotencyRef(ADD, "i"))
+    paths = [request.url.path for request in server.requests]
+    assert paths == ["/version", *["/embedded/invocations/resolve", "/invocations/inv_7/cancel"] * 2]
+
+
+async def test_cancel_by_reference_on_restate() -> None:
+    version = {"version": "1.7.12", "min_admin_api_version": 2, "max_admin_api_version": 4}
+    server = Scripted(
+        httpx.Response(200, json=version), httpx.Response(200, json={"rows": [{"id": "inv_7"}]}), httpx.Response(202)
+    )
     await server.caller().cancel(IdempotencyRef(ADD, "i"))
-    assert server.requests[1].url.path == "/invocations/inv_7/cancel"
+    assert server.requests[1].url.path == "/query"
+    assert server.requests[1].headers["accept"] == "application/json"
+    assert server.requests[2].url.path == "/invocations/inv_7/cancel"
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8080", "127.0.0.1", "ftp://x", "http://"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -18,6 +19,7 @@ from tests.support.attempts import (
     step,
     within_loop,
 )
+from tests.support.memory_backend import Main, World
 
 
 def test_rule_07_time_is_the_maximum_of_start_results_and_deadlines() -> None:
@@ -153,3 +155,63 @@ def test_rule_07_deadlines_survive_the_error_of_floating_point_seconds() -> None
     assert deadline_ms(1.00015) == 1001
     with pytest.raises(ValueError, match="NaN"):
         deadline_ms(math.nan)
+
+
+def untimed_world(main: Main) -> World:
+    """A world whose backend knows no times, as a Restate server."""
+    world = World(main)
+    world.invocation = replace(world.invocation, start_ms=None)
+    return world
+
+
+def test_rule_07_where_nothing_carries_a_time_a_reading_is_journaled() -> None:
+    async def main(attempt: DurableAttempt) -> bytes:
+        first = attempt.now_ms()
+        assert attempt.now_ms() == first
+        await attempt.call(request("peer"), None)
+        attempt.now_ms()
+        loop = asyncio.get_running_loop()
+        assert loop.time() == attempt.now_ms() / 1000
+        return b""
+
+    async def test() -> None:
+        driven = Driven(main, untimed_world(main))
+        assert [asked.partition(" ")[0] for asked in driven.asked] == ["now", "call"]
+        output_of(driven.deliver(1, b"", None))
+        assert [asked.partition(" ")[0] for asked in driven.asked] == ["now", "call", "now"]
+
+    within_loop(test)
+
+
+def test_rule_07_a_sleep_needs_no_time_and_a_timeout_needs_one() -> None:
+    async def main(attempt: DurableAttempt) -> bytes:
+        await asyncio.sleep(2)
+        async with asyncio.timeout(5):
+            await asyncio.sleep(1)
+        return b""
+
+    async def test() -> None:
+        driven = Driven(main, untimed_world(main))
+        assert driven.asked == ["sleep sleep 2000"]
+        driven.deliver(0, None, None)
+        assert driven.asked[1:] == ["now", f"sleep timeout {START_MS + 5000}", f"sleep sleep {START_MS + 1000}"]
+        output_of(driven.deliver(3, None, None))
+
+    within_loop(test)
+
+
+def test_rule_07_the_time_of_a_step_and_the_deadline_of_a_timer_are_known() -> None:
+    async def main(attempt: DurableAttempt) -> bytes:
+        await step(attempt, "charge")
+        assert attempt.now_ms() == START_MS + 7
+        await asyncio.sleep(1)
+        assert attempt.now_ms() == START_MS + 1007
+        return b""
+
+    async def test() -> None:
+        driven = Driven(main, untimed_world(main))
+        driven.deliver(0, b"done", START_MS + 7)
+        output_of(driven.deliver(1, None, None))
+        assert not [asked for asked in driven.asked if asked.startswith("now")]
+
+    within_loop(test)

@@ -121,11 +121,13 @@ async def test_health_and_version(admin: httpx.AsyncClient) -> None:
     assert (await admin.get("/health")).status_code == 200
     version = (await admin.get("/version")).json()
     assert set(version) == {
+        "server",
         "version",
         "min_admin_api_version",
         "max_admin_api_version",
         "ingress_endpoint",
     }
+    assert version["server"] == "restate-patterns"
     assert version["ingress_endpoint"] == "http://127.0.0.1:8080"
 
 

@@ -40,6 +40,17 @@ async def test_call_reaches_target(
     assert engine.requests[0].body == b'"x"'
 
 
+async def test_a_path_that_came_before_means_what_it_meant(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
+    """Calls, sends and unknown paths, each twice; the second of each is not read again."""
+    for _ in range(2):
+        assert (await ingress.post("/Greeter/greet", json="x")).status_code == 200
+        assert (await ingress.post("/Greeter/greet/send", json="x")).status_code == 202
+        assert (await ingress.post("/Counter/k/add", json="x")).status_code == 200
+        assert (await ingress.post("/Greeter/nothing", json="x")).status_code == 404
+        assert (await ingress.put("/Greeter/greet", json="x")).status_code == 405
+    assert [request.target.handler for request in engine.requests] == ["greet", "greet", "add"] * 2
+
+
 async def test_success(ingress: httpx.AsyncClient) -> None:
     answer = await ingress.post("/Greeter/greet", json={"a": [1]})
     assert answer.json() == {"a": [1]}

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from restate_patterns.errors import Failure
-from restate_patterns.http.wire import FAILURE_TYPE, encode_failure
+from restate_patterns.failures import failure_text
 from restate_patterns.seam import StepResult
 from tests.support.fake_engine import FakeEngine
 
@@ -125,17 +125,8 @@ async def test_awakeables_are_post_only(ingress: httpx.AsyncClient) -> None:
 
 async def test_reject_with_a_whole_error(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
     failure = Failure(402, "declined", {"reason": '"limit"'})
-    headers = {"content-type": FAILURE_TYPE}
-    await ingress.post("/restate/a/sign_1/reject", content=encode_failure(failure), headers=headers)
+    await ingress.post("/restate/a/sign_1/reject", content=failure_text(failure).encode())
     assert engine.awakeables["sign_1"].failure == failure
-
-
-@pytest.mark.parametrize("body", [b"\xff", b"[]", b'{"code": "x"}', b'{"code": 1, "message": "x", "metadata": []}'])
-async def test_unreadable_reject_is_400(ingress: httpx.AsyncClient, engine: FakeEngine, body: bytes) -> None:
-    headers = {"content-type": FAILURE_TYPE}
-    answer = await ingress.post("/restate/a/sign_1/reject", content=body, headers=headers)
-    assert answer.status_code == 400
-    assert engine.awakeables == {}
 
 
 async def test_reject_that_is_not_utf8_is_400(ingress: httpx.AsyncClient) -> None:

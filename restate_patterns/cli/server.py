@@ -1,0 +1,136 @@
+"""`server install` and `server run`: a real Restate server on this machine, one node or a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from argparse import Namespace
+from datetime import timedelta
+from pathlib import Path
+
+from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.http.signals import stop_signals
+from restate_patterns.server import (
+    DEFAULT_DIRECTORY,
+    VERSION,
+    Node,
+    RunningServer,
+    ServerConfig,
+    ServerError,
+    install,
+    installed,
+    running_server,
+)
+
+
+def install_server(arguments: Namespace) -> None:
+    """Put the server into a folder and print where its program is."""
+    try:
+        binary = install(Path(arguments.dir), tell=_tell)
+    except ServerError as error:
+        raise CommandError(Exit.CANNOT_START, str(error)) from None
+    _tell(f"restate-server {VERSION} is installed; `restate-patterns server run` starts it")
+    print(binary)
+
+
+def run_server(arguments: Namespace) -> None:
+    """Run the server until SIGTERM or SIGINT, or until no node of it is left."""
+    try:
+        asyncio.run(_until_signal(_config(arguments)))
+    except ServerError as error:
+        raise CommandError(Exit.CANNOT_START, str(error)) from None
+
+
+def _config(arguments: Namespace) -> ServerConfig:
+    key: str | None = arguments.request_identity_key
+    try:
+        return ServerConfig(
+            binary=installed(Path(arguments.server_dir)),
+            nodes=arguments.nodes,
+            replication=arguments.replication,
+            ingress_port=arguments.ingress_port,
+            admin_port=arguments.admin_port,
+            base_dir=Path(arguments.dir or DEFAULT_DIRECTORY / f"data-{arguments.nodes}"),
+            inactivity_timeout=_milliseconds(arguments.inactivity_timeout),
+            abort_timeout=_milliseconds(arguments.abort_timeout),
+            request_identity_key=None if key is None else Path(key),
+        )
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
+
+
+def _milliseconds(value: int | None) -> timedelta | None:
+    return None if value is None else timedelta(milliseconds=value)
+
+
+async def _until_signal(config: ServerConfig) -> None:
+    async with stop_signals() as signals:
+        serving = asyncio.ensure_future(_serve(config))
+        signal = asyncio.ensure_future(signals.next())
+        await asyncio.wait([serving, signal], return_when=asyncio.FIRST_COMPLETED)
+        if signal.done() and not serving.done():
+            _tell(f"{signal.result().name}: stopping, {config.stop_timeout_s:.0f} s at most")
+            serving.cancel()
+            await asyncio.wait([serving])
+        signal.cancel()
+        if not serving.cancelled():
+            serving.result()
+
+
+async def _serve(config: ServerConfig) -> None:
+    """Run the server; ends only with an error, or when it is cancelled."""
+    _tell(f"starting restate-server {VERSION}, {_count(config.nodes)}")
+    async with running_server(config) as server:
+        _tell(welcome(server))
+        async with asyncio.TaskGroup() as group:
+            for node in server.nodes:
+                group.create_task(_announce_death(node, server))
+    raise CommandError(Exit.CANNOT_START, "no node is left; the data are kept, so the same command goes on with them")
+
+
+async def _announce_death(node: Node, server: RunningServer) -> None:
+    code = await node.ended()
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    left = sum(other.is_running for other in server.nodes)
+    dead, bearable = len(server.nodes) - left, server.config.failures_tolerated
+    if dead <= bearable:
+        what = "the rest goes on"
+    else:
+        what = f"that is more than the {bearable} that it can do without" if bearable else "its data are kept"
+    _tell(f"{node.name} (process {node.process_id}) died, {how}; {left} left: {what}\n{node.log}:{node.log_tail()}")
+
+
+def welcome(server: RunningServer) -> str:
+    """Say what runs, where it is, and what to type next."""
+    config = server.config
+    lines = [f"ready; data and logs are in {_shown(server.directory)}"]
+    if config.nodes > 1:
+        lines.append(
+            f"each record is on {config.copies} of {config.nodes} nodes; "
+            f"it goes on while no more than {config.failures_tolerated} are dead"
+        )
+    lines += [
+        f"{node.name}  ingress {node.ingress_url}  admin {node.admin_url}  process {node.process_id}"
+        for node in server.nodes
+    ]
+    json = "-H 'content-type: application/json' -d"
+    lines += [
+        "next, tell it where your services are, and call them:",
+        f"""  curl {server.admin_url}/deployments {json} '{{"uri": "http://127.0.0.1:9080"}}'""",
+        f"""  curl {server.ingress_url}/Service/handler {json} '"input"'""",
+        f"what runs: {server.admin_url}/ui    stop: Ctrl-C",
+    ]
+    return "\n".join(lines)
+
+
+def _count(nodes: int) -> str:
+    return "1 node" if nodes == 1 else f"{nodes} nodes"
+
+
+def _shown(directory: Path) -> str:
+    return os.path.relpath(directory) if directory.is_relative_to(Path.cwd()) else str(directory)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

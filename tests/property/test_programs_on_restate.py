@@ -1,0 +1,103 @@
+"""Random handler programs on a real Restate server that suspends at every wait, their process killed at random.
+
+None may diverge from what it must give, have branches swapped, or get stuck; one that is cancelled at some
+moment ends, and never because its journal does not fit. `PROGRAMS_COUNT` makes it run
+longer; `python -m tests.property.test_programs_on_restate 300` runs that many and says how it went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from restate_patterns import Cancelled, Client
+from restate_patterns.server import RunningServer, ServerConfig, install
+from tests.support.program_services import ProgramRunner
+from tests.support.programs import ProgramError, expected
+from tests.support.random_programs import random_program
+from tests.support.restate import INSTALL_DIRECTORY, QUICK_RETRIES, served
+from tests.support.service_process import ServiceProcess, services_of
+
+COUNT = int(os.environ.get("PROGRAMS_COUNT", "60"))
+AT_A_TIME = 40
+LIMIT_S = 100.0
+UP_S = (0.05, 0.4)
+"""How long the process lives before it is killed, once it serves."""
+
+APP = "tests.support.program_services:app"
+
+
+async def run_programs(server: RunningServer, services: ServiceProcess, seeds: range, limit_s: float) -> int:
+    """Run the programs of the seeds and compare; gives how often the process was killed."""
+    places = asyncio.Semaphore(AT_A_TIME)
+    run = f"{time.time_ns()}"
+
+    async def check(client: Client, seed: int) -> None:
+        async with places:
+            value = json.loads(await client.object_client(ProgramRunner, f"{run}-{seed}").run(seed))
+            program = random_program(seed)
+            assert value == expected(program), f"program {seed} diverged: {value} from {program}"
+
+    async def check_cancelled(client: Client, seed: int) -> None:
+        async with places:
+            sent = await client.object_client(ProgramRunner, f"{run}-{seed}-cancelled").run.send(seed)
+            await asyncio.sleep(random.Random(seed).uniform(0, 0.2))
+            await sent.cancel()
+            with contextlib.suppress(Cancelled, ProgramError):
+                await sent.result()
+
+    async with Client(server.ingress_url, admin_url=server.admin_url) as client:
+        checks = [check(client, seed) for seed in seeds]
+        checks += [check_cancelled(client, seed) for seed in seeds if seed % 2]
+        running = asyncio.gather(*checks)
+        kills = asyncio.ensure_future(_kill_at_random(services, running, seeds.start))
+        async with asyncio.timeout(limit_s):
+            await running
+        return await kills
+
+
+async def _kill_at_random(services: ServiceProcess, running: asyncio.Future[list[None]], seed: int) -> int:
+    dice = random.Random(seed)
+    kills = 0
+    while not running.done():
+        await asyncio.wait({running}, timeout=dice.uniform(*UP_S))
+        if not running.done():
+            kills += 1
+            await asyncio.to_thread(services.restart)
+    return kills
+
+
+def test_rule_28_programs_on_a_server_survive_kills_at_random(
+    suspending_restate_server: RunningServer, tmp_path: Path
+) -> None:
+    with services_of(APP, suspending_restate_server, tmp_path) as services:
+        kills = asyncio.run(run_programs(suspending_restate_server, services, range(COUNT), LIMIT_S))
+    assert kills >= 2, "the kills came"
+
+
+def main() -> None:
+    """Run many programs and print how it went."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    binary = install(INSTALL_DIRECTORY)
+    for timeout in (timedelta(0), None):
+        config = ServerConfig(binary=binary, retry_policy=QUICK_RETRIES, inactivity_timeout=timeout)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            served(config) as server,
+            services_of(APP, server, Path(folder)) as services,
+        ):
+            kills = asyncio.run(run_programs(server, services, range(count), 10.0 * count))
+        at = "0" if timeout is not None else "default"
+        print(f"{count} programs, and half of them cancelled, at inactivity timeout {at}: {kills} kills, 0 diverged")
+
+
+if __name__ == "__main__":
+    main()
