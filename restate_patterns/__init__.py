@@ -60,6 +60,23 @@ from restate_patterns.patterns.machines.history import Change
 from restate_patterns.patterns.machines.machine import StateMachine
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import Transition
+from restate_patterns.patterns.saga.actions import SagaAction
+from restate_patterns.patterns.saga.desk import Decision, DecisionRequest, SagaLog, StuckSagas, StuckStep, saga_services
+from restate_patterns.patterns.saga.diagram import saga_diagram
+from restate_patterns.patterns.saga.errors import NotStuck, RecordPending, SagaFailed, UnknownSaga
+from restate_patterns.patterns.saga.locks import Lockable
+from restate_patterns.patterns.saga.policy import UndoPolicy
+from restate_patterns.patterns.saga.record import (
+    ErrorRecord,
+    SagaRecord,
+    SagaState,
+    SagaStep,
+    SagaStepKind,
+    SagaStepState,
+    UndoError,
+)
+from restate_patterns.patterns.saga.saga import Saga
+from restate_patterns.patterns.saga.undos import Undos
 from restate_patterns.patterns.statecharts.events import chart_event
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
 from restate_patterns.patterns.statecharts.statechart import ChartMessage, Statechart
@@ -85,10 +102,13 @@ __all__ = [
     "Context",
     "ContextError",
     "DeadlockError",
+    "Decision",
+    "DecisionRequest",
     "Definition",
     "DefinitionError",
     "DurablePromise",
     "Embedded",
+    "ErrorRecord",
     "EventRefused",
     "Handler",
     "HandlerClient",
@@ -99,14 +119,26 @@ __all__ = [
     "InvocationNotFound",
     "JournalMismatch",
     "Killed",
+    "Lockable",
     "NotDurable",
     "NotReady",
+    "NotStuck",
     "ObjectContext",
     "ObjectSharedContext",
     "OutcomeUnknown",
     "PendingEvent",
+    "RecordPending",
     "Restate",
     "RetryPolicy",
+    "Saga",
+    "SagaAction",
+    "SagaFailed",
+    "SagaLog",
+    "SagaRecord",
+    "SagaState",
+    "SagaStep",
+    "SagaStepKind",
+    "SagaStepState",
     "ServerUnavailable",
     "ServerUnreachable",
     "Service",
@@ -117,10 +149,16 @@ __all__ = [
     "Status",
     "Step",
     "StepFailed",
+    "StuckSagas",
+    "StuckStep",
     "TerminalError",
     "Transition",
     "UndefinedName",
+    "UndoError",
+    "UndoPolicy",
+    "Undos",
     "UnexpectedAnswer",
+    "UnknownSaga",
     "UnreadableValue",
     "UsageError",
     "VirtualObject",
@@ -130,4 +168,6 @@ __all__ = [
     "WrongValue",
     "chart_event",
     "handler",
+    "saga_diagram",
+    "saga_services",
 ]

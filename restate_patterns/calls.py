@@ -157,6 +157,11 @@ class HandlerClient(Linked, Generic[C, P, R]):
         return f"<{self._label}{key}>"
 
 
+def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerSpec:
+    """Give what is known of a client's handler."""
+    return handler._spec  # pyright: ignore[reportPrivateUsage] - the one door to it
+
+
 class OwnHandler(HandlerClient[C, P, R]):
     """A handler on `self`: it has a body to run here, and nobody to call."""
 

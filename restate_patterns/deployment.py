@@ -54,7 +54,9 @@ class AppDeployment(Deployment):
     @override
     def attempt(self, invocation: Invocation, operations: Operations) -> Attempt:
         target = invocation.target
-        return DurableAttempt(invocation, operations, self._mains.get((target.service, target.handler), _gone))
+        attempt = DurableAttempt(invocation, operations, self._mains.get((target.service, target.handler), _gone))
+        attempt.hosted = self._services
+        return attempt
 
     def _add(self, instance: Definition) -> None:
         _check_instance(instance)

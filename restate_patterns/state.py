@@ -85,12 +85,19 @@ class State(Declared[T]):
         Raises:
             StateNotSet: Nothing is set and there is no default. Terminal.
         """
-        codec = self._for(ctx, ObjectSharedContext, "get")
+        self._for(ctx, ObjectSharedContext, "get")
         data = await scope_of(ctx).attempt.get_state(self.name)
+        return default if data is None and default is not _MISSING else self.read(ctx, data)
+
+    def read(self, ctx: ObjectSharedContext, data: bytes | None, /) -> T:
+        """Give the value behind what is stored, or the declared default where nothing is.
+
+        Raises:
+            StateNotSet: Nothing is stored and there is no default. Terminal.
+        """
+        codec = self._for(ctx, ObjectSharedContext, "read")
         if data is not None:
             return codec.read(data, f"the state {self.name!r} of {self._owner}")
-        if default is not _MISSING:
-            return default
         if self._default_factory is not None:
             return self._default_factory()
         if self._default is _MISSING:

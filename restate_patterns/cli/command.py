@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, deployments, dev, invocations, kv, serve, server, services
+from restate_patterns.cli import calls, deployments, dev, invocations, kv, sagas, serve, server, services
 from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
@@ -69,6 +69,7 @@ def parser() -> ArgumentParser:
     _add_services(commands)
     _add_deployments(commands)
     _add_kv(commands)
+    sagas.add_to(commands)
     _add_server(commands)
     return root
 

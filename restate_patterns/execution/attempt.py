@@ -9,7 +9,7 @@ from typing import Any, TypeVarTuple, Unpack
 
 from typing_extensions import override
 
-from restate_patterns.errors import AttemptSpins, CallNotAwaited, Cancelled, JournalMismatch, NotDurable
+from restate_patterns.errors import AttemptSpins, CallNotAwaited, Cancelled, JournalMismatch, NotDurable, UsageError
 from restate_patterns.execution import boundary, closing, places
 from restate_patterns.execution.loop import InnerLoop, LoopHost, is_open
 from restate_patterns.execution.primitives import Primitives
@@ -134,6 +134,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
                     "`await ... .send(...)`"
                 )
             )
+        if isinstance(end, (Succeeded, Failed)) and self.owed:
+            end = Stuck(UsageError("; ".join(self.owed)))
         if isinstance(end, (Succeeded, Failed)):
             self._end = end
             self._cancel_rest()
@@ -153,7 +155,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         for task in rest:
             task.add_done_callback(self._one_ended)
         for task in rest:
-            task.cancel()
+            if not task.runs_to_its_end:
+                task.cancel()
         return bool(rest)
 
     def _one_ended(self, _task: object) -> None:

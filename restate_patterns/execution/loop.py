@@ -298,7 +298,10 @@ class InnerLoop(Enterable, RefusingLoop):
         places.refuse_unordered()
         parent = asyncio.current_task(self)
         shield_depth = parent.shield_depth if isinstance(parent, InnerTask) else 0
-        return self._start_task(coro, name, contextvars.copy_context() if context is None else context, shield_depth)
+        own_context = contextvars.copy_context() if context is None else context
+        task = self._start_task(coro, name, own_context, shield_depth)
+        task.runs_to_its_end = isinstance(parent, InnerTask) and parent.runs_to_its_end
+        return task
 
     def create_main(self, coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context) -> InnerTask[T]:
         """Make the first task."""

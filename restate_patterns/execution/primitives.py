@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Container, Generator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
@@ -46,6 +46,8 @@ class Primitives(Caller):
     """
 
     invocation: Invocation
+    hosted: Container[str] = ()
+    """The wire names of the services that the same app hosts."""
 
     def __init__(self, invocation: Invocation, operations: Operations, loop: InnerLoop) -> None:
         self.invocation = invocation
@@ -53,6 +55,7 @@ class Primitives(Caller):
         self._loop = loop
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
+        self.owed: list[str] = []
         self.track = self._tracked.add
         """Watches a coroutine: when the handler succeeds without awaiting it, an error names it."""
 
@@ -136,24 +139,37 @@ class Primitives(Caller):
 
     # Steps.
 
-    async def run(self, step: Step, fingerprint: bytes, action: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def run(
+        self,
+        step: Step,
+        fingerprint: bytes,
+        action: Callable[[], Awaitable[bytes]],
+        succeeded: Callable[[bytes], None] | None = None,
+    ) -> bytes:
         """Run a step and give what its action gave, now or on the attempt that ran it first.
 
         Args:
             step: Its name and options.
             fingerprint: Tells steps of the same name apart by their arguments.
             action: What to do, on the real loop; it is tried again by the step's policy.
+            succeeded: Hears of the result even where the wait for it was cancelled meanwhile.
 
         Raises:
             TerminalError: The action raised it, or used up its tries under `then="fail"`.
         """
-        return await self.step(step, fingerprint, action) or b""
+        return await self.step(step, fingerprint, action, succeeded) or b""
 
-    def step(self, step: Step, fingerprint: bytes, action: Callable[[], Awaitable[bytes]]) -> Awaitable[bytes | None]:
+    def step(
+        self,
+        step: Step,
+        fingerprint: bytes,
+        action: Callable[[], Awaitable[bytes]],
+        succeeded: Callable[[bytes], None] | None = None,
+    ) -> Awaitable[bytes | None]:
         """Start a step; awaiting what this gives is the rest of `run`. Called where it is awaited at once."""
         self._waits.before_wait()
         handle = self._ask(self._operations.run, step.name, fingerprint, StepRunner(step, action))
-        return self._waits.step(handle)
+        return self._waits.step(handle, succeeded)
 
     # State.
 
@@ -200,6 +216,12 @@ class Primitives(Caller):
     @override
     async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
         self._ask(self._operations.complete_awakeable, awakeable_id, result)
+
+    # What else a handler owes before it may end.
+
+    def owe(self, what: str) -> None:
+        """Note something without which the handler must not end: an attempt that ends pauses and says `what`."""
+        self.owed.append(what)
 
     # How they ask.
 

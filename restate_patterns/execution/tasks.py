@@ -46,7 +46,7 @@ class InnerFuture(asyncio.Future[T], Generic[T]):
 class InnerTask(asyncio.Task[T], Generic[T]):
     """A task of the inner loop."""
 
-    __slots__ = ("context", "number", "seeded_hash", "shield_depth")
+    __slots__ = ("context", "number", "runs_to_its_end", "seeded_hash", "shield_depth")
 
     def __init__(
         self,
@@ -61,6 +61,8 @@ class InnerTask(asyncio.Task[T], Generic[T]):
         self.context = context
         self.shield_depth = shield_depth
         """Above 0: a cancellation of the invocation is not delivered to this task."""
+        self.runs_to_its_end = False
+        """The end of the handler does not cancel this task, nor tasks made inside: what it does is owed."""
         super().__init__(coro, loop=loop, name=name or f"Task-{number}", context=context)
 
     @override

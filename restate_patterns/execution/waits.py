@@ -72,11 +72,12 @@ class StepWait(InnerFuture[bytes | None]):
     cancellation once the outcome of the action is in the journal.
     """
 
-    __slots__ = ("handle", "stop", "waits")
+    __slots__ = ("handle", "stop", "succeeded", "waits")
 
-    def __init__(self, waits: Waits, handle: Handle) -> None:
+    def __init__(self, waits: Waits, handle: Handle, succeeded: Callable[[bytes], None] | None) -> None:
         self.waits = waits
         self.handle = handle
+        self.succeeded = succeeded
         self.stop: _Stop | None = None
         super().__init__(waits.loop)
 
@@ -102,6 +103,8 @@ class StepWait(InnerFuture[bytes | None]):
 
     def settle(self, completion: Completion) -> None:
         """Wake the task with the outcome of the step, or with the cancellation it has waited out."""
+        if self.succeeded is not None and completion.failure is None:
+            self.succeeded(completion.value or b"")
         if self.stop is not None:
             if self.stop.task_cancelled:
                 super().cancel(self.stop.message)
@@ -198,9 +201,9 @@ class Waits:
         wait = self._pending[handle] = OperationWait(self, handle, is_call)
         return wait
 
-    def step(self, handle: Handle) -> StepWait:
-        """Give what to await for a step."""
-        wait = self._pending[handle] = StepWait(self, handle)
+    def step(self, handle: Handle, succeeded: Callable[[bytes], None] | None = None) -> StepWait:
+        """Give what to await for a step; `succeeded` hears of its result also when the wait was cancelled."""
+        wait = self._pending[handle] = StepWait(self, handle, succeeded)
         return wait
 
     def awakeable(self, handle: Handle) -> AwakeableWait:

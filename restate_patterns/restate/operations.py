@@ -203,7 +203,8 @@ class MachineOperations(Operations):
             now_ms = self._clock.wall_ms()
             self._machine.propose(reading.notice, b"%d" % now_ms, None)
             self._held = deque()
-            self._waiting[reading.notice] = Waiting(lambda answer: self._release())
+            # Internal: what is held back is written although the handler has ended by then.
+            self._waiting[reading.notice] = Waiting(lambda answer: self._release(), internal=True)
         self._known_ms = now_ms
         return now_ms
 

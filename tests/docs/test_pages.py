@@ -12,7 +12,7 @@ import pytest
 from tests.support.pages import ROOT, Block, Page, page_module, pages, run_python
 
 PAGES_WITH_PYTHON = [page for page in pages() if any(b.language == "python" for b in page.blocks())]
-LANGUAGES = {"", "python", "py", "console", "text", "toml", "json", "sql", "http", "sh", "mermaid"}
+LANGUAGES = {"", "python", "py", "console", "text", "toml", "json", "mermaid", "sql", "http", "sh"}
 
 
 def by_name(page: Page) -> str:

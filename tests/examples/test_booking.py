@@ -12,6 +12,7 @@ from tests.support.trips import (
     PLAN,
     TRIP,
     UNDO,
+    in_order,
     new_trip,
     states_since,
     steps,
@@ -19,6 +20,7 @@ from tests.support.trips import (
 )
 
 PLACES = pytest.mark.parametrize("place", range(len(PLAN)), ids=["-".join(step) for step in PLAN])
+UNDOABLE = pytest.mark.parametrize("place", range(len(OWED)), ids=["-".join(step) for step in PLAN[: len(OWED)]])
 BOOKED = {"flights": ["confirmed"], "cars": ["confirmed"], "payments": ["charged"]}
 LEFT_OVER = {"confirmed", "charged"}
 
@@ -57,26 +59,26 @@ def test_a_trip_is_booked(booking: Stage) -> None:
     assert status(booking, trip) == "booked"
 
 
-@PLACES
+@UNDOABLE
 def test_a_refusal_is_undone(booking: Stage, place: int) -> None:
     fail_at(booking, place, FaultKind.DECLINE)
     mark, trip = booking.mark(), new_trip()
     answer = book(booking, trip)
     seen = booking.seen_since(mark)
     assert answer.status_code == (402 if PLAN[place][1] == "charge" else 409)
-    assert steps(seen) == PLAN[: place + 1] + OWED[place]
+    assert in_order(steps(seen)) == PLAN[: place + 1] + OWED[place]
     assert not LEFT_OVER & {state for states in states_since(booking, seen).values() for state in states}
     assert status(booking, trip).startswith("undone: ")
 
 
-@PLACES
+@UNDOABLE
 def test_trouble_without_end_is_undone(booking: Stage, place: int) -> None:
     fail_at(booking, place, FaultKind.ERROR, times=None)
     mark = booking.mark()
     answer = book(booking, new_trip())
     seen = booking.seen_since(mark)
     assert answer.status_code == 500
-    assert without_repeats(seen) == PLAN[: place + 1] + OWED[place]
+    assert in_order(without_repeats(seen)) == PLAN[: place + 1] + OWED[place]
     assert steps(seen).count(PLAN[place]) == 5
     assert not LEFT_OVER & {state for states in states_since(booking, seen).values() for state in states}
 
@@ -103,14 +105,14 @@ def test_a_lost_answer_costs_nothing(booking: Stage, place: int) -> None:
     assert states_since(booking, seen) == BOOKED
 
 
-@PLACES
+@UNDOABLE
 def test_answers_that_never_come_are_undone(booking: Stage, place: int) -> None:
     """What was done without anybody hearing of it is undone, or lapses because nobody confirms it."""
     fail_at(booking, place, FaultKind.LOST_ANSWER, times=None)
     mark = booking.mark()
     assert book(booking, new_trip()).status_code == 500
     seen = booking.seen_since(mark)
-    assert without_repeats(seen) == PLAN[: place + 1] + OWED[place]
+    assert in_order(without_repeats(seen)) == PLAN[: place + 1] + OWED[place]
     states = states_since(booking, seen)
     assert not LEFT_OVER & {state for each in states.values() for state in each}
     if PLAN[place] == ("payments", "charge"):
@@ -126,7 +128,7 @@ def test_undo_is_tried_until_it_succeeds(booking: Stage) -> None:
     mark = booking.mark()
     assert book(booking, new_trip()).status_code == 500
     seen = booking.seen_since(mark)
-    assert without_repeats(seen) == PLAN[:3] + UNDO
+    assert in_order(list(dict.fromkeys(steps(seen)))) == PLAN[:3] + UNDO
     assert [steps(seen).count(undo) for undo in UNDO] == [7, 3, 2]
     assert states_since(booking, seen) == {
         "flights": ["cancelled"],
@@ -145,7 +147,7 @@ def test_a_cancelled_trip_is_undone_after_what_it_was_doing(booking: Stage) -> N
     answer = booking.ingress.get(f"/restate/workflow/BookingWorkflow/{trip}/attach")
     assert answer.status_code == 409
     seen = booking.seen_since(mark)
-    assert steps(seen) == PLAN[:3] + UNDO
+    assert in_order(steps(seen)) == PLAN[:3] + UNDO
     assert states_since(booking, seen)["payments"] == ["refunded"]
 
 
@@ -160,7 +162,7 @@ def test_a_cancel_does_not_stop_the_undo(booking: Stage, place: int) -> None:
     cancel(booking, accepted["invocationId"])
     answer = booking.ingress.get(f"/restate/workflow/BookingWorkflow/{trip}/attach")
     assert answer.status_code == 402, answer.text
-    assert steps(booking.seen_since(mark)) == PLAN[:3] + UNDO
+    assert in_order(steps(booking.seen_since(mark))) == PLAN[:3] + UNDO
 
 
 @pytest.mark.parametrize("place", range(len(PLAN)), ids=["-".join(step) for step in PLAN])
@@ -183,7 +185,7 @@ def test_kill_minus_nine_on_the_way(booking: Stage, place: int) -> None:
 @pytest.mark.parametrize("place", range(len(UNDO)), ids=["-".join(step) for step in UNDO])
 def test_kill_minus_nine_on_the_way_back(booking: Stage, place: int) -> None:
     """A crash in the middle of the undo loses none of it, and repeats only the step in flight."""
-    fail_at(booking, len(PLAN) - 1, FaultKind.DECLINE)
+    fail_at(booking, 2, FaultKind.DECLINE)
     provider, operation = UNDO[place]
     booking.providers[provider].fail(operation, FaultKind.SLOW, delay_s=30)
     mark, trip = booking.mark(), new_trip()
@@ -193,8 +195,11 @@ def test_kill_minus_nine_on_the_way_back(booking: Stage, place: int) -> None:
     booking.start_server()
     answer = booking.ingress.get(f"/restate/workflow/BookingWorkflow/{trip}/attach")
     seen = booking.seen_since(mark)
-    assert answer.status_code == 409, answer.text
-    assert steps(seen) == [*PLAN, *UNDO[: place + 1], *UNDO[place:]]
+    assert answer.status_code == 402, answer.text
+    assert in_order(list(dict.fromkeys(steps(seen)))) == PLAN[:3] + UNDO
+    repeated = [step for step in PLAN[:3] + UNDO if steps(seen).count(step) > 1]
+    assert (provider, operation) in repeated
+    assert set(repeated) <= ({("payments", "refund")} if operation == "refund" else set(UNDO[1:]))
     assert not LEFT_OVER & {state for each in states_since(booking, seen).values() for state in each}
 
 

@@ -51,7 +51,8 @@ def is_up(ingress_port: int) -> bool:
 @pytest.mark.parametrize(
     ("module", "services"),
     [
-        ("examples.sagas.booking", "BookingWorkflow, CarRentals, Flights"),
+        ("examples.sagas.booking", "BookingWorkflow, CarRentals, Flights, SagaLog, StuckSagas"),
+        ("examples.sagas.registration", "Address, Registration, SagaLog, StuckSagas"),
         ("examples.sagas.tickets", "CartObject, CheckoutService, Notifications, TicketObject, UserSession"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from examples.providers.faults import Fault, FaultKind
 from examples.providers.ledger import Entry
 from examples.providers.provider import Provider
-from examples.sagas import booking, tickets
+from examples.sagas import booking, registration, tickets
 from restate_patterns import App, InvocationHandle, Service
 from restate_patterns.engine_errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
@@ -46,6 +46,11 @@ class Companies:
         apis = {name: api_of(provider) for name, provider in self.providers.items()}
         hold = timedelta(minutes=15)
         return App([*tickets.definitions(payments=apis["payments"], mail=apis["mail"], hold=hold), *others])
+
+    def registration_app(self, patience: timedelta = timedelta(days=3)) -> App:
+        """Give the registration with a mail provider that has sent nothing yet."""
+        self._open("mail")
+        return App(registration.definitions(mail=api_of(self.providers["mail"]), patience=patience))
 
     def _open(self, *names: str) -> None:
         self.providers = {name: Provider(name) for name in names}

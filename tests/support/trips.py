@@ -26,12 +26,19 @@ OWED = [
     [],
     [("flights", "cancel")],
     [("payments", "refund"), ("cars", "cancel"), ("flights", "cancel")],
-    [("payments", "refund"), ("cars", "cancel"), ("flights", "cancel")],
-    [("payments", "refund"), ("cars", "cancel"), ("flights", "cancel")],
 ]
-"""What must be undone when the step at this place of the plan fails: newest first, and nothing else."""
+"""What must be undone when the step at this place of the plan fails: newest first, and nothing else.
+
+After the payment nothing is undone any more. The two reservations are undone at the same time: see `in_order`.
+"""
 
 UNDO = OWED[-1]
+
+
+def in_order(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Give the same with cancellations side by side in the order of `OWED`: they are made at the same time."""
+    cancelled = sorted(step for step in found if step[1] == "cancel")
+    return [cancelled.pop(0) if step[1] == "cancel" else step for step in found]
 
 
 def new_trip() -> str:

@@ -25,6 +25,8 @@ from restate_patterns import (
     NotReady,
     ObjectContext,
     ObjectSharedContext,
+    Saga,
+    SagaRecord,
     Service,
     State,
     Step,
@@ -218,3 +220,19 @@ def errors() -> None:
     assert_type(error.amount, Decimal)
     assert_type(error.code, int)
     assert_type(error.message, str)
+
+
+async def sagas(ctx: Context) -> None:
+    checkout = ctx.service_client(Checkout)
+    async with Saga(ctx) as saga:
+        assert_type(saga, Saga)
+        assert_type(await saga.call(checkout.pay, Decimal(1)), bool)
+        assert_type(await saga.run("receipt", receipt, "k", copies=2), str)
+        assert_type(await saga.run("charge", charge, "k", amount=Decimal(1)).undo_step("forget", print), bool)
+        assert_type(
+            await asyncio.gather(saga.run("a", receipt, "k"), saga.call(checkout.pay, Decimal(1))), tuple[str, bool]
+        )
+        async with asyncio.TaskGroup() as group, saga.parallel(), saga.savepoint():
+            paying = group.create_task(saga.call(checkout.pay, Decimal(1)).outcome())
+        assert_type(await paying, bool)
+    assert_type(saga.record, SagaRecord)

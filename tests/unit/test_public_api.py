@@ -8,11 +8,14 @@ import restate_patterns
 
 PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
-    ClientError Clients Context ContextError DeadlockError Definition DefinitionError DurablePromise Embedded Handler
-    HandlerClient HandlerRef InvalidInput InvocationHandle InvocationNotFound JournalMismatch Killed NotDurable
-    NotReady ObjectContext ObjectSharedContext OutcomeUnknown Restate RetryPolicy ServerUnavailable ServerUnreachable
-    Service State StateNotSet Step StepFailed TerminalError UndefinedName UnexpectedAnswer UnreadableValue
-    UsageError VirtualObject Workflow WorkflowContext WorkflowSharedContext WrongValue handler
+    ClientError Clients Context ContextError DeadlockError Decision DecisionRequest Definition DefinitionError
+    DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput InvocationHandle
+    InvocationNotFound JournalMismatch Killed Lockable NotDurable NotReady NotStuck ObjectContext
+    ObjectSharedContext OutcomeUnknown RecordPending Restate RetryPolicy Saga SagaAction SagaFailed SagaLog
+    SagaRecord SagaState SagaStep SagaStepKind SagaStepState ServerUnavailable ServerUnreachable Service State
+    StateNotSet Step StepFailed StuckSagas StuckStep TerminalError UndefinedName UndoError UndoPolicy Undos
+    UnexpectedAnswer UnknownSaga UnreadableValue UsageError VirtualObject Workflow WorkflowContext
+    WorkflowSharedContext WrongValue handler saga_diagram saga_services
     Change EventRefused IllegalEvent StateMachine Status Transition
     ChartMessage ChartSnapshot PendingEvent Statechart chart_event
 """

@@ -21,6 +21,11 @@ make the next payment fail, book another, and see what was undone:
     curl localhost:9103/faults -d '{"operation": "charge", "kind": "decline"}'
     curl localhost:9101/history
 
+and refuse the next confirmations: the money has moved, so the trip waits for a person:
+
+    curl localhost:9102/faults -d '{"operation": "confirm", "kind": "decline", "times": null}'
+    restate-patterns sagas list
+
 Read `trip` first: it is the saga. `flights` and `cars` are the services it calls; `reservations` and
 `payments` know the providers' HTTP; `policies` says how often each step is tried.
 """
@@ -34,15 +39,16 @@ from examples.sagas.booking.trip import Trip
 from examples.sagas.payments import Payments
 from examples.sagas.remote import RemoteApi, connect
 from examples.sagas.settings import Settings
-from restate_patterns import App, Service, Workflow
+from restate_patterns import App, Definition, saga_services
 
 
-def definitions(*, flights: RemoteApi, cars: RemoteApi, payments: RemoteApi) -> list[Service | Workflow]:
+def definitions(*, flights: RemoteApi, cars: RemoteApi, payments: RemoteApi) -> list[Definition]:
     """Wire the services to their providers."""
     return [
         Flights(airline=Reservations(flights)),
         Cars(rental=Reservations(cars)),
         Trip(payments=Payments(payments)),
+        *saga_services(),
     ]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from examples.sagas.booking.model import CarRequest
-from examples.sagas.booking.policies import forward, undo
+from examples.sagas.booking.policies import forward, until_done
 from examples.sagas.booking.reservations import NotAvailable, Reservation, Reservations
 from restate_patterns import Context, Service, handler
 
 RESERVE = forward("reserve car")
-CONFIRM = forward("confirm car")
-CANCEL = undo("cancel car")
+CONFIRM = until_done("confirm car")
+CANCEL = until_done("cancel car")
 
 
 @dataclass

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from examples.sagas.booking.model import FlightRequest
-from examples.sagas.booking.policies import forward, undo
+from examples.sagas.booking.policies import forward, until_done
 from examples.sagas.booking.reservations import NotAvailable, Reservation, Reservations
 from restate_patterns import Context, Service, handler
 
 RESERVE = forward("reserve flight")
-CONFIRM = forward("confirm flight")
-CANCEL = undo("cancel flight")
+CONFIRM = until_done("confirm flight")
+CANCEL = until_done("cancel flight")
 
 
 # --8<-- [start:flights]

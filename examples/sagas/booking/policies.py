@@ -1,16 +1,19 @@
-"""How often each step tries: forward steps give up in the end, undo steps never do."""
+"""How often each step tries: forward steps give up in the end; what must happen never does."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from restate_patterns import RetryPolicy, Step
+from restate_patterns import RetryPolicy, Step, UndoPolicy
 
 FORWARD = RetryPolicy(initial=timedelta(milliseconds=50), max_attempts=5, then="fail")
 """After the last try the step fails for good, and the trip is undone."""
 
 UNTIL_DONE = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=30))
-"""For what must happen, whatever it takes: an undo that gives up would lose somebody's money."""
+"""For trouble on the way back, and after the pivot: it passes."""
+
+REFUSALS = UndoPolicy(retry=RetryPolicy(initial=timedelta(milliseconds=50), max_attempts=3, then="fail"))
+"""For refusals there: a refusal that stays is for a person to look at."""
 
 _TRY = timedelta(seconds=5)
 
@@ -20,6 +23,6 @@ def forward(name: str) -> Step:
     return Step(name, retry=FORWARD, timeout=_TRY)
 
 
-def undo(name: str) -> Step:
-    """Give a step that is tried until it succeeds."""
+def until_done(name: str) -> Step:
+    """Give a step that is tried until it has an answer."""
     return Step(name, retry=UNTIL_DONE, timeout=_TRY)

@@ -1,30 +1,32 @@
 """The trip: a flight, a car and a payment that all happen, or are all undone.
 
-This is the saga, and it is plain Python: a list of undo actions, a `try`, and a loop backwards over
-the list. What makes it safe is that every line is durable. When the process dies anywhere in here,
-the next one runs this code again, gets the recorded answers of what was done, and goes on from there,
-also in the middle of the undo.
+This is the saga, and it is plain Python: a block, and next to each action how to undo it. What makes it
+safe is that every line is durable. When the process dies anywhere in here, the next one runs this code
+again, gets the recorded answers of what was done, and goes on from there, also in the middle of the undo.
 
-The one decision to make for each action is *when its undo goes on the list*:
+The one decision to make for each action is *when its undo is registered*:
 
 * **after** it, for reservations: only the answer tells the id to cancel. Without an answer there is
   nothing to cancel either, because a reservation that nobody confirms lapses.
 * **before** it, for the payment: it takes effect at once, and without an answer nobody knows whether
   it did. We make the key, so we can refund by that key whatever became of the charge.
+
+Once the money has moved the trip is only ever completed: that is the pivot. A company that then refuses to
+confirm is asked again, and after that a person is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from examples.sagas.booking.cars import Cars
 from examples.sagas.booking.flights import Flights
 from examples.sagas.booking.model import Booking, TripRequest
-from examples.sagas.booking.policies import forward, undo
+from examples.sagas.booking.policies import REFUSALS, forward, until_done
 from examples.sagas.booking.reservations import NotAvailable
 from examples.sagas.payments import PaymentDeclined, Payments
 from restate_patterns import (
+    Saga,
     State,
     TerminalError,
     Workflow,
@@ -34,7 +36,7 @@ from restate_patterns import (
 )
 
 CHARGE = forward("charge")
-REFUND = undo("refund")
+REFUND = until_done("refund")
 
 
 @dataclass
@@ -52,14 +54,9 @@ class Trip(Workflow, name="BookingWorkflow"):
     @handler(raises=[NotAvailable, PaymentDeclined])
     async def run(self, ctx: WorkflowContext, trip: TripRequest) -> Booking:
         """Book everything, or undo what was booked and fail with the reason."""
-        undo_actions: list[Callable[[], Awaitable[object]]] = []
         try:
-            booking = await self._book(ctx, trip, undo_actions)
+            booking = await self._book(ctx, trip)
         except TerminalError as error:
-            self.progress.set(ctx, f"undoing: {error.message}")
-            with ctx.shielded():  # who cancels now waits until everything is undone
-                for undo_action in reversed(undo_actions):
-                    await undo_action()
             self.progress.set(ctx, f"undone: {error.message}")
             raise
         self.progress.set(ctx, "booked")
@@ -68,27 +65,26 @@ class Trip(Workflow, name="BookingWorkflow"):
     # --8<-- [end:run]
 
     # --8<-- [start:book]
-    async def _book(
-        self, ctx: WorkflowContext, trip: TripRequest, undo_actions: list[Callable[[], Awaitable[object]]]
-    ) -> Booking:
+    async def _book(self, ctx: WorkflowContext, trip: TripRequest) -> Booking:
         flights, cars = ctx.service_client(Flights), ctx.service_client(Cars)
 
-        self.progress.set(ctx, "reserving")
-        flight = await flights.reserve(trip.flights)
-        undo_actions.append(lambda: flights.cancel(flight.id))
-        car = await cars.reserve(trip.car)
-        undo_actions.append(lambda: cars.cancel(car.id))
+        async with Saga(ctx, name="trip", policy=REFUSALS) as saga:
+            self.progress.set(ctx, "reserving")
+            async with saga.parallel():  # these two are undone at the same time
+                flight = await saga.call(flights.reserve, trip.flights).undo(flights.cancel, lambda flight: flight.id)
+                car = await saga.call(cars.reserve, trip.car).undo(cars.cancel, lambda car: car.id)
 
-        self.progress.set(ctx, "paying")
-        key = str(ctx.uuid4())
-        undo_actions.append(lambda: ctx.run(REFUND, self.payments.refund, key))
-        payment = await ctx.run(
-            CHARGE, self.payments.charge, key, trip.payment_info.card_number, trip.payment_info.amount
-        )
+            self.progress.set(ctx, "paying")
+            key = str(ctx.uuid4())
+            saga.undo_step(REFUND, self.payments.refund, key)
+            payment = await saga.run(
+                CHARGE, self.payments.charge, key, trip.payment_info.card_number, trip.payment_info.amount
+            )
 
-        self.progress.set(ctx, "confirming")
-        await flights.confirm(flight.id)
-        await cars.confirm(car.id)
+            saga.pivot()  # the money has moved: from here only forward
+            self.progress.set(ctx, "confirming")
+            await saga.call(flights.confirm, flight.id)
+            await saga.call(cars.confirm, car.id)
         return Booking(flight_id=flight.id, car_id=car.id, payment_id=payment.id)
 
     # --8<-- [end:book]

@@ -1,0 +1,168 @@
+"""`sagas ...`: find the sagas that are stuck, and decide how they go on; see what a saga did.
+
+Ordinary calls of the ingress, so it is the same on each backend. The app must host `saga_services()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import os
+from argparse import Namespace
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.output import ago, print_fields, print_json, print_table
+from restate_patterns.client import Client
+from restate_patterns.client.errors import ClientError, ServerUnavailable
+from restate_patterns.clock import wall_ms
+from restate_patterns.errors import TerminalError
+from restate_patterns.patterns.saga.desk import DESK, Decision, DecisionRequest, SagaLog, StuckSagas, StuckStep
+from restate_patterns.patterns.saga.diagram import saga_diagram
+from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
+from restate_patterns.patterns.saga.record import SagaRecord, SagaStep
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result
+
+
+_VERBS: Final = (
+    ("resume", "try again what is stuck"),
+    ("skip", "let it be: the saga ends with an error that says so"),
+    ("supply", "say that it was done by hand, and what the result is"),
+)
+
+
+def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Add `sagas` to the commands."""
+    group = commands.add_parser("sagas", help="sagas that are stuck, and what sagas did")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    _add(verbs, "list", _list, "list what is stuck, oldest first")
+    show = _add(verbs, "show", _show, "show what a saga did: one that is stuck, was, or is logged")
+    show.add_argument("saga", help="its id: the id of its invocation")
+    show.add_argument("--mermaid", action="store_true", help="print a sequence diagram")
+    for name, text in _VERBS:
+        sub = _add(verbs, name, _decide, text)
+        sub.add_argument("saga", help="its id: the id of its invocation")
+        if name == "supply":
+            sub.add_argument("result", nargs="?", default="null", help="as JSON (default: %(default)s)")
+        sub.add_argument("--step", type=int, metavar="N", help="which of its steps (default: all that are stuck)")
+        sub.add_argument(
+            "--reason", required=name == "skip", default="", help="kept in its record, and told its caller"
+        )
+        sub.add_argument("--by", default=None, metavar="NAME", help="who decides (default: the user)")
+        sub.set_defaults(action=name)
+
+
+def _add(
+    verbs: _SubParsersAction[ArgumentParser],
+    name: str,
+    run: Callable[[Namespace, Client], Coroutine[Any, Any, None]],
+    text: str,
+) -> ArgumentParser:
+    sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument(
+        "--ingress-url",
+        default=os.environ.get("RESTATE_INGRESS_URL", "http://127.0.0.1:8080"),
+        metavar="URL",
+        help="the ingress (RESTATE_INGRESS_URL, or %(default)s)",
+    )
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+
+    def ask(arguments: Namespace) -> None:
+        asyncio.run(_ask(arguments, run))
+
+    defaults: dict[str, Any] = {"run": ask}
+    sub.set_defaults(**defaults)
+    return sub
+
+
+async def _ask(arguments: Namespace, run: Callable[[Namespace, Client], Coroutine[Any, Any, None]]) -> None:
+    try:
+        client = Client(arguments.ingress_url, token=arguments.token)
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
+    async with client:
+        try:
+            await run(arguments, client)
+        except (NotStuck, UnknownSaga) as error:
+            raise CommandError(Exit.NOT_FOUND, str(error)) from None
+        except TerminalError as error:
+            if error.code != 404:
+                raise CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}") from None
+            sentence = "no app there hosts the desk of stuck sagas: write `App([..., *saga_services()])`"
+            raise CommandError(Exit.NOT_FOUND, f"{sentence} ({error.message})") from None
+        except ClientError as error:
+            code = Exit.REFUSED if isinstance(error, ServerUnavailable) else Exit.NO_SERVER
+            raise CommandError(code, str(error)) from None
+
+
+async def _list(arguments: Namespace, client: Client) -> None:
+    stuck = await client.object_client(StuckSagas, DESK).list_all()
+    if arguments.json:
+        print_json({"stuck": [step.model_dump(mode="json") for step in stuck]})
+    elif not stuck:
+        print("no saga is stuck")
+    else:
+        now_ms = wall_ms()
+        print_table(("ID", "SAGA", "STEP", "SINCE", "ERROR"), [_row(step, now_ms) for step in stuck])
+
+
+def _row(step: StuckStep, now_ms: int) -> tuple[str, ...]:
+    since = ago(step.since.isoformat() if step.since else None, now_ms)
+    return step.saga, step.saga_name, f"{step.number} {step.name}", since, f"{step.error.code}: {step.error.message}"
+
+
+async def _show(arguments: Namespace, client: Client) -> None:
+    record = await client.object_client(SagaLog, arguments.saga).show()
+    if arguments.mermaid:
+        print(saga_diagram(record), end="")
+    elif arguments.json:
+        print_json(record.model_dump(mode="json"))
+    else:
+        _print(record)
+
+
+def _print(record: SagaRecord) -> None:
+    print_fields(
+        [
+            ("id", record.id),
+            ("saga", record.name),
+            ("status", record.state.value),
+            ("started", record.started_at.isoformat(timespec="milliseconds") if record.started_at else ""),
+            ("updated", record.updated_at.isoformat(timespec="milliseconds") if record.updated_at else ""),
+            ("error", f"{record.error.code}: {record.error.message}" if record.error else ""),
+            ("would undo", "\n".join(record.owed)),
+        ]
+    )
+    if record.steps:
+        print()
+        print_table(
+            ("#", "KIND", "STEP", "STATE", "NOTE"),
+            [(str(step.number), step.kind.value, step.name, step.state.value, _note(step)) for step in record.steps],
+        )
+
+
+def _note(step: SagaStep) -> str:
+    error = [] if step.last_error is None else [f"{step.last_error.code}: {step.last_error.message}"]
+    return "; ".join([*error, *step.decisions])
+
+
+async def _decide(arguments: Namespace, client: Client) -> None:
+    decision = Decision(action=arguments.action, reason=arguments.reason, by=arguments.by or getpass.getuser())
+    if arguments.action == "supply":
+        try:
+            decision = decision.model_copy(update={"result": json.loads(arguments.result)})
+        except ValueError as error:
+            raise CommandError(
+                Exit.USAGE, f"the result is not JSON ({error}); write text with its quotes, as in '\"text\"'"
+            ) from None
+    request = DecisionRequest(saga=arguments.saga, number=arguments.step, decision=decision)
+    decided = await client.object_client(StuckSagas, DESK).decide(request)
+    if arguments.json:
+        print_json({"decided": [step.model_dump(mode="json") for step in decided]})
+    for step in [] if arguments.json else decided:
+        print(f"{step.saga}: step {step.number}, {step.name}: {decision.words()}")

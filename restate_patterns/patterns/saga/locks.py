@@ -1,0 +1,178 @@
+"""Semantic locks: a mark on a record that a running saga owns.
+
+A saga's writes are visible before it is known whether they stay. The mark tells: this record is pending.
+Who meets it fails, waits in line, or reads what was committed before. The idea is the countermeasure
+"semantic lock" of Garcia-Molina and of Frank and Zahle (1998).
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Final, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from restate_patterns.awakeables import AwakeableId
+from restate_patterns.context import ObjectContext, ObjectSharedContext, scope_of
+from restate_patterns.definitions import VirtualObject
+from restate_patterns.handlers import handler
+from restate_patterns.patterns.saga.errors import RecordPending
+from restate_patterns.patterns.saga.naming import SAGA_HEADER
+from restate_patterns.state import State
+
+T = TypeVar("T")
+
+_MARK: Final = "semantic lock"
+
+
+class LockRequest(BaseModel):
+    """A saga's wish to mark a record."""
+
+    owner: str
+    """The saga's id."""
+    policy: Literal["reject", "wait"] = "reject"
+    turn: AwakeableId[bool] | None = None
+    """Resolved when its turn has come, if it is to wait in line."""
+
+
+class Waiting(BaseModel):
+    """Someone in line: a saga that wants to mark the record, or a reader."""
+
+    owner: str | None
+    turn: AwakeableId[bool]
+
+
+class Mark(BaseModel):
+    """The mark on a record."""
+
+    owner: str | None = None
+    """The saga that owns the record; None when it is free."""
+    committed: dict[str, str] = Field(default_factory=dict)
+    """The states as they were when it was marked, in base64 by wire name."""
+    line: list[Waiting] = Field(default_factory=list[Waiting])
+
+
+class Lockable(VirtualObject):
+    """A virtual object that a saga can mark as pending while it works on it.
+
+        class Account(Lockable):
+            balance = State[int](default=0)
+
+            @handler
+            async def add(self, ctx: ObjectContext, amount: int) -> None:
+                await self.guard(ctx)                              # only the saga that marked it, if one has
+                self.balance.set(ctx, await self.balance.get(ctx) + amount)
+
+            @handler
+            async def read(self, ctx: ObjectSharedContext) -> int:
+                return await self.committed(ctx, self.balance)     # never what a saga may still undo
+
+    A saga marks it with `await saga.lock(account)` and works on it with `saga.call` and `saga.undo`, whose calls
+    say on whose behalf they are. The mark goes when the saga is over, committed or undone.
+    """
+
+    mark = State[Mark](default_factory=Mark, name=_MARK)
+
+    @handler(raises=[RecordPending])
+    async def acquire(self, ctx: ObjectContext, request: LockRequest) -> bool:
+        """Mark the record for a saga; False when it must wait, in line if it gave a `turn`."""
+        mark = await self.mark.get(ctx)
+        if mark.owner in (None, request.owner):
+            await self._give(ctx, mark, request.owner)
+            return True
+        if request.policy == "reject":
+            raise RecordPending(record=_name(ctx), owner=mark.owner)
+        if request.turn is not None:
+            mark.line.append(Waiting(owner=request.owner, turn=request.turn))
+            self.mark.set(ctx, mark)
+        return False
+
+    @handler
+    async def release(self, ctx: ObjectContext, owner: str) -> str | None:
+        """Take the mark of a saga away, and it out of the line; gives who owns the record now."""
+        mark = await self.mark.get(ctx)
+        mark.line = [waiting for waiting in mark.line if waiting.owner != owner]
+        if mark.owner != owner:
+            self.mark.set(ctx, mark)
+            return mark.owner
+        mark.owner, mark.committed = None, {}
+        while mark.line and mark.owner is None:
+            following = mark.line.pop(0)
+            await following.turn.resolve(ctx, True)
+            if following.owner is not None:
+                await self._give(ctx, mark, following.owner)
+        if mark.owner is None:
+            self.mark.clear(ctx)
+        return mark.owner
+
+    @handler
+    async def await_release(self, ctx: ObjectContext, turn: AwakeableId[bool]) -> None:
+        """Resolve `turn` when the saga that owns the record is over, or now when none does."""
+        mark = await self.mark.get(ctx)
+        if mark.owner is None:
+            await turn.resolve(ctx, True)
+        else:
+            mark.line.append(Waiting(owner=None, turn=turn))
+            self.mark.set(ctx, mark)
+
+    @handler
+    async def pending(self, ctx: ObjectSharedContext) -> str | None:
+        """Give the id of the saga that owns the record, or None."""
+        return (await self.mark.get(ctx)).owner
+
+    async def guard(self, ctx: ObjectSharedContext) -> None:
+        """Refuse to go on while a saga owns the record, unless it is that saga that calls.
+
+        Raises:
+            RecordPending: A saga owns it. Terminal.
+        """
+        mark = await self.mark.get(ctx)
+        if mark.owner is not None and ctx.headers.get(SAGA_HEADER) != mark.owner:
+            raise RecordPending(record=_name(ctx), owner=mark.owner)
+
+    async def committed(
+        self,
+        ctx: ObjectSharedContext,
+        state: State[T],
+        /,
+        *,
+        policy: Literal["reject", "wait", "read-stale"] = "read-stale",
+    ) -> T:
+        """Read a state of the record without seeing what a running saga wrote; the saga itself sees its own.
+
+        Args:
+            ctx: The handler's own context; for `"wait"` that of a shared handler, which holds up nobody.
+            state: Which state.
+            policy: While a saga owns the record: fail, wait until it is over, or read what it was before.
+
+        Raises:
+            RecordPending: A saga owns it, and the policy is `"reject"`. Terminal.
+            StateNotSet: Nothing was set and there is no default. Terminal.
+        """
+        mark = await self.mark.get(ctx)
+        if policy == "wait" and mark.owner is not None and ctx.headers.get(SAGA_HEADER) != mark.owner:
+            turn = ctx.awakeable(bool)
+            await ctx.object_client(type(self), ctx.key).await_release.send(turn.id)
+            await turn
+            mark = await self.mark.get(ctx)  # the next in line may own it by now; what it found is committed
+        if mark.owner is None or ctx.headers.get(SAGA_HEADER) == mark.owner:
+            return await state.get(ctx)
+        if policy == "reject":
+            raise RecordPending(record=_name(ctx), owner=mark.owner)
+        before = mark.committed.get(state.name)
+        return state.read(ctx, None if before is None else base64.b64decode(before))
+
+    async def _give(self, ctx: ObjectContext, mark: Mark, owner: str) -> None:
+        if mark.owner is None:
+            attempt = scope_of(ctx).attempt
+            names = [name for name in await ctx.state_keys() if name != _MARK]
+            values = {name: await attempt.get_state(name) for name in names}
+            mark.owner = owner
+            mark.committed = {
+                name: base64.b64encode(value).decode("ascii") for name, value in values.items() if value is not None
+            }
+        self.mark.set(ctx, mark)
+
+
+def _name(ctx: ObjectSharedContext) -> str:
+    return f"{scope_of(ctx).service.name}/{ctx.key}"

@@ -1,0 +1,49 @@
+"""What the callables given to a saga are called, whom they reach, and how their results read.
+
+A handler of a client is known by its service; anything else is code of the saga's own handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from restate_patterns.calls import HandlerClient, spec_of
+from restate_patterns.serde import Codec, codec
+
+SAGA_HEADER: Final = "restate-patterns-saga"
+"""Tells a record that is marked as pending on whose behalf it is called."""
+
+
+class Named(NamedTuple):
+    """A callable with what is known of it."""
+
+    call: Callable[..., Coroutine[Any, Any, Any]]
+    name: str
+    participant: str | None
+    codec: Codec[Any]
+
+
+def named(action: Callable[..., Coroutine[Any, Any, Any]], headers: Mapping[str, str]) -> Named:
+    """Say what a callable is called; calls through a client carry `headers`."""
+    if isinstance(action, HandlerClient):
+        handler = cast("HandlerClient[Any, ..., Any]", action).with_options(headers=headers)
+        spec = spec_of(handler)
+        return Named(handler, spec.label, spec.service, spec.output)
+    client: object = getattr(action, "__self__", None)
+    if isinstance(client, HandlerClient):  # `client.handler.send`, `.send_after`
+        handler, verb = cast("HandlerClient[Any, ..., Any]", client).with_options(headers=headers), action.__name__
+        spec = spec_of(handler)
+        return Named(getattr(handler, verb), f"{spec.label}.{verb}", spec.service, codec(Any))
+    return Named(action, getattr(action, "__qualname__", repr(action)).rpartition("<locals>.")[2], None, codec(Any))
+
+
+def check_arguments(action: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+    """Check now the arguments of a call that is made later.
+
+    Raises:
+        WrongValue: They are not what the handler takes.
+    """
+    client: object = getattr(action, "__self__", action)
+    if isinstance(client, HandlerClient) and getattr(action, "__name__", "") != "send_after":
+        spec_of(cast("HandlerClient[Any, ..., Any]", client)).encode_arguments(args, kwargs)

@@ -1,0 +1,99 @@
+"""What a saga owes: undo actions, and groups of them, in the order in which they were registered.
+
+Knows no clock and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from restate_patterns.errors import TerminalError, UsageError
+from restate_patterns.patterns.saga.policy import UndoPolicy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Something to do until it has succeeded: an undo, or an action after the pivot.
+
+    Args:
+        name: What it is called.
+        participant: The service it is done by; None for the saga's own handler.
+        run: Does it once; called again for each try.
+        policy: How often, and what waits for it.
+        read: Makes what a person supplied its result; `b""` stands for a skip.
+        last: The error after which no more is tried, because the tries were made elsewhere.
+    """
+
+    name: str
+    participant: str | None
+    run: Callable[[], Coroutine[Any, Any, Any]]
+    policy: UndoPolicy
+    read: Callable[[bytes], Any]
+    last: type[TerminalError] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A part of the stack: a saga, a savepoint, or what is undone at the same time."""
+
+    parallel: bool = False
+    outer: Group | None = None
+    """Where this one was opened, also that of a saga around this one."""
+    entries: list[Task | Group] = field(default_factory=list["Task | Group"])
+    is_root: bool = False
+    closed: str = ""
+    """Why nothing can be added any more."""
+
+    def add(self, task: Task) -> None:
+        """Register an undo.
+
+        Raises:
+            UsageError: Nobody would run it.
+        """
+        self.check_open(repr(task.name))
+        self.entries.append(task)
+
+    def check_open(self, what: str) -> None:
+        """Check that an undo can be added.
+
+        Raises:
+            UsageError: Nobody would run it.
+        """
+        if self.closed:
+            raise UsageError(f"the undo {what} was registered too late: {self.closed}")
+
+    @property
+    def root(self) -> Group:
+        """The group of the whole saga."""
+        return self if self.is_root or self.outer is None else self.outer.root
+
+    def open(self, *, parallel: bool) -> Group:
+        """Add a group inside this one."""
+        inner = Group(parallel, self, closed=self.closed)
+        self.entries.append(inner)
+        return inner
+
+    def take(self) -> list[Task | Group]:
+        """Take everything off, newest first: nobody else can undo it too."""
+        self.closed = "what it belongs to has been undone. Await an action inside its saga or savepoint"
+        taken = self.entries[::-1]
+        self.entries.clear()
+        return taken
+
+    def close(self, why: str) -> None:
+        """Forget what is left and take no more, also in the groups inside."""
+        self.closed = why
+        for entry in self.entries:
+            if isinstance(entry, Group):
+                entry.close(why)
+        self.entries.clear()
+
+    def names(self) -> Iterator[str]:
+        """Give the names of what would be undone, in that order."""
+        for entry in reversed(self.entries):
+            if isinstance(entry, Group):
+                yield from entry.names()
+            else:
+                yield entry.name

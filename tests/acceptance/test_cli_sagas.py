@@ -1,0 +1,117 @@
+"""`restate-patterns sagas` against a real server, both as processes."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from restate_patterns.cli.exits import Exit
+from tests.support import shipping
+from tests.support.dev_server import DevServer
+
+pytestmark = [pytest.mark.slow]
+
+PATIENCE_S = 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+    started = DevServer(
+        tmp_path_factory.mktemp("sagas"), f"{shipping.__name__}:app", "--no-reload", "--db", "shipping.db"
+    )
+    try:
+        started.start()
+        yield started
+    finally:
+        started.close()
+
+
+def order(server: DevServer, goods: str) -> str:
+    """Order something and wait until its saga is stuck."""
+    saga = server.command("send", "Orders/order", json.dumps(goods)).stdout.strip()
+    deadline = time.monotonic() + PATIENCE_S
+    while saga not in server.command("sagas", "list").stdout:
+        assert time.monotonic() < deadline, "it is not stuck"
+    return saga
+
+
+def result(server: DevServer, saga: str) -> httpx.Response:
+    return httpx.get(f"{server.ingress_url}/restate/invocation/{saga}/attach", timeout=PATIENCE_S, trust_env=False)
+
+
+def shown(server: DevServer, saga: str, state: str) -> str:
+    """Wait until the record says this, and give how it is shown."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        text = server.command("sagas", "show", saga).stdout
+        if re.search(rf"^status +{state}$", text, re.MULTILINE):
+            return text
+        assert time.monotonic() < deadline, text
+
+
+def test_what_is_stuck_is_listed_and_shown(server: DevServer) -> None:
+    saga = order(server, "a")
+    listed = server.command("sagas", "list").stdout
+    assert "2 Warehouse.take_back" in listed
+    assert "423: the door is shut" in listed
+    (stuck,) = [
+        each for each in json.loads(server.command("sagas", "list", "--json").stdout)["stuck"] if each["saga"] == saga
+    ]
+    assert stuck["number"] == 2
+    text = shown(server, saga, "stuck")
+    assert "402: the card was declined" in text
+    assert server.command("sagas", "show", saga, "--mermaid").stdout.startswith("sequenceDiagram\n")
+
+
+def test_resume(server: DevServer) -> None:
+    saga = order(server, "b")
+    server.command("call", "Warehouse/b/open")
+    done = server.command("sagas", "resume", saga, "--by", "ann")
+    assert (done.code, done.stdout) == (0, f"{saga}: step 2, Warehouse.take_back: resumed by ann\n")
+    assert result(server, saga).status_code == 402
+    assert "resumed by ann" in shown(server, saga, "undone")
+
+
+def test_skip_needs_a_reason_and_tells_the_caller(server: DevServer) -> None:
+    saga = order(server, "c")
+    assert server.command_process("sagas", "skip", saga).code == Exit.USAGE
+    assert server.command("sagas", "skip", saga, "--reason", "they may keep it", "--by", "ann").code == 0
+    answer = result(server, saga)
+    assert answer.status_code == 402
+    assert "skipped by ann: they may keep it" in answer.json()["message"]
+    assert "they may keep it" in shown(server, saga, "failed")
+
+
+def test_supply(server: DevServer) -> None:
+    saga = order(server, "d")
+    assert server.command("sagas", "supply", saga, "no JSON").code == Exit.USAGE
+    assert server.command("sagas", "supply", saga, "--step", "2", "--reason", "by hand").code == 0
+    answer = result(server, saga)
+    assert answer.json()["message"] == "the card was declined"
+    assert "by hand" in shown(server, saga, "undone")
+
+
+def test_mistakes(server: DevServer) -> None:
+    assert server.command("sagas", "resume", "inv_nothing").code == Exit.NOT_FOUND
+    unknown = server.command("sagas", "show", "inv_nothing")
+    assert unknown.code == Exit.NOT_FOUND
+    assert "logged=True" in unknown.stderr
+    nobody = server.command("sagas", "list", "--ingress-url", "http://127.0.0.1:1")
+    assert nobody.code == Exit.NO_SERVER
+
+
+def test_an_app_without_a_desk_says_how_to_get_one(tmp_path: Path) -> None:
+    other = DevServer(tmp_path, "tests.support.workshop:app", "--no-reload", "--db", "workshop.db")
+    try:
+        other.start()
+        done = other.command("sagas", "list")
+        assert done.code == Exit.NOT_FOUND
+        assert "*saga_services()" in done.stderr
+    finally:
+        other.close()
