@@ -22,6 +22,13 @@ class Drawer(Recording, VirtualObject, name="ContractDrawer", retry=QUICK):
     secret = State[str]()
 
     @handler
+    async def write_by_the_clock(self, ctx: ObjectContext, total: int) -> None:
+        ctx.now()
+        self.count.set(ctx, total)
+        if not total:
+            raise TerminalError("nothing in it")
+
+    @handler
     async def defaults(self, ctx: ObjectContext) -> list[object]:
         return [
             await self.count.get(ctx),
@@ -146,6 +153,16 @@ async def keys_and_clearing(stage: Stage) -> None:
     """`state_keys` gives the sorted wire names of what is set; `clear` and `clear_all` unset."""
     expected = [[], ["count", "secret", "the label"], ["secret", "the label", "0"], ["gone"]]
     equal(await stage.client.object_client(Drawer, stage.key()).life(), expected)
+
+
+@guarantee
+async def written_after_the_clock(stage: Stage) -> None:
+    """What is written after a reading of the clock is kept, though the handler waits for nothing more."""
+    drawer = stage.client.object_client(Drawer, stage.key())
+    await drawer.write_by_the_clock(7)
+    equal(await drawer.total(), 7)
+    await raised(TerminalError, drawer.write_by_the_clock(0))
+    equal(await drawer.total(), 0)
 
 
 @guarantee
