@@ -85,6 +85,13 @@ SETTLE_TIMEOUT_S: Final = 60.0
 CRASH_POINTS_MAX: Final = 10_000
 """Crash points of one test."""
 
+JOURNAL_WINDOW_BYTES: Final = 128 * 1024 * 1024
+"""What a Restate server may have sent on one connection and handlers not read.
+
+It sends a journal as one small frame for each entry, and a frame costs about 256 bytes of half of this: a
+quarter of a million entries. With the usual megabyte a journal of 2,500 entries broke the connection.
+"""
+
 SERVER_INSTALL_TIMEOUT_S: Final = 900.0
 """How long one download of the Restate server may take."""
 

@@ -21,6 +21,7 @@ from restate_patterns.http.asgi import AsgiApp
 
 _BACKLOG: Final = 1024
 _STREAMS_MAX: Final = 1000
+_WINDOW_BYTES: Final = 1024 * 1024
 _TICKS_TO_SPAWN: Final = 3
 
 # Granian's default would replace every logging handler of the process; this leaves them alone.
@@ -57,11 +58,13 @@ class GranianServer:
     Args:
         app: What answers.
         listening: A socket from `listen`; this owns it now.
+        window_bytes: What a peer may have sent on one HTTP/2 connection and the app not read. Half of it is also
+            what small frames may cost before the connection is taken for an attack and closed.
     """
 
-    def __init__(self, app: AsgiApp, listening: socket.socket) -> None:
+    def __init__(self, app: AsgiApp, listening: socket.socket, *, window_bytes: int = _WINDOW_BYTES) -> None:
         self._listening = listening
-        self._server = cast("_Embedded", _SocketServer(app, listening))
+        self._server = cast("_Embedded", _SocketServer(app, listening, window_bytes))
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -89,7 +92,7 @@ class GranianServer:
 class _SocketServer(Server):
     """Granian's embedded server on a socket that exists."""
 
-    def __init__(self, app: AsgiApp, listening: socket.socket) -> None:
+    def __init__(self, app: AsgiApp, listening: socket.socket, window_bytes: int) -> None:
         host, port = listening.getsockname()[:2]
         super().__init__(
             app,
@@ -99,7 +102,9 @@ class _SocketServer(Server):
             websockets=False,
             backlog=_BACKLOG,
             http1_settings=HTTP1Settings(),
-            http2_settings=HTTP2Settings(max_concurrent_streams=_STREAMS_MAX),
+            http2_settings=HTTP2Settings(
+                max_concurrent_streams=_STREAMS_MAX, initial_connection_window_size=window_bytes
+            ),
             log_level=LogLevels.error,
             log_dictconfig=_LOGGING,
         )

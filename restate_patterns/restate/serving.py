@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ports import claim, url_of
 from restate_patterns.http.signals import stop_signals
+from restate_patterns.limits import JOURNAL_WINDOW_BYTES
 from restate_patterns.restate.endpoint import RestateEndpoint
 
 _logger = logging.getLogger("restate_patterns")
@@ -52,7 +53,7 @@ class EndpointServer:
         """
         listening = claim(self._host, self._port, "endpoint", "--bind (in code: bind=)")
         self._port = listening.getsockname()[1]
-        self._server = GranianServer(self._endpoint, listening)
+        self._server = GranianServer(self._endpoint, listening, window_bytes=JOURNAL_WINDOW_BYTES)
         await self._server.start()
 
     async def stop(self, *, hurry: Coroutine[object, object, object] | None = None) -> None:

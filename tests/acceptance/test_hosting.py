@@ -49,6 +49,18 @@ class Hosted(Service):
         await asyncio.gather(branch(1), branch(2), branch(3))
         return [await tally.add(0), await ctx.run("double", double, 21)]
 
+    @handler
+    async def one(self, ctx: Context, number: int) -> int:
+        return number
+
+    @handler
+    async def many(self, ctx: Context, count: int) -> int:
+        """Call very often, then be replayed."""
+        service = ctx.service_client(Hosted)
+        first = sum(await asyncio.gather(*(service.one(number) for number in range(count))))
+        await asyncio.sleep(0.01)
+        return first + await service.one(1)
+
 
 async def double(by: int) -> int:
     """Double it."""
@@ -85,3 +97,15 @@ async def test_an_asgi_server_hosts_the_endpoint(restate_server: RunningServer, 
             )
         await admin.remove_deployment(registered.deployment_id)
     assert found == [[12, 42]] * 20
+
+
+async def test_a_journal_of_many_small_entries_is_read(suspending_restate_server: RunningServer) -> None:
+    """The server sends each entry as a frame of its own, which a limit against floods of frames must not hit."""
+    count = 3000
+    backend = Restate(
+        ingress_url=suspending_restate_server.ingress_url,
+        admin_url=suspending_restate_server.admin_url,
+        bind="127.0.0.1:0",
+    )
+    async with App([Hosted(), HostedTally()]).start(backend) as client, asyncio.timeout(60):
+        assert await client.service_client(Hosted).many(count) == count * (count - 1) // 2 + 1
