@@ -15,7 +15,7 @@ from benchmarks.cluster.run import Plan, run
 pytestmark = [pytest.mark.slow, pytest.mark.restate]
 
 KILLS = 3
-SECONDS = 20.0
+SECONDS = 10.0
 STALL_MAX_S = 20.0
 """On a loaded machine; elections take about a second on one that is not."""
 
