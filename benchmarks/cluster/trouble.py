@@ -14,10 +14,10 @@ from examples.providers.faults import FaultKind
 from examples.providers.remote_control import RunningProvider
 from restate_patterns.server import RunningServer
 
-NODE_UP_S: Final = (1.5, 4.0)
+NODE_UP_S: Final = (1.0, 3.0)
 """How long all nodes are up before the next one is killed."""
 
-NODE_DOWN_S: Final = (0.5, 5.0)
+NODE_DOWN_S: Final = (0.5, 4.0)
 """How long a killed node stays away."""
 
 SERVICES_UP_S: Final = (0.1, 0.7)
