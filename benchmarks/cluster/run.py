@@ -26,8 +26,8 @@ from restate_patterns.admin import AdminClient, InvocationFilter, InvocationStat
 from restate_patterns.server import RunningServer, ServerConfig, running_server
 
 APP: Final = "benchmarks.cluster.services:app"
-RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=1))
-"""How the server tries again what cannot reach the services."""
+RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(milliseconds=250))
+"""How the server tries again what cannot reach the services: often enough for processes that live a second."""
 
 SILENCE_S: Final = 30.0
 """After how long a client takes a node that does not answer for one that never will."""

@@ -20,7 +20,7 @@ NODE_UP_S: Final = (1.0, 3.0)
 NODE_DOWN_S: Final = (0.5, 4.0)
 """How long a killed node stays away."""
 
-SERVICES_UP_S: Final = (0.1, 0.7)
+SERVICES_UP_S: Final = (0.2, 1.0)
 """How long a process of the services lives once it serves, where only that is killed."""
 
 SERVICES_UP_BESIDE_NODES_S: Final = (3.0, 8.0)

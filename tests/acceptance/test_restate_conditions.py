@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from benchmarks.service_process import ServiceProcess
 from restate_patterns import Client
-from restate_patterns.admin import AdminClient, InvocationDetail
+from restate_patterns.admin import AdminClient, InvocationDetail, InvocationStatus
 from restate_patterns.cli.exits import Exit
 from restate_patterns.server import RunningServer, ServerConfig, free_ports
 from tests.support.dev_server import DevServer
@@ -117,7 +117,7 @@ def test_options_that_make_no_sense(option: str, value: str, sentence: str) -> N
 
 
 class OldServer(http.server.BaseHTTPRequestHandler):
-    """What an admin API of Restate 1.4 says of itself; such a server itself is not worth a download per machine."""
+    """What an admin API of Restate 1.4 says of itself; npm has no server that old."""
 
     @override
     def log_message(self, format: str, *args: object) -> None:
@@ -207,6 +207,19 @@ def test_a_server_with_another_identity(restate_binary: Path, tmp_path: Path, li
 
 
 # In the middle.
+
+
+def test_services_that_are_gone(restate_server: RunningServer, tmp_path: Path, lines: Lines) -> None:
+    """What is called meanwhile waits, says what the server cannot reach, and goes on once they are back."""
+    with slow_services(restate_server, tmp_path, lines) as services:
+        services.kill()
+        invocation_id = asyncio.run(work(restate_server, 0.0))
+        failed = asyncio.run(until_failed(restate_server, invocation_id))
+        assert failed.view.status is InvocationStatus.BACKING_OFF
+        assert failed.view.last_failure is not None
+        assert "Connection refused" in failed.view.last_failure, failed.view.last_failure
+        services.start(register=False)
+        assert asyncio.run(result(restate_server, invocation_id)) == ["before", "slow", "after"]
 
 
 def test_a_server_that_dies_in_the_middle_of_a_step(restate_binary: Path, tmp_path: Path, lines: Lines) -> None:
