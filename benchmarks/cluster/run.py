@@ -140,7 +140,7 @@ async def run(plan: Plan, directory: Path, tell: Callable[[str], None] = print) 
         stall_s=load.stall_s,
         longest_add_s=load.add_times.longest_s,
         longest_trip_s=load.trip_times.longest_s,
-        failures=caller.failures,
+        failures=dict(caller.failures),
         wrong=wrong,
     )
 

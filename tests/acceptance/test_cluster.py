@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,4 @@ def test_nodes_killed_in_turn(restate_binary: Path, tmp_path: Path) -> None:
     assert report.booked > 10, report.summary()
     assert report.undone > 0, report.summary()
     assert report.stall_s < STALL_MAX_S, report.summary()
+    assert json.loads(json.dumps(report.as_json()))["failures"] == report.failures
