@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from typing_extensions import override
 
 from restate_patterns.backend import Backend
+from restate_patterns.client.urls import checked_url
 from restate_patterns.errors import DefinitionError
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 from restate_patterns.seam import Caller, Deployment
@@ -61,10 +62,10 @@ class Restate(Backend):
     ) -> None:
         if grace < timedelta(0):
             raise DefinitionError(f"Restate: grace={grace} must not be negative")
-        self._ingress_url = ingress_url
-        self._admin_url = admin_url
+        self._ingress_url = _server_url("ingress_url", ingress_url)
+        self._admin_url = _server_url("admin_url", admin_url)
         self._host, self._port = _host_and_port(bind)
-        self._advertised_url = advertised_url
+        self._advertised_url = None if advertised_url is None else _server_url("advertised_url", advertised_url)
         self._register = register
         self._force = force
         self._identity_keys = tuple(identity_keys)
@@ -182,3 +183,10 @@ def _host_and_port(bind: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > _PORT_MAX:
         raise DefinitionError(f"Restate: bind={bind!r} must be HOST:PORT, as in 127.0.0.1:9080")
     return host.strip("[]"), int(port)
+
+
+def _server_url(name: str, url: str) -> str:
+    try:
+        return checked_url(url)
+    except ValueError as error:
+        raise DefinitionError(f"Restate: {name}: {error}") from None

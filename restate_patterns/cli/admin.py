@@ -27,10 +27,17 @@ def run_admin(command: AdminCommand, arguments: Namespace) -> None:
         raise command_error(error) from None
 
 
-def command_error(error: AdminError | ClientError | EngineError | TerminalError) -> CommandError:
-    """Give the sentence and the exit code that an error ends the command with."""
+def command_error(
+    error: AdminError | ClientError | EngineError | TerminalError, *, option: str = "--admin-url"
+) -> CommandError:
+    """Give the sentence and the exit code that an error ends the command with.
+
+    Args:
+        error: What went wrong.
+        option: By which the server's URL is given.
+    """
     if isinstance(error, ServerUnreachable):
-        return CommandError(Exit.NO_SERVER, f"{error} with --admin-url")
+        return CommandError(Exit.NO_SERVER, f"{error} with {option}")
     if isinstance(error, (InvocationNotFound, NotFound)):
         return CommandError(Exit.NOT_FOUND, str(error))
     if isinstance(error, (NotAnAdminApi, UnsupportedServer)):

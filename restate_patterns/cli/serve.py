@@ -8,11 +8,14 @@ from argparse import Namespace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from restate_patterns.admin import AdminError
 from restate_patterns.backend import Backend
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.backends.restate import Restate
+from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
+from restate_patterns.client.errors import ClientError
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.ports import PortError
@@ -77,6 +80,8 @@ def serve(arguments: Namespace) -> None:
         raise CommandError(Exit.CANNOT_START, str(error)) from None
     except DefinitionError as error:
         raise CommandError(Exit.USAGE, str(error)) from None
+    except (AdminError, ClientError) as error:
+        raise command_error(error, option="--register") from None
 
 
 def _backend(arguments: Namespace) -> Backend:
@@ -90,7 +95,14 @@ def _backend(arguments: Namespace) -> Backend:
             force=arguments.force,
             identity_keys=arguments.identity_key,
             token=arguments.token,
-            grace=timedelta(seconds=arguments.grace),
+            grace=_grace(arguments.grace),
         )
     file = arguments.db or f"{arguments.app.partition(':')[0].rpartition('.')[2]}.db"
     return Embedded(file, host=arguments.host, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port)
+
+
+def _grace(seconds: float) -> timedelta:
+    try:
+        return timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise CommandError(Exit.USAGE, f"--grace {seconds} must be a number of seconds, as in 10 or 0.5") from None

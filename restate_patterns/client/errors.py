@@ -24,7 +24,8 @@ class ServerUnreachable(ClientError, ConnectionError):
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(
-            f"no server answers at {url} ({reason}): start it, as in `restate-patterns dev MODULE:APP`, or give its URL"
+            f"no server answers at {url} ({reason}): start it (`restate-patterns dev MODULE:APP`, or for a Restate "
+            "server `restate-patterns server run`), or give its URL"
         )
         self.url = url
 

@@ -43,7 +43,10 @@ def checked_url(url: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    parsed = httpx.URL(url)
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ValueError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8080")
     return url.rstrip("/")

@@ -38,6 +38,7 @@ class IdentityCheck:
         except _Refused as error:
             return (
                 f"the request is not signed with a key of this endpoint ({error}): give the server its private key "
-                "(request-identity-private-key-pem-file), and this endpoint the matching identity_keys="
+                "(request-identity-private-key-pem-file), and this endpoint the public key that belongs to it "
+                "(--identity-key, in code identity_keys=)"
             )
         return None

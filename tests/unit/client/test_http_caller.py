@@ -180,7 +180,7 @@ async def test_cancel_by_reference_on_restate() -> None:
     assert server.requests[2].url.path == "/invocations/inv_7/cancel"
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8080", "127.0.0.1", "ftp://x", "http://"])
+@pytest.mark.parametrize("url", ["", "localhost:8080", "127.0.0.1", "ftp://x", "http://", "http://127.0.0.1:port"])
 async def test_bad_url(url: str) -> None:
     with pytest.raises(ValueError, match=r"http://127.0.0.1:8080"):
         client_module.Client(url)
