@@ -1,0 +1,178 @@
+"""Moves a file to a server: plans from what both have, then carries it, noting in the file how far it is.
+
+State goes first, some keys at a time, then the sends, in the order in which they would have started. Who
+breaks it off between any two requests and starts it again loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from restate_patterns.admin.services import HandlerView
+from restate_patterns.embedded.inventory import ParkedFile, Pending
+from restate_patterns.embedded.moves import Sent
+from restate_patterns.limits import MOVE_SENDS
+from restate_patterns.moving.checks import handler_of, headers_of, retention_ms
+from restate_patterns.moving.destination import Destination, in_turn
+from restate_patterns.moving.errors import MovedElsewhere, WrongIngress
+from restate_patterns.moving.plan import (
+    Plan,
+    ServerFacts,
+    carried,
+    identity_of,
+    plan_promises,
+    plan_sends,
+    plan_states,
+)
+from restate_patterns.seam import Request
+
+_JITTER_MS: Final = 1_000
+"""How much later than planned a send of a broken-off move may start there, at most."""
+
+Tell = Callable[[str, int], None]
+"""Told what is being done and how many are done."""
+
+
+class Mover:
+    """Moves one file to one server.
+
+    Args:
+        file: The file, open.
+        destination: The server.
+        now_ms: Tells the wall clock's time in Unix milliseconds.
+        tell: Told of progress.
+    """
+
+    def __init__(
+        self, file: ParkedFile, destination: Destination, *, now_ms: Callable[[], int], tell: Tell = lambda _, __: None
+    ) -> None:
+        self._file = file
+        self._destination = destination
+        self._now_ms = now_ms
+        self._tell = tell
+        self._facts = ServerFacts({})
+        self._ingress_known = False
+        self._latest_start: dict[tuple[str, str], int] = {}
+
+    async def plan(self) -> Plan:
+        """Plan the move, or the rest of one that was broken off; writes nothing anywhere.
+
+        Raises:
+            MovedElsewhere: The file has moved, or begun to move, to another server.
+        """
+        file, destination = self._file, self._destination
+        move = file.log.move
+        if move is not None and move.holds and move.to != destination.admin_url:
+            raise MovedElsewhere(file.path, move.to, began_ms=move.began_ms)
+        sent = {} if move is None or move.to != destination.admin_url else file.log.sent()
+        pending, promises = file.pending(), file.promises()
+        doubtful = {num for num, each in sent.items() if each.new_id is None}
+        asked = [each for each in pending if each.is_run or each.idempotency_key or each.num in doubtful]
+        self._facts = ServerFacts(
+            await destination.services(), await destination.known(asked), await destination.promises(promises)
+        )
+        plan = plan_sends(pending, sent, self._facts, file.finished(), self._now_ms())
+        plan_promises(plan, promises, self._facts)
+        self._note_starts(pending, sent, plan)
+        for states in file.states(None if move is None else move.state_after):
+            plan_states(plan, states, await destination.states(states), self._facts)
+            self._tell("keys compared", plan.state.keys)
+        plan.leave_held()
+        return plan
+
+    async def move(self, plan: Plan) -> None:
+        """Carry what a plan carries.
+
+        Raises:
+            MoveError: The server is not as the plan found it.
+            FileError: The file can't be written.
+        """
+        log = self._file.log
+        log.begin(self._destination.admin_url, self._now_ms())
+        await self._move_states(plan)
+        log.note_sends({num: (new_id, self._now_ms()) for num, new_id in plan.found.items()})
+        done_count = 0
+        for at in range(0, len(plan.sends), MOVE_SENDS):
+            some = plan.sends[at : at + MOVE_SENDS]
+            await self._move_sends(some)
+            done_count += len(some)
+            self._tell("sends carried", done_count)
+        log.finish(self._now_ms())
+
+    async def _move_states(self, plan: Plan) -> None:
+        log = self._file.log
+        move = log.move
+        keys_count = 0
+        for states in self._file.states(None if move is None else move.state_after):
+            kept = carried(plan, states)
+            await self._destination.write_states(kept)
+            log.note_state((states[-1].service, states[-1].key))
+            keys_count += len(kept)
+            self._tell("keys carried", keys_count)
+
+    async def _move_sends(self, sends: Sequence[Pending]) -> None:
+        """Send some: those to one key one after the other, others beside them."""
+        lanes: dict[object, list[Pending]] = {}
+        for each in sends:
+            key = each.target.key
+            lanes.setdefault(each.num if key is None else (each.target.service, key), []).append(each)
+        sent: dict[int, tuple[str, int]] = {}
+
+        async def carry(lane: list[Pending]) -> None:
+            for each in lane:
+                sent[each.num] = await self._send(each)
+
+        self._file.log.begin_sends((each.num for each in sends), self._now_ms())
+        try:
+            await in_turn(list(lanes.values()), carry)
+        finally:
+            self._file.log.note_sends(sent)
+
+    async def _send(self, pending: Pending) -> tuple[str, int]:
+        """Send one; gives its id there and the time by which it starts."""
+        handler = handler_of(self._facts.services, pending)
+        body, stored = self._file.request(pending.num)
+        headers = headers_of(stored, handler, has_body=bool(body), token=self._destination.has_token)
+        key = pending.target.key
+        lane = None if key is None else (pending.target.service, key)
+        now_ms = self._now_ms()
+        delay_ms = 0
+        if pending.due is not None:
+            # What starts one after the other here does so there, also when both are due at once.
+            behind_ms = self._latest_start.get(lane, 0) + 1 if lane is not None else 0
+            delay_ms = max(0, pending.due[0] - now_ms, behind_ms - now_ms)
+        request = Request(pending.target, body, headers, identity_of(pending).idempotency_key)
+        accepted = await self._destination.send(request, delay_ms)
+        await self._check_ingress(accepted.invocation_id, handler)
+        latest_ms = self._now_ms() + delay_ms
+        if accepted.previously and accepted.execution_time_ms is not None:
+            latest_ms = max(latest_ms, min(accepted.execution_time_ms, latest_ms + _JITTER_MS))
+        if lane is not None and delay_ms:
+            self._note_start(lane, latest_ms)
+        return accepted.invocation_id, latest_ms
+
+    def _note_starts(self, pending: Sequence[Pending], sent: Mapping[int, Sent], plan: Plan) -> None:
+        """Note when that starts which was carried before and belongs in front of what is carried now."""
+        next_due: dict[tuple[str, str], tuple[int, int]] = {}
+        for each in plan.sends:
+            if each.target.key is not None and each.due is not None:
+                next_due.setdefault((each.target.service, each.target.key), each.due)
+        for each in pending:
+            before = sent.get(each.num)
+            if before is None or before.latest_start_ms is None or each.target.key is None or each.due is None:
+                continue
+            lane = (each.target.service, each.target.key)
+            if lane in next_due and each.due < next_due[lane]:
+                self._note_start(lane, before.latest_start_ms)
+
+    def _note_start(self, lane: tuple[str, str], latest_ms: int) -> None:
+        self._latest_start[lane] = max(latest_ms, self._latest_start.get(lane, 0))
+
+    async def _check_ingress(self, invocation_id: str, handler: HandlerView | None) -> None:
+        """Check with the first send that ingress and admin API are of one server."""
+        if self._ingress_known or not retention_ms(handler):
+            return  # what is forgotten when it ends may have ended
+        self._ingress_known = True
+        if not await self._destination.knows(invocation_id):
+            raise WrongIngress(self._destination.ingress_url, self._destination.admin_url, invocation_id)
