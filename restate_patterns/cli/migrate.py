@@ -85,8 +85,9 @@ async def _move(file: ParkedFile, arguments: Namespace) -> None:
         if move is not None and move.done_ms is not None and move.to == destination.admin_url:
             _say_done(file, move, arguments)
             return
-        server = await destination.server()
         mover = Mover(file, destination, now_ms=wall_ms, tell=_tell)
+        mover.check_file()
+        server = await destination.server()
         plan = await mover.plan()
         refused = bool(plan.refusals) and not arguments.leave_behind
         if not arguments.json:

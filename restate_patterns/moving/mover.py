@@ -55,16 +55,25 @@ class Mover:
         self._ingress_known = False
         self._latest_start: dict[tuple[str, str], int] = {}
 
+    def check_file(self) -> None:
+        """Check that the file may go to this server.
+
+        Raises:
+            MovedElsewhere: It has moved, or begun to move, to another one.
+        """
+        move = self._file.log.move
+        if move is not None and move.holds and move.to != self._destination.admin_url:
+            raise MovedElsewhere(self._file.path, move.to, began_ms=move.began_ms)
+
     async def plan(self) -> Plan:
         """Plan the move, or the rest of one that was broken off; writes nothing anywhere.
 
         Raises:
             MovedElsewhere: The file has moved, or begun to move, to another server.
         """
+        self.check_file()
         file, destination = self._file, self._destination
         move = file.log.move
-        if move is not None and move.holds and move.to != destination.admin_url:
-            raise MovedElsewhere(file.path, move.to, began_ms=move.began_ms)
         sent = {} if move is None or move.to != destination.admin_url else file.log.sent()
         pending, promises = file.pending(), file.promises()
         doubtful = {num for num, each in sent.items() if each.new_id is None}

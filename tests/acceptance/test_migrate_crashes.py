@@ -1,0 +1,152 @@
+"""A move that dies at any request to a real Restate server goes on without a loss and without a double."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from typing_extensions import override
+
+from restate_patterns import App, Embedded
+from restate_patterns.clock import wall_ms
+from restate_patterns.embedded.inventory import ParkedFile
+from restate_patterns.moving.destination import Destination
+from restate_patterns.moving.mover import Mover
+from restate_patterns.server import RunningServer
+from tests.support.depots import Depot, Letters, Route
+from tests.support.service_process import services_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+WAIT_S = 60.0
+DELAY = timedelta(seconds=2)
+CAME = ["begun", "queued 0", "queued 1", "keyed", "delayed 0", "delayed 1", "delayed 2"]
+
+
+@pytest.fixture(scope="module")
+def server(restate_server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with the depots registered and served."""
+    with services_of("tests.support.depots:app", restate_server, tmp_path_factory.mktemp("depots")):
+        yield restate_server
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class DyingTransport(httpx.AsyncBaseTransport):
+    """Dies with one of the requests: before the server has it, or before its answer is here.
+
+    Args:
+        at: With which request, counted from 1.
+        delivered: Whether the server has it.
+        die: What else ends when the process does.
+    """
+
+    def __init__(self, at: int, *, delivered: bool, die: Callable[[], None]) -> None:
+        self._sockets = httpx.AsyncHTTPTransport()
+        self._at = at
+        self._delivered = delivered
+        self._die = die
+        self.requests_count = 0
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests_count += 1
+        number = self.requests_count
+        if number > self._at:
+            raise Died
+        if number == self._at and not self._delivered:
+            self._die()
+            raise Died
+        answer = await self._sockets.handle_async_request(request)
+        if number == self._at:
+            await answer.aread()
+            self._die()
+            raise Died
+        return answer
+
+    @override
+    async def aclose(self) -> None:
+        await self._sockets.aclose()
+
+
+async def fill(file: Path, prefix: str) -> None:
+    depot = Depot()
+    async with App([depot, Route(), Letters()]).start(Embedded(file)) as client:
+        first = client.object_client(Depot, f"{prefix}a")
+        await first.put("begun")
+        await client.object_client(Depot, f"{prefix}b").own("me")
+        depot.broken = True
+        await first.put.send("queued 0")
+        await first.put.send("queued 1")
+        await first.put.with_options(idempotency_key=f"{prefix}once").send("keyed")
+        for number in range(3):
+            await first.put.send_after(DELAY, f"delayed {number}")
+        await client.service_client(Letters).post.send_after(DELAY, f"{prefix}b")
+        await client.workflow_client(Route, f"{prefix}r").run.send_after(DELAY)
+
+
+async def move(file: Path, server: RunningServer, at: int, *, delivered: bool) -> int | None:
+    """Move until the process dies; gives after how many requests it was done, or None."""
+    with ParkedFile(file) as parked:
+        # A dead process writes nothing more, not even what Python does on its way out.
+        transport = DyingTransport(at, delivered=delivered, die=lambda: parked.__exit__(None, None, None))
+        try:
+            async with Destination(server.admin_url, server.ingress_url, transport=transport) as destination:
+                mover = Mover(parked, destination, now_ms=wall_ms)
+                await mover.move(await mover.plan())
+        except BaseException:
+            if transport.requests_count < at:
+                raise
+            return None
+        return transport.requests_count
+
+
+def check(server: RunningServer, prefix: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+
+    def listed(key: str) -> list[str]:
+        found: list[str] = httpx.post(f"{server.ingress_url}/Depot/{prefix}{key}/list").json()
+        return found
+
+    while len(came := listed("a")) < len(CAME) or len(listed("b")) < 1:
+        assert time.monotonic() < deadline, f"{prefix}a got {came}"
+        time.sleep(0.05)
+    assert came == CAME, prefix
+    assert listed("b") == ["letter -"], prefix
+    sql = f"SELECT id FROM sys_invocation WHERE target = 'Route/{prefix}r/run'"
+    query = httpx.post(f"{server.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
+    assert len(query.json()["rows"]) == 1, prefix
+
+
+@pytest.mark.parametrize("delivered", [False, True], ids=["not sent", "not answered"])
+def test_dying_at_each_request(server: RunningServer, tmp_path: Path, *, delivered: bool) -> None:
+    at, prefixes = 0, list[str]()
+    while True:
+        at += 1
+        prefix = f"{'answer' if delivered else 'request'}{at}-"
+        file = tmp_path / f"{prefix}.db"
+        asyncio.run(fill(file, prefix))
+        prefixes.append(prefix)
+        if asyncio.run(move(file, server, at, delivered=delivered)) is not None:
+            break
+        assert asyncio.run(move(file, server, 1_000, delivered=True)) is not None
+    assert at > 12
+    for prefix in prefixes:
+        check(server, prefix)
+
+
+def test_dying_again_and_again(server: RunningServer, tmp_path: Path) -> None:
+    """Each run of the same move gets one request further than the last."""
+    file = tmp_path / "depots.db"
+    asyncio.run(fill(file, "again-"))
+    for at in range(1, 1_000):
+        if asyncio.run(move(file, server, at, delivered=at % 2 == 0)) is not None:
+            break
+    check(server, "again-")
