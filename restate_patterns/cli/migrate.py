@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 
 from restate_patterns.admin import AdminError, EngineError
 from restate_patterns.cli.admin import command_error
+from restate_patterns.cli.couriers import courier_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.move_report import report_json, show
 from restate_patterns.cli.output import print_json
 from restate_patterns.client.errors import ClientError
-from restate_patterns.client.urls import checked_url, on_port
+from restate_patterns.client.urls import checked_url, is_loopback, on_port
 from restate_patterns.clock import wall_ms
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.embedded.moves import Move
 from restate_patterns.embedded.store import StoreBusyError
-from restate_patterns.errors import TerminalError
+from restate_patterns.errors import DefinitionError, TerminalError
 from restate_patterns.http.durations import rfc3339
+from restate_patterns.http.ports import PortError
 from restate_patterns.moving.destination import Destination
 from restate_patterns.moving.errors import MoveError
 from restate_patterns.moving.mover import Mover
@@ -48,6 +50,11 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
         metavar="URL",
         help="its ingress (RESTATE_INGRESS_URL, or port 8080 on the same host)",
     )
+    sub.add_argument(
+        "--courier",
+        metavar="HOST:PORT",
+        help="where the server calls back to fetch sends for private handlers (a free port for a server on loopback)",
+    )
     sub.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     sub.add_argument(
         "--leave-behind",
@@ -71,8 +78,10 @@ def migrate(arguments: Namespace) -> None:
                 _undo(file, arguments)
             else:
                 asyncio.run(_move(file, arguments))
-    except (FileError, StoreBusyError) as error:
+    except (FileError, PortError, StoreBusyError) as error:
         raise CommandError(Exit.CANNOT_START, str(error)) from None
+    except DefinitionError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
     except MoveError as error:
         raise CommandError(Exit.REFUSED, str(error)) from None
     except (AdminError, ClientError, EngineError, TerminalError) as error:
@@ -85,7 +94,8 @@ async def _move(file: ParkedFile, arguments: Namespace) -> None:
         if move is not None and move.done_ms is not None and move.to == destination.admin_url:
             _say_done(file, move, arguments)
             return
-        mover = Mover(file, destination, now_ms=wall_ms, tell=_tell)
+        courier = arguments.courier is not None or is_loopback(destination.admin_url)
+        mover = Mover(file, destination, now_ms=wall_ms, courier=courier, tell=_tell)
         mover.check_file()
         server = await destination.server()
         plan = await mover.plan()
@@ -98,7 +108,7 @@ async def _move(file: ParkedFile, arguments: Namespace) -> None:
             raise CommandError(Exit.REFUSED, _refused(len(plan.refusals), resumed=move is not None and move.holds))
         if not arguments.dry_run:
             _confirm(arguments, f"Carry it to {destination.admin_url}?", "carrying a file begins its work elsewhere")
-            await mover.move(plan)
+            await mover.move(plan, courier_of(destination, at=arguments.courier, token=arguments.token))
         if arguments.json:
             print_json(report_json(plan, file, destination.admin_url, moved=not arguments.dry_run))
         elif arguments.dry_run:

@@ -35,7 +35,11 @@ def show(plan: Plan, file: Path, to: str, now_ms: int) -> None:
 def _now(plan: Plan, now_ms: int) -> str:
     waiting = sum(each.due is None for each in plan.sends)
     overdue = sum(each.due is not None and each.due[0] <= now_ms for each in plan.sends)
-    return f"{_count(waiting, 'send')} not yet begun" + (f", {overdue} overdue" if overdue else "")
+    parts = [
+        f"{_count(waiting, 'send')} not yet begun" if waiting else "",
+        f"{_count(overdue, 'delayed send')} overdue" if overdue else "",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _later(plan: Plan, now_ms: int) -> str:

@@ -26,6 +26,7 @@ class Move:
         done_ms: When all was there.
         undone_ms: When the file was taken back.
         state_after: Service and key up to which all state is there, in their order in the file.
+        courier: `HOST:PORT` where the server calls back for sends to private handlers; the same to its end.
     """
 
     to: str
@@ -33,6 +34,7 @@ class Move:
     done_ms: int | None = None
     undone_ms: int | None = None
     state_after: tuple[str, str] | None = None
+    courier: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -83,19 +85,26 @@ class MoveLog:
         rows = self._store.read("SELECT invocation, begun_ms, new_id, latest_start_ms FROM moved_send")
         return {num: Sent(begun_ms, new_id, latest_ms) for num, begun_ms, new_id, latest_ms in rows}
 
-    def begin(self, to: str, now_ms: int) -> None:
+    def begin(self, to: str, courier: str | None, now_ms: int) -> None:
         """Write that the file moves from now on; goes on with a move to the same server.
 
         Sends that an undone move brought to the same server stay known, as they are there.
+
+        Args:
+            to: The server's admin API.
+            courier: Where the server calls back, if it does.
+            now_ms: Unix milliseconds.
         """
         self._store.unpark()
         before = self.move
         if before is not None and before.holds:
+            if courier not in (None, before.courier):
+                self._write(_row(replace(before, courier=courier)))
             return
         elsewhere = before is not None and before.to != to
         nothing: list[tuple[object, ...]] = [()]
         forget = [("DELETE FROM moved_send", nothing)] if elsewhere else []
-        self._write(*forget, _row(Move(to=to, began_ms=now_ms)))
+        self._write(*forget, _row(Move(to=to, began_ms=now_ms, courier=courier)))
 
     def note_state(self, after: tuple[str, str]) -> None:
         """Write that all state up to a service and key is there."""

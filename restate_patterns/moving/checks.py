@@ -35,8 +35,20 @@ def handler_of(services: Services, pending: Pending) -> HandlerView | None:
     return next((each for each in handlers if each.name == pending.target.handler), None)
 
 
-def target_refusal(services: Services, pending: Pending) -> Refusal | None:
-    """Say why the server cannot take an invocation for its handler."""
+def is_private(services: Services, pending: Pending) -> bool:
+    """Say whether the ingress takes nothing for the handler of an invocation."""
+    handler, service = handler_of(services, pending), services.get(pending.target.service)
+    return handler is not None and service is not None and not (handler.public and service.public)
+
+
+def target_refusal(services: Services, pending: Pending, *, courier: bool) -> Refusal | None:
+    """Say why the server cannot take an invocation for its handler.
+
+    Args:
+        services: What is registered there.
+        pending: The invocation.
+        courier: Whether the server can call back, and so take sends to private handlers.
+    """
     name, subject = pending.target.service, str(pending.target)
     refused = service_refusal(services, name, keyed=pending.target.key is not None, run=pending.is_run)
     if refused is not None:
@@ -54,7 +66,7 @@ def target_refusal(services: Services, pending: Pending) -> Refusal | None:
             f"the handler is {kind} there and {' or '.join(_kinds(pending))} here",
             pending.id,
         )
-    if not (handler.public and services[name].public):
+    if is_private(services, pending) and not courier:
         return Refusal(Why.HANDLER_PRIVATE, subject, "the handler is private there", pending.id)
     if pending.body_bytes and handler.input_description == "none":
         return Refusal(Why.BODY, subject, "it has an argument, and the handler takes none there", pending.id)

@@ -7,20 +7,32 @@ idempotency key, or is the run of a workflow.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import httpx
 
-from restate_patterns.admin import AdminClient, NoAnswer, ServerKind, introspection
-from restate_patterns.admin.connection import Connection, JsonObject
+from restate_patterns.admin import (
+    AdminClient,
+    EngineError,
+    InvocationFilter,
+    InvocationStatus,
+    InvocationView,
+    NoAnswer,
+    ServerKind,
+    introspection,
+)
+from restate_patterns.admin.connection import Connection
 from restate_patterns.admin.key_state import State, states_of, states_query, write_body
 from restate_patterns.client.errors import ServerUnavailable, ServerUnreachable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.client.servers import ServerVersion
 from restate_patterns.client.sql import among, equals
 from restate_patterns.embedded.inventory import KeyState, Pending, StoredPromise
+from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.limits import (
     MOVE_REQUESTS_MAX,
     MOVE_SENDS,
@@ -29,13 +41,15 @@ from restate_patterns.limits import (
     STATE_WRITE_WAIT_S,
 )
 from restate_patterns.moving.checks import Services
-from restate_patterns.moving.errors import NotARestateServer, StateNotWritten
-from restate_patterns.moving.plan import Identity, PromiseThere, identity_of
-from restate_patterns.seam import RUN_HANDLER, Accepted, Request
+from restate_patterns.moving.courier import COURIER, Order
+from restate_patterns.moving.errors import CourierBusy, NotARestateServer, StateNotWritten
+from restate_patterns.moving.plan import Identity, PromiseThere, There, identity_of
+from restate_patterns.seam import RUN_HANDLER, Accepted, Request, Target
 
 T = TypeVar("T")
 
 _AGAIN_S: Final = 0.2
+_IN_FLIGHT: Final = frozenset(InvocationStatus) - {InvocationStatus.COMPLETED}
 
 
 class Destination:
@@ -91,8 +105,18 @@ class Destination:
         """Give what is registered, by name."""
         return {each.name: each for each in await self._admin.list_services()}
 
-    async def known(self, pending: Iterable[Pending]) -> Mapping[Identity, str]:
-        """Give which invocations are there, by what identifies them, each with its id."""
+    async def clock_ahead_ms(self, now_ms: Callable[[], int]) -> int:
+        """Give by how much the server's clock is ahead of ours, or less."""
+        rows = await self._connection.rows("SELECT now() AS now")
+        return parse_rfc3339_ms(str(rows[0]["now"])) - now_ms() - 1
+
+    async def known(self, pending: Iterable[Pending], *, ahead_ms: int) -> Mapping[Identity, There]:
+        """Give which invocations are there, by what identifies them.
+
+        Args:
+            pending: Invocations on the file.
+            ahead_ms: By how much the server's clock is ahead.
+        """
         runs: dict[str, list[str]] = {}
         keys: list[str] = []
         for each in pending:
@@ -107,13 +131,13 @@ class Destination:
             for service, of_service in runs.items()
             for some in _some(of_service)
         ] + [among("idempotency_key", some) for some in _some(keys)]
-        found: dict[Identity, str] = {}
+        found: dict[Identity, There] = {}
         for condition in conditions:
-            rows = await self._connection.rows(
-                "SELECT id, target_service_name, target_service_key, target_handler_name, idempotency_key "
-                f"FROM sys_invocation WHERE {condition} ORDER BY created_at DESC"
-            )
-            found.update({_identity(row): str(row["id"]) for row in rows})
+            rows = await self._connection.rows(f"{introspection.SELECT} WHERE {condition} ORDER BY created_at DESC")
+            for row in rows:
+                view = introspection.view_of(row)
+                start_ms = None if view.scheduled_ms is None else view.scheduled_ms - ahead_ms
+                found[_identity(view)] = There(view.id, start_ms)
         return found
 
     async def promises(self, promises: Iterable[StoredPromise]) -> Mapping[tuple[str, str, str], PromiseThere]:
@@ -193,6 +217,34 @@ class Destination:
         """Send; the run of a workflow goes without an idempotency key."""
         return await self._caller.submit(request, delay_ms)
 
+    async def carry(self, order: Order) -> str:
+        """Have the courier send something; gives its id. Asked again, the server makes one of both by their key."""
+        body = json.dumps(order).encode()
+        return str(json.loads(await self._caller.call(Request(Target(COURIER, "carry"), body), STATE_WRITE_WAIT_S)))
+
+    async def dismiss_courier(self, url: str) -> None:
+        """Wait until the courier has carried all it was told, in a broken-off move too, and forget it there.
+
+        Raises:
+            CourierBusy: It has not, after a while.
+        """
+        in_flight = InvocationFilter(
+            service=COURIER, statuses=frozenset(InvocationStatus) - {InvocationStatus.COMPLETED}
+        )
+        try:
+            async with asyncio.timeout(STATE_WRITE_WAIT_S):
+                while found := await self._admin.list_invocations(in_flight):
+                    for each in found:
+                        if each.status in (InvocationStatus.BACKING_OFF, InvocationStatus.PAUSED):
+                            with contextlib.suppress(EngineError):  # it went on by itself
+                                await self._admin.resume(each.id)
+                    await asyncio.sleep(_AGAIN_S)
+        except TimeoutError:
+            raise CourierBusy(url, STATE_WRITE_WAIT_S) from None
+        for deployment in await self._admin.list_deployments():
+            if deployment.url.rstrip("/") == url:
+                await self._admin.remove_deployment(deployment.id)
+
 
 async def in_turn(work: Sequence[T], do: Callable[[T], Awaitable[None]]) -> None:
     """Do something with each, some at a time; the first error stops the rest."""
@@ -216,9 +268,8 @@ def _refuse_other(missing: Iterable[KeyState], there: Mapping[str, State]) -> No
             raise StateNotWritten(each.service, each.key, "somebody else has written state there meanwhile")
 
 
-def _identity(row: JsonObject) -> Identity:
-    target = introspection.target_of(row)
-    return Identity(target.service, target.handler, target.key, introspection.text(row, "idempotency_key"))
+def _identity(view: InvocationView) -> Identity:
+    return Identity(view.target.service, view.target.handler, view.target.key, view.idempotency_key)
 
 
 def _some(texts: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -4,6 +4,7 @@
     * `MovedElsewhere`: the file has moved, or begun to move, to another server.
     * `NotARestateServer`: what answers there is an embedded server.
     * `WrongIngress`: the ingress and the admin API are of different servers.
+    * `CourierBusy`: what was given to the courier does not get done.
     * `StateNotWritten`: a write of state does not get its turn on the server.
 """
 
@@ -55,4 +56,14 @@ class StateNotWritten(MoveError):
         super().__init__(
             f"the state of {service}/{key} cannot be written: {reason}. Call nothing there before the file has moved; "
             "the same command goes on from here"
+        )
+
+
+class CourierBusy(MoveError):
+    """The courier still has something to carry."""
+
+    def __init__(self, url: str, after_s: float) -> None:
+        super().__init__(
+            f"what the server was to fetch from {url} is not done after {after_s:g} s: can it reach that? The same "
+            "command goes on from here"
         )

@@ -25,6 +25,13 @@ class Identity(NamedTuple):
     idempotency_key: str | None
 
 
+class There(NamedTuple):
+    """An invocation on the server; `start_ms` is when it starts if that is to come (Unix ms of our clock, at most)."""
+
+    id: str
+    start_ms: int | None = None
+
+
 class PromiseThere(NamedTuple):
     """A promise that was completed on the server: with a value, or with a failure as the server words it."""
 
@@ -37,8 +44,10 @@ class ServerFacts:
     """What a server has, as far as a plan asks for it."""
 
     services: Services
-    known: Mapping[Identity, str] = field(default_factory=dict[Identity, str])
-    """The invocations that are there, by what identifies them, each with its id."""
+    courier: bool = True
+    """Whether the server can call back, and so take sends to private handlers."""
+    known: Mapping[Identity, There] = field(default_factory=dict[Identity, There])
+    """The invocations that are there, by what identifies them."""
     promises: Mapping[tuple[str, str, str], PromiseThere] = field(
         default_factory=dict[tuple[str, str, str], PromiseThere]
     )
@@ -60,8 +69,8 @@ class Plan:
 
     sends: list[Pending]
     """Not yet there."""
-    found: dict[int, str]
-    """Begun before and found there: invocation number to the id there."""
+    found: dict[int, There]
+    """Begun before, not known to have arrived, and found there, by invocation number."""
     refusals: list[Refusal]
     finished: Finished
     sent_before: int = 0
@@ -70,6 +79,8 @@ class Plan:
     promises_there: int = 0
     held_keys: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Keys of which something is refused that what is sent to them needs."""
+    doubtful: set[int] = field(default_factory=set[int])
+    """Of the sends, those that a broken-off move may be about to bring there, by invocation number."""
     runs: frozenset[int] = frozenset()
     """Runs of workflows that move or have moved."""
 
@@ -120,10 +131,7 @@ def plan_sends(
             runs.add(each.num)
             continue
         if before is not None and there is not None:
-            if each.due is not None and each.due[0] > now_ms:
-                plan.sends.append(each)  # sent again, it is known there, and we hear when it starts
-            else:
-                plan.found[each.num] = there
+            plan.found[each.num] = there
             runs.add(each.num)
             continue
         refused = _refusal(each, before, there, facts, now_ms)
@@ -132,6 +140,8 @@ def plan_sends(
         else:
             plan.sends.append(each)
             runs.add(each.num)
+            if before is not None:
+                plan.doubtful.add(each.num)
     plan.sends.sort(key=_order)
     plan.runs = frozenset(runs)
     return plan
@@ -145,7 +155,7 @@ def _order(pending: Pending) -> tuple[int, int, int]:
 
 
 def _refusal(
-    pending: Pending, before: Sent | None, there: str | None, facts: ServerFacts, now_ms: int
+    pending: Pending, before: Sent | None, there: There | None, facts: ServerFacts, now_ms: int
 ) -> Refusal | None:
     subject = str(pending.target)
     if pending.status is Status.PAUSED:
@@ -154,7 +164,7 @@ def _refusal(
         return Refusal(Why.BEGUN, subject, f"it has begun and is {_word(pending)}", pending.id)
     if pending.awaited_by is not None:
         return Refusal(Why.AWAITED, subject, f"{pending.awaited_by} has called it and waits for it", pending.id)
-    refused = target_refusal(facts.services, pending)
+    refused = target_refusal(facts.services, pending, courier=facts.courier)
     if refused is not None:
         return refused
     key = pending.idempotency_key
@@ -162,7 +172,7 @@ def _refusal(
         return Refusal(Why.IDEMPOTENCY_KEY, subject, f"a server takes no such idempotency key: {key!r}", pending.id)
     if there is not None and (pending.is_run or key is not None):
         what = "this workflow" if pending.is_run else f"the idempotency key {key!r}"
-        return Refusal(Why.ALREADY_THERE, subject, f"{what} is used there, by {there}", pending.id)
+        return Refusal(Why.ALREADY_THERE, subject, f"{what} is used there, by {there.id}", pending.id)
     if before is not None and _may_be_forgotten(pending, before, facts, now_ms):
         return Refusal(
             Why.IN_DOUBT, subject, "a broken-off move may have sent it, and the server no longer knows", pending.id

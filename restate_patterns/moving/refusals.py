@@ -33,7 +33,8 @@ REMEDIES: Final = {
     Why.SERVICE_KIND: "another service has its name there: register the right one",
     Why.HANDLER_MISSING: "register a version of the service there that has the handler",
     Why.HANDLER_KIND: "register the version of the service there that the file was written by",
-    Why.HANDLER_PRIVATE: "the ingress takes nothing for it: make it public there until the file has moved",
+    Why.HANDLER_PRIVATE: "the ingress takes nothing for it: give --courier HOST:PORT of this machine, where the server "
+    "can call back to fetch it",
     Why.BEGUN: "let it finish on the file first (serve the app on the file until `invocations list` is empty of it), "
     "or cancel or kill it there: a server takes no half-done journal",
     Why.PAUSED: "serve the app on the file and resume it, cancel it or kill it: moving must not start it unasked",

@@ -21,6 +21,7 @@ from restate_patterns.admin import AdminClient
 from restate_patterns.cli.exits import Exit
 from restate_patterns.embedded.file_errors import FileMovedError
 from restate_patterns.http.durations import parse_rfc3339_ms
+from restate_patterns.moving.courier import COURIER
 from restate_patterns.server import RunningServer
 from tests.support.depots import Depot, Letters, Route
 from tests.support.dev_server import COMMAND, Done, clean_environment, run_here
@@ -88,19 +89,21 @@ async def fill(file: Path, prefix: str, *, delay: timedelta, keys: int = 30) -> 
             await client.object_client(Depot, f"{prefix}{number}").own(f"owner {number}")
         first = client.object_client(Depot, f"{prefix}0")
         await first.put("begun")
+        await first.plan(delay // timedelta(milliseconds=1))
         depot.broken = True
         for number in range(5):
             await first.put.send(f"queued {number}")
         await first.put.with_options(idempotency_key=f"{prefix}-once").send("keyed")
-        for number in range(3):
-            await first.put.send_after(delay, f"delayed {number}")
         stamp = {"x-stamp": "red"}
         letters = client.service_client(Letters)
         await letters.post.with_options(headers=stamp).send_after(delay, f"{prefix}1")
         await client.workflow_client(Route, f"{prefix}r").run.send_after(delay)
 
 
-CAME = ["begun", *(f"queued {number}" for number in range(5)), "keyed", *(f"delayed {number}" for number in range(3))]
+CAME = [
+    *("begun", "queued 0", "queued 1", "queued 2", "queued 3", "queued 4", "keyed"),
+    *("put 0", "stored 0", "put 1", "stored 1", "put 2", "stored 2"),
+]
 
 
 def test_a_file_moves(server: RunningServer, tmp_path: Path) -> None:
@@ -112,10 +115,10 @@ def test_a_file_moves(server: RunningServer, tmp_path: Path) -> None:
     assert done.code == 0, done.stderr
     moved = report(done)
     assert moved["state"] == {"keys": 30, "values": 31}
-    assert len(moved["sends"]) == 11
-    assert moved["stays"]["results"] == 31
+    assert len(moved["sends"]) == 14
+    assert moved["stays"]["results"] == 32
     dues = {each["new_id"]: parse_rfc3339_ms(each["due"]) for each in moved["sends"] if each["due"]}
-    assert len(dues) == 5
+    assert len(dues) == 8
     starts = asyncio.run(starts_of(server, list(dues)))
     for invocation_id, due_ms in dues.items():
         assert due_ms <= starts[invocation_id] < due_ms + 2_000
@@ -185,7 +188,7 @@ def test_a_dry_run_changes_nothing(server: RunningServer, tmp_path: Path) -> Non
     assert done.code == 0
     assert "30 keys with 31 values" in done.stdout
     assert "6 sends not yet begun" in done.stdout
-    assert "5 delayed sends, the first due in 59m" in done.stdout
+    assert "8 delayed sends, the first due in 59m" in done.stdout
     assert "nothing was changed" in done.stdout
     assert digest(file) == before
     assert {each.name for each in tmp_path.iterdir()} == names
@@ -285,7 +288,7 @@ def test_a_promise_goes_through_a_handler_of_its_workflow(server: RunningServer,
 
 
 def test_services_that_are_not_there_are_named(restate_server: RunningServer, tmp_path: Path) -> None:
-    from tests.support.workshop import Counter  # noqa: PLC0415
+    from tests.support.workshop import Counter
 
     file = tmp_path / "counters.db"
 
@@ -319,3 +322,33 @@ def test_killed_in_the_middle_it_goes_on(server: RunningServer, tmp_path: Path) 
     until_came(server, "kill0", CAME)
     until_came(server, "kill1", ["letter red"])
     assert asyncio.run(state_of(server, "Depot", "kill1499")) == {"owner": b'"owner 1499"'}
+
+
+def test_killed_while_the_server_calls_back(server: RunningServer, tmp_path: Path) -> None:
+    """What the courier was told and has not done waits for it; then it goes away."""
+    file = tmp_path / "depots.db"
+    keys = [f"call{number}" for number in range(60)]
+    asyncio.run(plan_in(file, keys))
+    command = [*COMMAND, "migrate", str(file), *where(server), "--yes"]
+    for count in (20, 150):
+        with subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stderr=subprocess.DEVNULL) as process:
+            while len(in_flight(server, "call")) < count:
+                assert process.poll() is None
+            process.send_signal(signal.SIGKILL)
+    assert asyncio.run(services_there(server)) == {"Depot", "Route", "Letters", COURIER}
+    done = migrate(file, server, "--yes")
+    assert done.code == 0, done.stderr
+    assert asyncio.run(services_there(server)) == {"Depot", "Route", "Letters"}
+    for key in keys:
+        until_came(server, key, ["put 0", "stored 0", "put 1", "stored 1", "put 2", "stored 2"])
+
+
+async def plan_in(file: Path, keys: list[str]) -> None:
+    async with App([Depot(), Route(), Letters()]).start(Embedded(file)) as client:
+        for key in keys:
+            await client.object_client(Depot, key).plan(12_000)
+
+
+async def services_there(server: RunningServer) -> set[str]:
+    async with AdminClient(server.admin_url) as admin:
+        return {each.name for each in await admin.list_services()} & {"Depot", "Route", "Letters", COURIER}

@@ -13,6 +13,7 @@ import pytest
 from typing_extensions import override
 
 from restate_patterns import App, Embedded
+from restate_patterns.cli.couriers import courier_of
 from restate_patterns.clock import wall_ms
 from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.moving.destination import Destination
@@ -25,7 +26,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 WAIT_S = 60.0
 DELAY = timedelta(seconds=2)
-CAME = ["begun", "queued 0", "queued 1", "keyed", "delayed 0", "delayed 1", "delayed 2"]
+CAME = [
+    *("begun", "queued 0", "queued 1", "keyed"),
+    *("put 0", "stored 0", "put 1", "stored 1", "put 2", "stored 2"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +85,12 @@ async def fill(file: Path, prefix: str) -> None:
     async with App([depot, Route(), Letters()]).start(Embedded(file)) as client:
         first = client.object_client(Depot, f"{prefix}a")
         await first.put("begun")
+        await first.plan(DELAY // timedelta(milliseconds=1))
         await client.object_client(Depot, f"{prefix}b").own("me")
         depot.broken = True
         await first.put.send("queued 0")
         await first.put.send("queued 1")
         await first.put.with_options(idempotency_key=f"{prefix}once").send("keyed")
-        for number in range(3):
-            await first.put.send_after(DELAY, f"delayed {number}")
         await client.service_client(Letters).post.send_after(DELAY, f"{prefix}b")
         await client.workflow_client(Route, f"{prefix}r").run.send_after(DELAY)
 
@@ -99,8 +102,8 @@ async def move(file: Path, server: RunningServer, at: int, *, delivered: bool) -
         transport = DyingTransport(at, delivered=delivered, die=lambda: parked.__exit__(None, None, None))
         try:
             async with Destination(server.admin_url, server.ingress_url, transport=transport) as destination:
-                mover = Mover(parked, destination, now_ms=wall_ms)
-                await mover.move(await mover.plan())
+                mover = Mover(parked, destination, now_ms=wall_ms, courier=True)
+                await mover.move(await mover.plan(), courier_of(destination, at=None, token=None))
         except BaseException:
             if transport.requests_count < at:
                 raise

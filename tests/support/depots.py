@@ -43,6 +43,19 @@ class Depot(VirtualObject):
             raise RuntimeError("the depot is closed")
         self.came.set(ctx, [*await self.came.get(ctx), what])
 
+    @handler(private=True, retry=PATIENT)
+    async def store(self, ctx: ObjectContext, what: str) -> None:
+        """Do the same for the depot itself: no ingress takes it."""
+        await self.put.inline(ctx, what)
+
+    @handler
+    async def plan(self, ctx: ObjectContext, after_ms: int) -> None:
+        """Have something put and something stored, later, in this order."""
+        me = ctx.object_client(Depot, ctx.key)
+        for number in range(3):
+            await me.put.send_after(timedelta(milliseconds=after_ms), f"put {number}")
+            await me.store.send_after(timedelta(milliseconds=after_ms), f"stored {number}")
+
     @handler
     async def own(self, ctx: ObjectContext, who: str) -> None:
         self.owner.set(ctx, who)
