@@ -120,7 +120,7 @@ def headers_of(
         has_body: Whether there is an argument.
         token: Whether the request carries a token of ours in `authorization`.
     """
-    dropped = _NOT_CARRIED | ({"authorization"} if token else set())
+    dropped = _NOT_CARRIED | {"authorization"} if token else _NOT_CARRIED
     headers = {name: value for name, value in stored.items() if name.lower() not in dropped}
     if not has_body:
         headers.pop("content-type", None)

@@ -86,7 +86,9 @@ class Mover:
         self.check_file()
         file, destination = self._file, self._destination
         move = file.log.move
-        sent = {} if move is None or move.to != destination.admin_url else file.log.sent()
+        sent: Mapping[int, Sent] = {}
+        if move is not None and move.to == destination.admin_url:
+            sent = file.log.sent()
         pending, promises = file.pending(), file.promises()
         doubtful = {num for num, each in sent.items() if each.new_id is None}
         asked = [each for each in pending if each.is_run or each.idempotency_key or each.num in doubtful]

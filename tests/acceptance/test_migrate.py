@@ -24,7 +24,7 @@ from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.moving.courier import COURIER
 from restate_patterns.server import RunningServer
 from tests.support.depots import Depot, Letters, Route
-from tests.support.dev_server import COMMAND, Done, clean_environment, run_here
+from tests.support.dev_server import COMMAND, DevServer, Done, clean_environment, run_here
 from tests.support.pages import ROOT
 from tests.support.service_process import services_of
 
@@ -158,7 +158,7 @@ def test_a_moved_file_stays_as_it_is(server: RunningServer, tmp_path: Path) -> N
     assert served.code == Exit.CANNOT_START
     assert "has moved" in served.stderr
     before = digest(file)
-    again = migrate(file, server)
+    again = migrate(file, server)  # nothing to ask about
     assert again.code == 0
     assert "nothing is left to do" in again.stdout
     elsewhere = run_here("migrate", str(file), "--to", "http://127.0.0.1:1")
@@ -190,6 +190,9 @@ def test_a_dry_run_changes_nothing(server: RunningServer, tmp_path: Path) -> Non
     assert "6 sends not yet begun" in done.stdout
     assert "8 delayed sends, the first due in 59m" in done.stdout
     assert "nothing was changed" in done.stdout
+    unasked = migrate(file, server)
+    assert unasked.code == Exit.USAGE
+    assert "give --yes where nobody can answer" in unasked.stderr
     assert digest(file) == before
     assert {each.name for each in tmp_path.iterdir()} == names
     assert asyncio.run(state_of(server, "Depot", "dry0")) == {}
@@ -352,3 +355,34 @@ async def plan_in(file: Path, keys: list[str]) -> None:
 async def services_there(server: RunningServer) -> set[str]:
     async with AdminClient(server.admin_url) as admin:
         return {each.name for each in await admin.list_services()} & {"Depot", "Route", "Letters", COURIER}
+
+
+def test_an_ingress_of_another_server_is_noticed(
+    server: RunningServer, suspending_restate_server: RunningServer, tmp_path: Path
+) -> None:
+    file, other = tmp_path / "depots.db", suspending_restate_server
+
+    async def send_one() -> None:
+        async with App([Depot(), Route(), Letters()]).start(Embedded(file)) as client:
+            await client.object_client(Depot, "lost").put.send_after(timedelta(hours=1), "x")
+
+    asyncio.run(send_one())
+    with services_of(APP, other, tmp_path):
+        done = run_here("migrate", str(file), "--to", server.admin_url, "--ingress-url", other.ingress_url, "--yes")
+    assert done.code == Exit.REFUSED
+    assert "they are of different servers" in done.stderr
+
+
+def test_the_target_must_be_a_restate_server(tmp_path: Path) -> None:
+    file = tmp_path / "depots.db"
+    asyncio.run(fill(file, "x", delay=timedelta(hours=1), keys=1))
+    assert run_here("migrate", str(file), "--to", "http://127.0.0.1:1").code == Exit.NO_SERVER
+    assert run_here("migrate", str(file)).code == Exit.USAGE
+    embedded = DevServer(tmp_path, APP, "--no-reload", "--db", "other.db")
+    try:
+        embedded.start()
+        done = run_here("migrate", str(file), "--to", embedded.admin_url)
+    finally:
+        embedded.close()
+    assert done.code == Exit.REFUSED
+    assert "is an embedded server" in done.stderr

@@ -116,9 +116,14 @@ ODD: dict[str, tuple[Pending, Why]] = {
 @pytest.mark.parametrize("name", ODD)
 def test_what_is_refused(name: str) -> None:
     pending, why = ODD[name]
-    plan = planned(pending)
+    plan = planned(pending, facts=ServerFacts(SERVICES, courier=False))
     assert [each.why for each in plan.refusals] == [why]
     assert plan.sends == []
+
+
+def test_a_courier_reaches_private_handlers() -> None:
+    plan = planned(*(ODD[name][0] for name in ("private", "private service")))
+    assert len(plan.sends) == 2
 
 
 def test_what_has_only_failed_is_sent() -> None:
