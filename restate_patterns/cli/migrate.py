@@ -53,7 +53,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
     sub.add_argument(
         "--courier",
         metavar="HOST:PORT",
-        help="where the server calls back to fetch sends for private handlers (a free port for a server on loopback)",
+        help="where the server calls back for what no ingress takes (default: a free port, for a server on loopback)",
     )
     sub.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     sub.add_argument(

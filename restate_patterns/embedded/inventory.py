@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,7 +27,7 @@ _PENDING: Final = f"""
 SELECT i.num, i.epoch, i.service, i.handler, i.key, i.status, length(i.body), i.idempotency_key, i.failure,
     i.queue_sequence, t.due_ms, t.sequence,
     (SELECT count(*) FROM journal j WHERE j.invocation = i.num AND (j.handle != {START_ROW} OR length(j.commands) > 0)),
-    r.invocation, c.num, c.epoch
+    r.invocation, c.num, c.epoch, i.headers
 FROM invocation i
 LEFT JOIN timer t ON t.invocation = i.num AND t.handle = {START_TIMER}
 LEFT JOIN idempotency r ON r.service = i.service AND r.key = i.key AND r.handler = i.handler
@@ -82,6 +82,7 @@ class Pending:
     """Whether it is the one run of a workflow key."""
     awaited_by: str | None = None
     """The id of the invocation that has called it and waits for it."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +183,10 @@ class ParkedFile:
             runs[key] = run
         return [KeyState(service=service, key=key, values=found[key], run=runs.get(key)) for key in keys]
 
-    def request(self, num: int) -> tuple[bytes, Mapping[str, str]]:
-        """Give the body and the headers of an invocation."""
-        body, headers = self._store.read("SELECT body, headers FROM invocation WHERE num=?", (num,))[0]
-        return body, json.loads(headers)
+    def body(self, num: int) -> bytes:
+        """Give the argument of an invocation."""
+        found: bytes = self._store.read("SELECT body FROM invocation WHERE num=?", (num,))[0][0]
+        return found
 
     def _secret(self) -> bytes:
         rows = self._store.read("SELECT value FROM meta WHERE name='secret'")
@@ -194,7 +195,7 @@ class ParkedFile:
 
 def _pending(row: tuple[Any, ...], ids: Ids) -> Pending:
     num, epoch, service, handler, key, status, body_bytes, idempotency_key, failure, place, due_ms, sequence = row[:12]
-    journal_count, run, caller, caller_epoch = row[12:]
+    journal_count, run, caller, caller_epoch, headers = row[12:]
     return Pending(
         num=num,
         id=ids.invocation(num, epoch),
@@ -208,4 +209,5 @@ def _pending(row: tuple[Any, ...], ids: Ids) -> Pending:
         begun=journal_count > 0,
         is_run=run is not None,
         awaited_by=None if caller is None else ids.invocation(caller, caller_epoch),
+        headers=json.loads(headers),
     )

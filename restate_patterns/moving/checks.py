@@ -18,6 +18,7 @@ from restate_patterns.seam import ServiceKind
 
 Services = Mapping[str, ServiceView]
 
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MIME: Final = re.compile(r"[\w.+*-]+/[\w.+*-]+")
 _NOT_CARRIED: Final = frozenset(
     {
@@ -35,10 +36,15 @@ def handler_of(services: Services, pending: Pending) -> HandlerView | None:
     return next((each for each in handlers if each.name == pending.target.handler), None)
 
 
-def is_private(services: Services, pending: Pending) -> bool:
-    """Say whether the ingress takes nothing for the handler of an invocation."""
+def needs_courier(services: Services, pending: Pending) -> str | None:
+    """Say why no ingress takes an invocation that the server itself can make; None when the ingress does."""
     handler, service = handler_of(services, pending), services.get(pending.target.service)
-    return handler is not None and service is not None and not (handler.public and service.public)
+    if handler is not None and service is not None and not (handler.public and service.public):
+        return "the handler is private there"
+    for name, value in pending.headers.items():
+        if not _NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            return f"HTTP has no header {name!r}: {value!r}"
+    return None
 
 
 def target_refusal(services: Services, pending: Pending, *, courier: bool) -> Refusal | None:
@@ -66,8 +72,9 @@ def target_refusal(services: Services, pending: Pending, *, courier: bool) -> Re
             f"the handler is {kind} there and {' or '.join(_kinds(pending))} here",
             pending.id,
         )
-    if is_private(services, pending) and not courier:
-        return Refusal(Why.HANDLER_PRIVATE, subject, "the handler is private there", pending.id)
+    private = None if courier else needs_courier(services, pending)
+    if private is not None:
+        return Refusal(Why.COURIER, subject, private, pending.id)
     if pending.body_bytes and handler.input_description == "none":
         return Refusal(Why.BODY, subject, "it has an argument, and the handler takes none there", pending.id)
     if pending.body_bytes > RESTATE_BODY_BYTES_MAX:

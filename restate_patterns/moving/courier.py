@@ -1,4 +1,4 @@
-"""Carries sends for private handlers, which no ingress takes: a service of this process, for the time of a move.
+"""Carries sends that no ingress takes, as those for private handlers: a service of this process while a file moves.
 
 The server calls it like any service, and may send to whatever it has. It carries nothing but what the file
 has, as it is told numbers and looks up the rest, so it opens no way in for anybody else.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from restate_patterns.admin.services import HandlerView
 from restate_patterns.embedded.inventory import ParkedFile, Pending
 from restate_patterns.embedded.moves import Sent
+from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import MOVE_SENDS
-from restate_patterns.moving.checks import handler_of, headers_of, is_private, retention_ms
+from restate_patterns.moving.checks import handler_of, headers_of, needs_courier, retention_ms
 from restate_patterns.moving.courier import Courier, Order
 from restate_patterns.moving.destination import Destination, in_turn
 from restate_patterns.moving.errors import MovedElsewhere, WrongIngress
@@ -27,6 +29,9 @@ from restate_patterns.moving.plan import (
     plan_states,
 )
 from restate_patterns.seam import Accepted, Request
+
+_LATEST_MS: Final = FOREVER_MS - 24 * 60 * 60 * 1000
+"""A day before the year 10000: a server has no time after that (Unix ms)."""
 
 Tell = Callable[[str, int], None]
 """Told what is being done and how many are done."""
@@ -180,8 +185,8 @@ class Mover:
         if pending.due is not None:
             # What starts one after the other here does so there, also when both are due at once.
             behind_ms = self._latest_start.get(lane, 0) + 1 if lane is not None else 0
-            delay_ms = max(0, pending.due[0] - now_ms, behind_ms - now_ms)
-        if is_private(self._facts.services, pending):
+            delay_ms = max(0, min(max(pending.due[0], behind_ms), _LATEST_MS) - now_ms)
+        if needs_courier(self._facts.services, pending) is not None:
             order = Order(pending.num, now_ms + delay_ms if delay_ms else None)
             accepted = Accepted(await self._destination.carry(order))
         else:
@@ -200,15 +205,15 @@ class Mover:
         """Give the request that makes an invocation of the file there, the same each time."""
         pending = self._pending[num]
         handler = handler_of(self._facts.services, pending)
-        body, stored = self._file.request(num)
-        headers = headers_of(stored, handler, has_body=bool(body), token=self._destination.has_token)
+        body = self._file.body(num)
+        headers = headers_of(pending.headers, handler, has_body=bool(body), token=self._destination.has_token)
         return Request(pending.target, body, headers, identity_of(pending).idempotency_key)
 
     def needs_courier(self, plan: Plan) -> bool:
-        """Say whether something is for a private handler, or was in a move that was broken off."""
+        """Say whether there is something that no ingress takes, or was in a move that was broken off."""
         move = self._file.log.move
         return (move is not None and move.courier is not None) or any(
-            is_private(self._facts.services, each) for each in plan.sends
+            needs_courier(self._facts.services, each) is not None for each in plan.sends
         )
 
     def _note_starts(self, pending: Sequence[Pending], sent: Mapping[int, Sent], plan: Plan) -> None:

@@ -45,7 +45,7 @@ class ServerFacts:
 
     services: Services
     courier: bool = True
-    """Whether the server can call back, and so take sends to private handlers."""
+    """Whether the server can call back, and so take what no ingress takes."""
     known: Mapping[Identity, There] = field(default_factory=dict[Identity, There])
     """The invocations that are there, by what identifies them."""
     promises: Mapping[tuple[str, str, str], PromiseThere] = field(

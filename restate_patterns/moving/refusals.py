@@ -14,7 +14,7 @@ class Why(enum.Enum):
     SERVICE_KIND = "service-kind"
     HANDLER_MISSING = "handler-missing"
     HANDLER_KIND = "handler-kind"
-    HANDLER_PRIVATE = "handler-private"
+    COURIER = "courier"
     BEGUN = "begun"
     PAUSED = "paused"
     AWAITED = "awaited"
@@ -33,8 +33,7 @@ REMEDIES: Final = {
     Why.SERVICE_KIND: "another service has its name there: register the right one",
     Why.HANDLER_MISSING: "register a version of the service there that has the handler",
     Why.HANDLER_KIND: "register the version of the service there that the file was written by",
-    Why.HANDLER_PRIVATE: "the ingress takes nothing for it: give --courier HOST:PORT of this machine, where the server "
-    "can call back to fetch it",
+    Why.COURIER: "no ingress takes it: give --courier HOST:PORT of this machine, where the server can fetch it",
     Why.BEGUN: "let it finish on the file first (serve the app on the file until `invocations list` is empty of it), "
     "or cancel or kill it there: a server takes no half-done journal",
     Why.PAUSED: "serve the app on the file and resume it, cancel it or kill it: moving must not start it unasked",

@@ -94,7 +94,7 @@ async def fill(file: Path, prefix: str, *, delay: timedelta, keys: int = 30) -> 
         for number in range(5):
             await first.put.send(f"queued {number}")
         await first.put.with_options(idempotency_key=f"{prefix}-once").send("keyed")
-        stamp = {"x-stamp": "red"}
+        stamp = {"x-stamp": "rot & grün"}  # no ingress takes it
         letters = client.service_client(Letters)
         await letters.post.with_options(headers=stamp).send_after(delay, f"{prefix}1")
         await client.workflow_client(Route, f"{prefix}r").run.send_after(delay)
@@ -123,7 +123,7 @@ def test_a_file_moves(server: RunningServer, tmp_path: Path) -> None:
     for invocation_id, due_ms in dues.items():
         assert due_ms <= starts[invocation_id] < due_ms + 2_000
     until_came(server, "move0", CAME)
-    until_came(server, "move1", ["letter red"])
+    until_came(server, "move1", ["letter rot & grün"])
     assert asyncio.run(state_of(server, "Depot", "move7")) == {"owner": b'"owner 7"'}
     on_server(server, "Route/mover/tell", "home")
     answer = httpx.get(f"{server.ingress_url}/restate/workflow/Route/mover/attach")
@@ -323,7 +323,7 @@ def test_killed_in_the_middle_it_goes_on(server: RunningServer, tmp_path: Path) 
     done = migrate(file, server, "--yes")
     assert done.code == 0, done.stderr
     until_came(server, "kill0", CAME)
-    until_came(server, "kill1", ["letter red"])
+    until_came(server, "kill1", ["letter rot & grün"])
     assert asyncio.run(state_of(server, "Depot", "kill1499")) == {"owner": b'"owner 1499"'}
 
 

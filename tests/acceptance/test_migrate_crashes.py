@@ -17,7 +17,9 @@ from restate_patterns.cli.couriers import courier_of
 from restate_patterns.clock import wall_ms
 from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.moving.destination import Destination
+from restate_patterns.moving.errors import StateNotWritten
 from restate_patterns.moving.mover import Mover
+from restate_patterns.moving.refusals import Why
 from restate_patterns.server import RunningServer
 from tests.support.depots import Depot, Letters, Route
 from tests.support.service_process import services_of
@@ -153,3 +155,30 @@ def test_dying_again_and_again(server: RunningServer, tmp_path: Path) -> None:
         if asyncio.run(move(file, server, at, delivered=at % 2 == 0)) is not None:
             break
     check(server, "again-")
+
+
+def test_state_that_somebody_writes_meanwhile_is_not_overwritten(server: RunningServer, tmp_path: Path) -> None:
+    file = tmp_path / "depots.db"
+    asyncio.run(fill(file, "meanwhile-"))
+
+    async def interfere() -> None:
+        with ParkedFile(file) as parked:
+            async with Destination(server.admin_url, server.ingress_url) as destination, httpx.AsyncClient() as other:
+                mover = Mover(parked, destination, now_ms=wall_ms, courier=True)
+                plan = await mover.plan()
+                await other.post(f"{server.ingress_url}/Depot/meanwhile-b/own", json="somebody")
+                with pytest.raises(StateNotWritten, match=r"state of Depot/meanwhile-b .* somebody else has written"):
+                    await mover.move(plan, courier_of(destination, at=None, token=None))
+                again = await mover.plan()
+                await mover.move(again, courier_of(destination, at=None, token=None))  # the rest, as a person may ask
+        assert [(each.why, each.subject) for each in again.refusals] == [
+            (Why.STATE_DIFFERS, "Depot/meanwhile-b"),
+        ]
+
+    asyncio.run(interfere())
+    owner = httpx.post(
+        f"{server.admin_url}/query",
+        json={"query": "SELECT value_utf8 FROM state WHERE service_key = 'meanwhile-b'"},
+        headers={"accept": "application/json"},
+    )
+    assert owner.json()["rows"] == [{"value_utf8": '"somebody"'}]

@@ -81,7 +81,7 @@ async def test_the_inventory(tmp_path: Path) -> None:
         found = by_target(file.pending())
         finished, states = file.finished(), list(file.states())
         first = found["O/k/fail BACKING_OFF"]
-        assert file.request(first.num) == (b"x", {})
+        assert file.body(first.num) == b"x"
     assert set(found) == {
         "W/later/run SCHEDULED",
         "O/k/fail BACKING_OFF",

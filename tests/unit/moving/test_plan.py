@@ -104,8 +104,11 @@ ODD: dict[str, tuple[Pending, Why]] = {
     "shared there": (waiting(1, Target("Depot", "list", "k"), body_bytes=0), Why.HANDLER_KIND),
     "exclusive there": (waiting(1, place=None), Why.HANDLER_KIND),
     "run there": (delayed(1, 0, target=Target("Route", "run", "k")), Why.HANDLER_KIND),
-    "private": (waiting(1, Target("Depot", "secret", "k")), Why.HANDLER_PRIVATE),
-    "private service": (waiting(1, Target("Hidden", "post"), place=None), Why.HANDLER_PRIVATE),
+    "private": (waiting(1, Target("Depot", "secret", "k")), Why.COURIER),
+    "private service": (waiting(1, Target("Hidden", "post"), place=None), Why.COURIER),
+    "a header of letters": (waiting(1, headers={"x-a": "ü"}), Why.COURIER),
+    "a header of two lines": (waiting(1, headers={"x-a": "a\nb"}), Why.COURIER),
+    "a header with a blank in its name": (waiting(1, headers={"x a": "b"}), Why.COURIER),
     "too large": (waiting(1, body_bytes=RESTATE_BODY_BYTES_MAX + 1), Why.BODY),
     "no argument there": (delayed(1, 0, target=Target("Depot", "list", "k")), Why.BODY),
     "letters": (waiting(1, idempotency_key="ü"), Why.IDEMPOTENCY_KEY),
@@ -122,8 +125,8 @@ def test_what_is_refused(name: str) -> None:
 
 
 def test_a_courier_reaches_private_handlers() -> None:
-    plan = planned(*(ODD[name][0] for name in ("private", "private service")))
-    assert len(plan.sends) == 2
+    plan = planned(*(ODD[name][0] for name in ("private", "private service", "a header of letters")))
+    assert len(plan.sends) == 3
 
 
 def test_what_has_only_failed_is_sent() -> None:
