@@ -127,3 +127,24 @@ QUERY_RETRY_S: Final = 0.1
 
 MACHINE_HISTORY_COUNT: Final = 32
 """Changes that a state machine remembers per key unless it says otherwise; they are written anew at each change."""
+
+MOVE_STATE_KEYS: Final = 1_000
+"""Keys whose state is carried to a server before the file notes how far it is."""
+
+MOVE_STATE_BYTES: Final = 8 * 1024 * 1024
+"""Likewise: bytes of state; a key that has more goes alone."""
+
+MOVE_SENDS: Final = 500
+"""Sends that are carried before the file notes which."""
+
+MOVE_REQUESTS_MAX: Final = 16
+"""Requests to the server at a time while a file moves; more made it slower."""
+
+MOVE_TRIES_MAX: Final = 6
+"""Times a write of state is sent to a server that does not answer."""
+
+RESTATE_STATE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Largest request that a Restate server takes to write the state of one key (1.7 answers 413 above it)."""
+
+RESTATE_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Largest body of a send that a Restate server was seen to take as it comes (1.7 breaks the connection at 40 MiB)."""

@@ -97,7 +97,7 @@ class Connection:
         where = "".join(f"/{quote(part, safe='')}" for part in path) + (
             f"?{urlencode(parameters)}" if parameters else ""
         )
-        content = b"" if body is None else json.dumps(body).encode()
+        content = b"" if body is None else body_bytes(body)
         headers = {} if body is None else {"content-type": "application/json"}
         return _answer(await self.send(AdminRequest(method, where, content, headers)))
 
@@ -127,6 +127,11 @@ class Connection:
         if "x-restate-error-source" in answer.headers:
             raise NotAnAdminApi(self.url)
         return answer
+
+
+def body_bytes(body: object) -> bytes:
+    """Write the body of a request: JSON, as short as it goes."""
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _reason(error: Exception) -> str:

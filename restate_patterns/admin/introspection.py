@@ -23,6 +23,9 @@ _COLUMNS: Final = (
     "scheduled_at, scheduled_start_at, completed_at, retry_count, last_failure, next_retry_at, idempotency_key, "
     "invoked_by_id, completion_failure, journal_size, suspended_waiting_for_signals"
 )
+SELECT: Final = f"SELECT {_COLUMNS} FROM sys_invocation"
+"""Asks for what `view_of` reads; a condition follows."""
+
 _STATUS: Final = {"pending": InvocationStatus.QUEUED} | {status.value: status for status in InvocationStatus}
 _WORD: Final = {status: word for word, status in _STATUS.items() if word != "queued"}
 _FAILURE: Final = re.compile(r"\[(\d+)(?: [^\]]*)?\] ?(.*)", re.DOTALL)
@@ -45,18 +48,18 @@ def listing(chosen: InvocationFilter, limit: int, after_created_at: str | None, 
         time = f"to_timestamp_millis({parse_rfc3339_ms(after_created_at)})"
         conditions.append(f"(created_at < {time} OR (created_at = {time} AND id < {literal(after)}))")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT {_COLUMNS} FROM sys_invocation{where} ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"
+    return f"{SELECT}{where} ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"
 
 
 def by_ids(ids: Iterable[str]) -> str:
     """Write the query for some invocations."""
-    return f"SELECT {_COLUMNS} FROM sys_invocation WHERE {among('id', ids)}"
+    return f"{SELECT} WHERE {among('id', ids)}"
 
 
 def in_flight_children(ids: Iterable[str], limit: int) -> str:
     """Write the query for what some invocations have called or sent and that has not completed."""
     return (
-        f"SELECT {_COLUMNS} FROM sys_invocation WHERE {among('invoked_by_id', ids)} AND status != 'completed' "
+        f"{SELECT} WHERE {among('invoked_by_id', ids)} AND status != 'completed' "
         f"ORDER BY created_at, id LIMIT {int(limit)}"
     )
 

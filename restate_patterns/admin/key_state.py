@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from restate_patterns.admin.connection import JsonObject
-from restate_patterns.client.sql import equals
+from restate_patterns.client.sql import among, equals
 
 State: TypeAlias = Mapping[str, bytes]
 Change: TypeAlias = Callable[[State], State]
@@ -23,6 +23,20 @@ def state_query(service: str, key: str) -> str:
     """Write the query for the state of a key."""
     where = f"{equals('service_name', service)} AND {equals('service_key', key)}"
     return f"SELECT key, value FROM state WHERE {where} ORDER BY key"
+
+
+def states_query(service: str, keys: Iterable[str]) -> str:
+    """Write the query for the state of some keys."""
+    where = f"{equals('service_name', service)} AND {among('service_key', keys)}"
+    return f"SELECT service_key, key, value FROM state WHERE {where}"
+
+
+def states_of(rows: Iterable[JsonObject]) -> Mapping[str, State]:
+    """Read the state of some keys, by key; a key without state is left out."""
+    found: dict[str, list[JsonObject]] = {}
+    for row in rows:
+        found.setdefault(str(row.get("service_key", "")), []).append(row)
+    return {key: state_of(of_key) for key, of_key in found.items()}
 
 
 def state_of(rows: Iterable[JsonObject]) -> State:
@@ -43,9 +57,17 @@ def write_body(key: str, before: State, after: State) -> JsonObject:
     """Give the body of a request that replaces a state, if it still is what it was."""
     return {
         "object_key": key,
-        "new_state": {name: list(value) for name, value in after.items()},
+        "new_state": {name: _json_bytes(value) for name, value in after.items()},
         "version": version_of(before),
     }
+
+
+def _json_bytes(value: bytes) -> str | list[int]:
+    """Write bytes as text where they are: the server takes either, and an array is up to four times as long."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return list(value)
 
 
 def setting(values: State, *, replace: bool) -> Change:

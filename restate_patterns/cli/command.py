@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, deployments, dev, invocations, kv, sagas, serve, server, services
+from restate_patterns.cli import calls, deployments, dev, invocations, kv, migrate, sagas, serve, server, services
 from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
@@ -30,7 +30,7 @@ exit codes:
   2  the command line, or the app it names, is wrong
   3  no server answers there, or none of ours
   4  there is no such invocation, service, handler, key or deployment
-  5  the server refuses
+  5  the server refuses, or a file cannot be carried whole
   6  a server cannot start or died: port taken, file not usable, not installed
 """
 
@@ -71,6 +71,7 @@ def parser() -> ArgumentParser:
     _add_kv(commands)
     sagas.add_to(commands)
     _add_server(commands)
+    migrate.add_to(commands)
     return root
 
 

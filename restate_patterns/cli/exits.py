@@ -19,7 +19,7 @@ class Exit(enum.IntEnum):
     NOT_FOUND = 4
     """There is no such invocation, service, handler, key or deployment."""
     REFUSED = 5
-    """The server refuses: the invocation has completed, the input is bad, the disk is full."""
+    """The server refuses: the invocation has completed, the input is bad, the disk is full. Or a file cannot move."""
     CANNOT_START = 6
     """A server cannot start or died: a port is taken, the file can't be used, it is not installed."""
 

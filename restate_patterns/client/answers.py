@@ -12,6 +12,8 @@ from restate_patterns.client.errors import ServerUnavailable, UnexpectedAnswer
 from restate_patterns.client.translate import terminal_error
 from restate_patterns.engine_errors import MalformedId
 from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
+from restate_patterns.http.durations import parse_rfc3339_ms
+from restate_patterns.seam import Accepted
 
 NOT_READY_STATUS: Final = 470
 
@@ -60,19 +62,21 @@ def looked_up(answer: httpx.Response) -> bytes:
     return output_of(answer)
 
 
-def field_of(answer: httpx.Response, name: str) -> str:
-    """Give a text field of a JSON success.
+def accepted(answer: httpx.Response) -> Accepted:
+    """Give what a server says of a send that it took.
 
     Raises:
         TerminalError: The request was refused.
-        UnexpectedAnswer: There is no such field.
+        UnexpectedAnswer: It is no answer of this API.
     """
     if not answer.is_success:
         raise error_of(answer)
-    value = _fields(answer).get(name)
-    if not isinstance(value, str):
+    fields = _fields(answer)
+    invocation_id, start = fields.get("invocationId"), fields.get("executionTime")
+    if not isinstance(invocation_id, str):
         raise _unexpected(answer)
-    return value
+    previously = fields.get("status") == "PreviouslyAccepted"
+    return Accepted(invocation_id, previously, parse_rfc3339_ms(start) if isinstance(start, str) else None)
 
 
 def error_of(answer: httpx.Response) -> Exception:

@@ -27,7 +27,7 @@ from restate_patterns.client.urls import (
 )
 from restate_patterns.failures import failure_text
 from restate_patterns.options import RetryPolicy
-from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
+from restate_patterns.seam import Accepted, Caller, InvocationRef, Request, StepResult
 
 RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2), max_attempts=8)
 """How a request is repeated where that is safe: for about five seconds."""
@@ -83,8 +83,12 @@ class HttpCaller(Caller):
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
+        return (await self.submit(request, delay_ms)).invocation_id
+
+    async def submit(self, request: Request, delay_ms: int) -> Accepted:
+        """Send, and give all that the server says of it; raises what `send` raises."""
         path = f"{target_path(request.target)}/send" + (f"?delay={delay_ms}ms" if delay_ms > 0 else "")
-        return answers.field_of(await self._invoke(path, request), "invocationId")
+        return answers.accepted(await self._invoke(path, request))
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:

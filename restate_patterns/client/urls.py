@@ -16,7 +16,12 @@ _ADMIN_PORT: Final = 9070
 def target_path(target: Target) -> str:
     """Give the path of a handler."""
     parts = (target.service, target.handler) if target.key is None else (target.service, target.key, target.handler)
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
+    return "".join(f"/{_segment(part)}" for part in parts)
+
+
+def _segment(part: str) -> str:
+    # A bare `.` or `..` would be taken for a way through folders.
+    return part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
 
 
 def ref_path(ref: InvocationRef) -> str:
@@ -54,7 +59,12 @@ def checked_url(url: str) -> str:
 
 def admin_beside(ingress_url: str) -> str:
     """Give the admin API's URL on the host of an ingress, at its default port."""
-    return str(httpx.URL(ingress_url).copy_with(port=_ADMIN_PORT)).rstrip("/")
+    return on_port(ingress_url, _ADMIN_PORT)
+
+
+def on_port(url: str, port: int) -> str:
+    """Give the URL of another port of the same host."""
+    return str(httpx.URL(url).copy_with(port=port)).rstrip("/")
 
 
 def is_loopback(url: str) -> bool:

@@ -16,8 +16,10 @@ from typing_extensions import override
 from restate_patterns.clock import Cancellable, Clock, SystemClock
 from restate_patterns.embedded.codec import check_text
 from restate_patterns.embedded.core import Core
+from restate_patterns.embedded.file_errors import FileMovedError
 from restate_patterns.embedded.ids import new_secret
 from restate_patterns.embedded.keys import KeyEntry
+from restate_patterns.embedded.moves import move_of
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.retention import Retention
 from restate_patterns.embedded.store import Store
@@ -105,6 +107,10 @@ class Engine(EnginePort):
         self._clock = clock = self._given_clock or SystemClock()
         self._store.open()
         meta = dict(self._store.read("SELECT name, value FROM meta"))
+        move = move_of(meta)
+        if move is not None and move.holds:
+            self._store.close()
+            raise FileMovedError(self._store.file, move.to, done=move.done_ms is not None)
         epoch = int(meta.get("epoch", 0)) + 1
         secret = meta.get("secret") or new_secret()
         (last_num,) = self._store.read("SELECT coalesce(max(num), 0) FROM invocation")[0]

@@ -5,6 +5,7 @@
     * `ForeignFileError`: it is not a file of this engine.
     * `NewerFileError`: it was written by a newer version.
     * `UnusableFileError`: it can't be opened, read or written.
+    * `FileMovedError`: what it has went to a server, or is on its way there.
 """
 
 from __future__ import annotations
@@ -50,3 +51,22 @@ class UnusableFileError(FileError):
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(f"{file} can't be used: {reason}. Check the path, the permissions and the disk")
+
+
+class FileMovedError(FileError):
+    """What the file has is on a Restate server, or half of it is."""
+
+    def __init__(self, file: Path, to: str, *, done: bool) -> None:
+        if done:
+            sentence = (
+                f"{file} has moved to the Restate server at {to}, where everything goes on: serve the app there "
+                "(`restate-patterns serve MODULE:APP --backend restate`)"
+            )
+        else:
+            sentence = (
+                f"{file} is on its way to the Restate server at {to}, and a part of it is there: finish that "
+                f"(`restate-patterns migrate {file} --to {to}`)"
+            )
+        super().__init__(f"{sentence}, or take the file back with `restate-patterns migrate {file} --undo`")
+        self.to = to
+        self.done = done

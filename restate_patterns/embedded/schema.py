@@ -105,3 +105,13 @@ CREATE TABLE step (
 """,
 }
 """What brings a file from version n - 1 to version n."""
+
+MOVE_TABLES = """
+CREATE TABLE IF NOT EXISTS moved_send (
+    invocation INTEGER PRIMARY KEY,
+    begun_ms INTEGER NOT NULL,
+    new_id TEXT,
+    latest_start_ms INTEGER
+);
+"""
+"""What a file gets when its content begins to move to a server; no engine reads it."""

@@ -15,7 +15,7 @@ from typing import Any
 from restate_patterns.embedded.batch import Statement
 from restate_patterns.embedded.file_errors import ForeignFileError, NewerFileError, UnusableFileError
 from restate_patterns.embedded.owner import OwnerLock
-from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TABLES, VERSION
 from restate_patterns.limits import DISK_RESERVE_BYTES, STORE_CACHE_KIB
 
 _RETRIABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -62,13 +62,60 @@ class Store:
             self._reader.execute("PRAGMA query_only = ON")
         except (sqlite3.Error, OSError) as error:
             self.close()
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                raise ForeignFileError(self.file, "it is not a SQLite database") from error
-            raise UnusableFileError(self.file, str(error)) from error
+            raise self._refusal(error) from error
         except BaseException:
             self.close()
             raise
         self.restore_reserve()
+
+    def open_parked(self) -> None:
+        """Take a file on which nothing runs, to read it: not a byte of it changes before `unpark`.
+
+        Raises:
+            FileOwnedError: Another process has it.
+            ForeignFileError: It is not ours.
+            NewerFileError: It is from a newer version.
+            UnusableFileError: It is not there, can't be read, or is from an older version.
+        """
+        if not self.file.is_file():
+            raise UnusableFileError(self.file, "there is no such file")
+        self._owner.acquire()
+        try:
+            # Nobody else writes, as we own it. Without a log beside it SQLite need not make files for itself either.
+            log = self.file.with_name(self.file.name + "-wal")
+            alone = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+            self._reader = sqlite3.connect(
+                f"{self.file.absolute().as_uri()}?{alone}", uri=True, check_same_thread=False, isolation_level=None
+            )
+            self._check(self._reader)
+            (version,) = self._reader.execute("PRAGMA user_version").fetchone()
+            if not version:
+                raise ForeignFileError(self.file, "it is empty")
+            if version < VERSION:
+                raise UnusableFileError(self.file, "its tables are of an older version: start its app on it once")
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise self._refusal(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def unpark(self) -> None:
+        """Make a file that was opened by `open_parked` writable, with room for its move; does nothing when it is."""
+        if self._writer is not None:
+            return
+        if self._reader is not None:
+            self._reader.close()
+        self._writer = self._connect()
+        self._migrate(self._writer)
+        self._writer.executescript(MOVE_TABLES)
+        self._reader = self._connect()
+        self._reader.execute("PRAGMA query_only = ON")
+
+    def _refusal(self, error: sqlite3.Error | OSError) -> ForeignFileError | UnusableFileError:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            return ForeignFileError(self.file, "it is not a SQLite database")
+        return UnusableFileError(self.file, str(error))
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, check_same_thread=False, isolation_level=None, timeout=0)
