@@ -34,6 +34,7 @@ class Definition:
         retention: timedelta | None = None,
         inactivity_timeout: timedelta | None = None,
         private: bool | None = None,
+        lazy_state: bool | None = None,
     ) -> None:
         """Check the class.
 
@@ -43,6 +44,7 @@ class Definition:
             retention: How long results of its handlers stay readable.
             inactivity_timeout: How long an idle invocation stays in memory.
             private: True when only other handlers may call it.
+            lazy_state: True when a Restate server is to send state as it is read, not with each attempt.
 
         Raises:
             DefinitionError: The class is wrong; the sentence names it, the handler and the fix.
@@ -50,7 +52,11 @@ class Definition:
         super().__init_subclass__()
         if OPTIONS not in cls.__dict__:  # a decorator that makes the class anew calls this without the arguments
             own = HandlerOptions(
-                retry=retry, retention=retention, inactivity_timeout=inactivity_timeout, private=private
+                retry=retry,
+                retention=retention,
+                inactivity_timeout=inactivity_timeout,
+                private=private,
+                lazy_state=lazy_state,
             )
             cls.__restate_options__ = DefinitionOptions(
                 name or cls.__name__, own.or_else(cls.__restate_options__.options)

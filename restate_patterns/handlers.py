@@ -129,6 +129,7 @@ def handler(
     retention: timedelta | None = None,
     inactivity_timeout: timedelta | None = None,
     private: bool | None = None,
+    lazy_state: bool | None = None,
 ) -> HandlerDecorator: ...
 def handler(
     fn: Callable[..., Any] | None = None,
@@ -140,6 +141,7 @@ def handler(
     retention: timedelta | None = None,
     inactivity_timeout: timedelta | None = None,
     private: bool | None = None,
+    lazy_state: bool | None = None,
 ) -> object:
     """Make a handler of an `async def` method; use it plainly or with options.
 
@@ -154,11 +156,18 @@ def handler(
         retention: How long results stay readable. Default: the service's.
         inactivity_timeout: How long an idle invocation stays in memory. Default: the service's.
         private: True when only other handlers may call it. Default: the service's.
+        lazy_state: True when a Restate server is to send state as it is read. Default: the service's.
 
     Raises:
         DefinitionError: The method can't be a handler; the sentence names it and the fix.
     """
-    options = HandlerOptions(retry=retry, retention=retention, inactivity_timeout=inactivity_timeout, private=private)
+    options = HandlerOptions(
+        retry=retry,
+        retention=retention,
+        inactivity_timeout=inactivity_timeout,
+        private=private,
+        lazy_state=lazy_state,
+    )
 
     def decorate(function: Callable[..., Any]) -> Handler[Any, ..., Any]:
         check_function(function, getattr(function, "__qualname__", repr(function)))

@@ -92,12 +92,15 @@ class HandlerOptions:
         retention: How long the result of a completed invocation stays readable.
         inactivity_timeout: How long an idle invocation stays in memory before it suspends.
         private: Whether the handler can be called from outside.
+        lazy_state: Whether a Restate server sends the state of a key when a handler reads it, instead of all of
+            it with each attempt; for keys with much state. The embedded engine has it at hand anyway.
     """
 
     retry: RetryPolicy | None = None
     retention: timedelta | None = None
     inactivity_timeout: timedelta | None = None
     private: bool | None = None
+    lazy_state: bool | None = None
 
     def or_else(self, other: HandlerOptions) -> HandlerOptions:
         """Give these options with what is None taken from `other`."""
@@ -109,4 +112,5 @@ class HandlerOptions:
             if self.inactivity_timeout is not None
             else other.inactivity_timeout,
             private=self.private if self.private is not None else other.private,
+            lazy_state=self.lazy_state if self.lazy_state is not None else other.lazy_state,
         )

@@ -102,6 +102,8 @@ def _options(info: HandlerInfo) -> dict[str, Any]:
         found["workflow_retention"] = retention
     else:
         found["idempotency_retention"] = retention
+    if info.kind is not HandlerKind.STATELESS:
+        found["enable_lazy_state"] = options.lazy_state
     return found
 
 

@@ -22,8 +22,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class HostedTally(VirtualObject):
-    """Counts."""
+class HostedTally(VirtualObject, lazy_state=True):
+    """Counts, and reads its state from the server each time."""
 
     count = State[int](default=0)
 

@@ -42,12 +42,12 @@ class Shop(Service, private=True):
     async def close(self, ctx: Context) -> None: ...
 
 
-class Seat(VirtualObject, retention=timedelta(hours=1), inactivity_timeout=timedelta(seconds=5)):
+class Seat(VirtualObject, lazy_state=True, retention=timedelta(hours=1), inactivity_timeout=timedelta(seconds=5)):
     @handler
     async def hold(self, ctx: ObjectContext) -> bytes:
         return b""
 
-    @handler
+    @handler(lazy_state=False)
     async def who(self, ctx: ObjectSharedContext) -> str | None:
         return None
 
@@ -110,6 +110,8 @@ def test_options_become_the_servers() -> None:
     assert (buy["retryPolicyMaxAttempts"], buy["retryPolicyOnMaxAttempts"]) == (3, "KILL")
     hold = handlers_of(services["Seat"])["hold"]
     assert (hold["idempotencyRetention"], hold["inactivityTimeout"]) == (3_600_000, 5_000)
+    assert hold["enableLazyState"] is True
+    assert handlers_of(services["Seat"])["who"]["enableLazyState"] is False
     assert handlers_of(services["Signup"])["run"]["workflowCompletionRetention"] == 172_800_000
 
 
