@@ -29,12 +29,13 @@ PLAN: Final = (
     ("cars", "cancel"),
     ("flights", "cancel"),
 )
-"""In which order a trip can ask for things: what is booked, then what undoes it."""
+"""In which order a trip can ask for things: what is booked, then what undoes it. After the charge it only goes on."""
 
 _IMPORTING_NS: Final = 100_000_000
 """A process asks nobody that early in its life; what arrives then was sent by the one before."""
 
-_ORDER: Final = {what: place for place, what in enumerate(PLAN)}
+_ORDER: Final = {what: PLAN.index(what) for what in PLAN} | {("flights", "cancel"): PLAN.index(("cars", "cancel"))}
+"""The two cancels run side by side."""
 _BOOKED: Final = {"flights": ["confirmed"], "cars": ["confirmed"], "payments": ["charged"]}
 _UNDONE: Final = frozenset({"cancelled", "refunded"})
 

@@ -31,7 +31,7 @@ FAULT_EVERY_S: Final = (0.05, 0.3)
 _FAULTS: Final = (
     ("payments", "charge", FaultKind.DECLINE),
     ("cars", "reserve", FaultKind.DECLINE),
-    ("cars", "confirm", FaultKind.DECLINE),
+    ("cars", "confirm", FaultKind.LOST_ANSWER),
     ("flights", "reserve", FaultKind.LOST_ANSWER),
     ("payments", "charge", FaultKind.LOST_ANSWER),
     ("flights", "confirm", FaultKind.ERROR),

@@ -54,7 +54,7 @@ class Event(NamedTuple):
 
 
 @dataclass
-class Account(Lockable):
+class Account(Lockable, name="LockedAccount"):
     """A record."""
 
     version = State[Version](default=Version())
