@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from restate_patterns.errors import JournalMismatch
@@ -65,6 +66,7 @@ class Drive:
         self._wire = wire
         self._operations = MachineOperations(machine, host.clock, host.references)
         self._running: dict[Handle, RunningStep] = {}
+        self._listeners: dict[Handle, Callable[[RunningStep], None]] = {}
         self._stop_seen: set[Handle] = set()
         self._broken: BaseException | None = None
 
@@ -77,8 +79,8 @@ class Drive:
                 self._write(end)
         finally:
             attempt.close()
-            for step in self._running.values():
-                step.on_end = None
+            for handle, step in self._running.items():
+                step.leave(self._listeners.get(handle))
 
     async def _until_end(self, attempt: Attempt) -> AttemptEnd | None:
         """Give how the attempt ended; None when it was only interrupted."""
@@ -125,7 +127,7 @@ class Drive:
         running = self._host.steps.ensure((self._invocation.id, step.handle), step.name, step.fingerprint, step.action)
         self._running[step.handle] = running
         if running.ended is None:
-            running.on_end = functools.partial(self._ended, notice, step)
+            running.on_end = self._listeners[step.handle] = functools.partial(self._ended, notice, step)
         else:
             self._ended(notice, step, running)
 

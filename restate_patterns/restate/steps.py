@@ -62,6 +62,11 @@ class RunningStep(StepProgress):
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
 
+    def leave(self, listener: Callable[[RunningStep], None] | None) -> None:
+        """Tell `listener` no more; another attempt that has adopted the step since is still told."""
+        if self.on_end is listener:
+            self.on_end = None
+
     def stop(self) -> None:
         """Ask the action to stop; it ends with its outcome."""
         self.stopping = True

@@ -59,6 +59,32 @@ async def test_rule_11_a_step_is_adopted_and_never_started_twice(steps: RunningS
     assert began == ["charge"]
 
 
+async def test_rule_11_an_attempt_that_leaves_late_does_not_deafen_the_next(steps: RunningSteps) -> None:
+    gate = asyncio.Event()
+
+    async def charge() -> bytes:
+        await gate.wait()
+        return b"paid"
+
+    told: list[str] = []
+
+    def old(step: RunningStep) -> None:
+        told.append("old")
+
+    def new(step: RunningStep) -> None:
+        told.append("new")
+
+    step = steps.ensure(WHERE, "charge", "ff", runner(charge))
+    step.on_end = old
+    step.on_end = new
+    step.leave(old)
+    gate.set()
+    await ended(step)
+    assert told == ["new"]
+    step.leave(new)
+    assert step.on_end is None
+
+
 async def test_rule_06_another_step_in_its_place_is_a_mismatch(steps: RunningSteps) -> None:
     async def charge() -> bytes:
         return b"paid"
