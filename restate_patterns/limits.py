@@ -34,6 +34,18 @@ STORE_CACHE_KIB: Final = 32 * 1024
 DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
 """Disk held back beside the file, given free when the disk is full so that accepted work can finish."""
 
+DISK_PROBE_BYTES: Final = 64 * 1024
+"""Disk asked for beyond the reserve, to tell a disk that is full from one that is broken."""
+
+DISK_PROBE_MS: Final = 1_000
+"""How often an engine that refuses new work for want of room looks whether there is some."""
+
+OWNER_WAIT_S: Final = 0.3
+"""How long a start waits for the owner of its file to go: a process that was killed lets go a moment later."""
+
+FILE_LOOK_S: Final = 1.0
+"""How often an engine looks whether its file is still where it was opened."""
+
 FLUSH_PUT_OFF_MAX: Final = 2
 """Turns of the loop for which a batch waits for invocations that are about to advance."""
 
@@ -44,7 +56,13 @@ COMMIT_RETRY_MS: Final = 250
 """Wait before a batch that could not be written is tried again."""
 
 CLOCK_GAP_WARNING_MS: Final = 1_000
-"""How far the wall clock may be behind the file at start before that is worth a warning."""
+"""How far the wall clock may be behind, or jump, before that is worth a warning."""
+
+CLOCK_LOOK_MS: Final = 1_000
+"""How often a machine's two clocks are compared: what is due after a sleep or a set clock is at most so late."""
+
+CLOCK_MOVED_MS: Final = 50
+"""How far two clocks must move apart to count as moved; less is the time between two readings."""
 
 INACTIVITY_TIMEOUT_MS: Final = 60_000
 """How long an idle invocation stays in memory by default."""

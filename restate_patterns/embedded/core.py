@@ -82,6 +82,7 @@ class Core:
         self.records = RecordsTable(store, self.log, self.ids, deployment)
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
+        self._clock_watch = clock.watch(self._clocks_moved)
         self.endings = Endings(self)
         self.steps = Steps(store, self.log, clock, self.complete_operation, self.endings.step_broken)
         self.waits = Waits(self)
@@ -149,6 +150,10 @@ class Core:
         self.append_row(record, handle, value, failure)
         if record.status in (_ACTIVE, Status.SUSPENDED):
             self.wake(record)
+
+    def _clocks_moved(self) -> None:
+        self.log.time.compare()
+        self.timers.catch_up()
 
     def _timer_fired(self, num: int, handle: Handle, due_ms: int) -> None:
         record = self.records.living(num)
@@ -332,6 +337,7 @@ class Core:
     def halt(self) -> None:
         """Advance nothing any more and drop all attempts, without recording anything."""
         self.stopped = True
+        self._clock_watch.cancel()
         self.timers.stop()
         self.idle.stop()
         for record in self.records.in_memory():

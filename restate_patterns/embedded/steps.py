@@ -46,6 +46,10 @@ class _StepClock(Clock):
         return self._clock.call_later(delay_ms, callback)
 
     @override
+    def watch(self, moved: Callable[[], None]) -> Cancellable:
+        return self._clock.watch(moved)
+
+    @override
     async def sleep(self, delay_ms: float) -> None:
         self.sleeping = True
         try:

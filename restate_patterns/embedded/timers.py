@@ -60,6 +60,14 @@ class Timers:
     def stop(self) -> None:
         """Fire nothing any more."""
         self._running = False
+        self._drop_alarm()
+
+    def catch_up(self) -> None:
+        """Fire what became due at once, when time has jumped."""
+        self._drop_alarm()
+        self._on_alarm()
+
+    def _drop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
