@@ -23,8 +23,8 @@ from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TA
 from restate_patterns.forks import in_forked_child
 from restate_patterns.limits import STORE_CACHE_KIB
 
-_RETRIABLE: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_PERHAPS_FULL: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_PERHAPS_FULL: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CANTOPEN}
 """What SQLite says when a quota is used up, or its index of the log finds no room: the disk must be asked."""
 
 
@@ -68,8 +68,18 @@ class Store:
         if not self.file.parent.is_dir():
             raise UnusableFileError(self.file, "its folder does not exist")
         self._take(create=True)
-        self._look_at_content()
         self._reserve = Reserve(self._beside(".reserve"))
+        try:
+            self._connect_both()
+        except sqlite3.OperationalError as error:
+            if not self._is_want_of_room(error):
+                raise
+            self._disconnect()
+            self._reserve.spend()
+            self._connect_both()
+
+    def _connect_both(self) -> None:
+        self._look_at_content()
         self._writer = self._connect()
         self._migrate(self._writer)
         check_tables(self.file, self._writer)
@@ -190,16 +200,19 @@ class Store:
 
     def close(self) -> None:
         """Close the connections and give the file free. What was committed stays."""
-        for connection in (self._reader, self._writer):
-            if connection is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.close()
-        self._reader = self._writer = self._log_identity = None
+        self._disconnect()
         if self._owner is not None:
             self._owner.release()
             self._owner = None
         if self._keep_from_child is not None:
             self._keep_from_child()
+
+    def _disconnect(self) -> None:
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+        self._reader = self._writer = self._log_identity = None
 
     def lose_uncommitted(self) -> None:
         """Lose what a dying process would lose: closes a file; a memory store stays open, rolled back."""
@@ -280,10 +293,13 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
-        code = error.sqlite_errorcode
-        if (code & 0xFF) in _RETRIABLE or (code in _PERHAPS_FULL and self._reserve.no_room()):
+        if (error.sqlite_errorcode & 0xFF) in _BUSY or self._is_want_of_room(error):
             raise StoreBusyError(str(error)) from error
         raise error
+
+    def _is_want_of_room(self, error: sqlite3.OperationalError) -> bool:
+        code = error.sqlite_errorcode
+        return code == sqlite3.SQLITE_FULL or (code in _PERHAPS_FULL and self._reserve.no_room())
 
     def spend_reserve(self) -> None:
         """Give the held-back disk free."""
