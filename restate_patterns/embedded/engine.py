@@ -120,7 +120,7 @@ class Engine(EnginePort):
 
     def _start(self, clock: Clock) -> None:
         rows = dict(self._store.read("SELECT name, value FROM meta"))
-        move = move_of(rows)
+        move = move_of(self._store.file, rows)
         if move is not None and move.holds:
             raise FileMovedError(self._store.file, move.to, done=move.done_ms is not None)
         meta = meta_of(self._store.file, rows)
