@@ -30,11 +30,6 @@ def check_text(*texts: str) -> None:
             text.encode()
 
 
-def printable(error: BaseException) -> str:
-    """Give an error in words that a file can hold: names of files, for one, may be no Unicode."""
-    return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
-
-
 def failure_text(failure: Failure | None) -> str | None:
     """Give a failure as JSON text, or None."""
     if failure is None:

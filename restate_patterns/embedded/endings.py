@@ -7,7 +7,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from restate_patterns.embedded.admission import SENT
-from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
@@ -16,6 +15,7 @@ from restate_patterns.errors import Failure
 from restate_patterns.limits import RETENTION_MS
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, StepExhausted, Stuck, Succeeded
+from restate_patterns.wording import sentence_of
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
@@ -42,14 +42,15 @@ class Endings:
             case Crashed(error):
                 self._retry(record, error)
             case Stuck(error, mismatch):
-                _logger.error("%s (%s) is paused: %s", record.target, record.id, error)
-                self.pause(record, printable(error), mismatch=mismatch)
+                reason = sentence_of(error)
+                _logger.error("%s (%s) is paused: %s", record.target, record.id, reason)
+                self.pause(record, reason, mismatch=mismatch)
 
     def step_broken(self, record: Record, error: BaseException) -> None:
         """Pause an invocation whose step used up its tries."""
         if record.status is Status.COMPLETED:
             return
-        sentence = printable(error)
+        sentence = sentence_of(error)
         if isinstance(error, StepExhausted):
             sentence = sentence.removeprefix(f"{type(error).__name__}: ")
         _logger.error("%s (%s) is paused: %s", record.target, record.id, sentence)
@@ -62,7 +63,7 @@ class Endings:
             record.failed_count = 0
         record.failed_at_index = len(rows)
         record.failed_count += 1
-        record.failure = printable(error)
+        record.failure = sentence_of(error)
         policy = (record.info.options.retry if record.info is not None else None) or _RETRY
         delay_ms = policy.delay_ms(record.failed_count)
         if delay_ms is None:

@@ -13,13 +13,13 @@ from typing import Any, Final
 from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock
-from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
+from restate_patterns.wording import sentence_of
 
 _NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
 
@@ -98,7 +98,7 @@ class RunningStep(StepProgress, Job):
     @override
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
-        self.last_failure = printable(error)
+        self.last_failure = sentence_of(error)
         if not self.dropped:
             self._steps.log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
             self._steps.log.touch(self.record)

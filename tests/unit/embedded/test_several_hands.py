@@ -234,14 +234,17 @@ def test_a_workflow_started_again_is_not_disturbed_by_its_earlier_run() -> None:
     asyncio.run(bounded(test()))
 
 
-@pytest.mark.parametrize("path", ["S/fail_at_file", "S/badly_named_step"])
-def test_text_that_no_file_can_hold_stops_nobody_else(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("S/fail_at_file", InvocationStatus.BACKING_OFF), ("S/badly_named_step", InvocationStatus.PAUSED)],
+)
+def test_text_that_no_file_can_hold_stops_nobody_else(path: str, status: InvocationStatus) -> None:
     async def test() -> None:
         async with bench(app) as b:
             failing = await b.send(path)
             await b.settle()
             view = (await b.engine.describe_invocation(failing)).view
-            assert view.status is InvocationStatus.BACKING_OFF
+            assert view.status is status
             assert "udce9" in (view.last_failure or "")
             for target in (Target("O", "hold", NO_UNICODE), Target(NO_UNICODE, "hold", "k")):
                 with pytest.raises(UnicodeEncodeError):
