@@ -16,10 +16,10 @@ THREADS_MAX: Final = 40
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
-VALUE_BYTES_MAX: Final = 128 * 1024 * 1024
+VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Largest value that is stored: an argument, a result, a state, an answer. SQLite's own end is at 10^9 bytes."""
 
-COMMANDS_BYTES_MAX: Final = 256 * 1024 * 1024
+COMMANDS_BYTES_MAX: Final = 128 * 1024 * 1024
 """What a handler may ask for between two waits, with the values it reads there: it is one entry of the journal."""
 
 TEXT_CHARS_MAX: Final = 1024 * 1024

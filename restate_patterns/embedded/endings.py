@@ -12,6 +12,7 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
 from restate_patterns.engine_port import CompletedResult
 from restate_patterns.errors import Failure
+from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import RETENTION_MS
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, StepExhausted, Stuck, Succeeded
@@ -90,7 +91,7 @@ class Endings:
         )
         record.status = Status.BACKING_OFF
         record.retry_at_ms = record.modified_ms = self._core.log.now_ms()
-        record.retry_at_ms += delay_ms
+        record.retry_at_ms = min(record.retry_at_ms + delay_ms, FOREVER_MS)
         self._core.timers.add(record.num, RETRY_TIMER, record.retry_at_ms)
         self._core.log.append(record)
 
@@ -102,6 +103,20 @@ class Endings:
         record.modified_ms = self._core.log.now_ms()
         self._core.log.append(record)
 
+    def break_off(self, record: Record, reason: str) -> None:
+        """Pause an invocation that can't go on from what is stored of it; one that has completed has failed."""
+        _logger.error("%s (%s) can't go on: %s", record.target, record.id, reason)
+        if record.status is Status.COMPLETED:
+            record.output, record.output_failure = None, Failure(500, reason)
+            self._core.log.append(record)
+            return
+        record.broken = reason
+        self._core.drop_attempt(record)
+        if record.status is Status.BACKING_OFF:
+            self._core.timers.drop(record.num, RETRY_TIMER)
+            record.retry_at_ms = None
+        self.pause(record, reason, mismatch=True)
+
     def complete(self, record: Record, output: bytes | None, failure: Failure | None) -> None:
         """Give an invocation its result: for its caller, whoever waits, and the next in line for its key."""
         core = self._core
@@ -111,7 +126,7 @@ class Endings:
         record.completed_ms = record.modified_ms = core.log.now_ms()
         retention = None if record.info is None else record.info.options.retention
         retention_ms = RETENTION_MS if retention is None else round(retention.total_seconds() * 1000)
-        record.expires_ms = record.completed_ms + retention_ms
+        record.expires_ms = min(record.completed_ms + retention_ms, FOREVER_MS)
         record.retry_at_ms = None
         sequence = core.log.append(record)
         for handle in record.timers:

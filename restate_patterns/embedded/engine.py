@@ -128,6 +128,7 @@ class Engine(EnginePort):
         self._store.commit()
         core.log.start(int(meta.get("time_ms", 0)), int(meta.get("sequence", 0)))
         self._running, self._retention = core, Retention(core)
+        core.break_off_unreadable()
         core.timers.start()
         active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
         core.recover([num for (num,) in active])

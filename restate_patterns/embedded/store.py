@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,22 @@ from restate_patterns.embedded.file_errors import ForeignFileError, NewerFileErr
 from restate_patterns.embedded.owner import OwnerLock
 from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TABLES, VERSION
 from restate_patterns.limits import DISK_RESERVE_BYTES, STORE_CACHE_KIB
+from restate_patterns.wording import sentence_of
+
+_UNWRITABLE = (
+    sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.IntegrityError, ArithmeticError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What one wrong parameter leads to; the file itself is well."""
 
 _RETRIABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+_NO_TEXT = "Could not decode to UTF-8"
+
+
+class UnwritableError(Exception):
+    """A batch has something that SQLite does not take; nothing of it was written, and no retry would be."""
 
 
 class StoreBusyError(Exception):
@@ -165,15 +179,26 @@ class Store:
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Give the rows of a query over what is committed."""
-        if self._reader is None:
+        reader = self._reader
+        if reader is None:
             raise RuntimeError(f"the store {self.file} is closed")
-        return self._reader.execute(sql, parameters).fetchall()
+        try:
+            return reader.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if _NO_TEXT not in str(error):
+                raise
+        reader.text_factory = _any_text  # slower, so only once a row needs it
+        try:
+            return reader.execute(sql, parameters).fetchall()
+        finally:
+            reader.text_factory = str
 
     def write(self, statements: Iterable[Statement]) -> None:
         """Begin a transaction and run statements in it; `commit` ends it.
 
         Raises:
             StoreBusyError: The disk is full or the file is busy; nothing was written.
+            UnwritableError: A parameter is not one that SQLite takes; nothing was written.
         """
         writer = self._open_writer
         try:
@@ -182,6 +207,34 @@ class Store:
                 writer.executemany(sql, rows)
         except sqlite3.OperationalError as error:
             self._roll_back(error)
+        except _UNWRITABLE as error:
+            writer.execute("ROLLBACK")
+            raise UnwritableError(sentence_of(error)) from error
+
+    def probe(self, pieces: Iterable[Callable[[], Sequence[Statement]]]) -> list[Exception | None]:
+        """Try pieces of a batch, one after the other, without writing them; gives what each of them runs into.
+
+        Raises:
+            StoreBusyError: The disk is full or the file is busy.
+        """
+        writer = self._open_writer
+        found: list[Exception | None] = []
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            for piece in pieces:
+                try:
+                    for sql, rows in piece():
+                        writer.executemany(sql, rows)
+                except sqlite3.OperationalError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is this piece's
+                    found.append(error)
+                else:
+                    found.append(None)
+        except sqlite3.OperationalError as error:
+            self._roll_back(error)
+        writer.execute("ROLLBACK")
+        return found
 
     def commit(self) -> None:
         """Make the open transaction durable (one fsync); may run in another thread.
@@ -218,3 +271,7 @@ class Store:
             self._reserve.unlink(missing_ok=True)
             return False
         return True
+
+
+def _any_text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")
