@@ -14,6 +14,7 @@ from restate_patterns.handles import InvocationHandle
 from restate_patterns.links import Link, Linked, tracked
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.serde import JSON
+from restate_patterns.storable import checked_headers, checked_text
 
 if TYPE_CHECKING:
     from restate_patterns.context import Context
@@ -112,11 +113,17 @@ class HandlerClient(Linked, Generic[C, P, R]):
             idempotency_key: Calls with the same key to the same handler happen once.
             headers: Sent along; the handler reads them in `ctx.headers`, their names in lower case.
             timeout: The longest wait of a call. The callee goes on after it.
+
+        Raises:
+            WrongValue: A header or the idempotency key is no text that can be stored.
         """
+        if idempotency_key is not None:
+            idempotency_key = checked_text(idempotency_key, f"{self._label}: the idempotency key")
+        given = checked_headers(headers or {}, self._label)
         options = replace(
             self._options,
             idempotency_key=idempotency_key if idempotency_key is not None else self._options.idempotency_key,
-            headers={**self._options.headers, **{name.lower(): value for name, value in (headers or {}).items()}},
+            headers={**self._options.headers, **{name.lower(): value for name, value in given.items()}},
             timeout_s=timeout.total_seconds() if timeout is not None else self._options.timeout_s,
         )
         return HandlerClient(self._link, self._spec, self._key, options)

@@ -20,6 +20,7 @@ from restate_patterns.handles import InvocationHandle
 from restate_patterns.links import Link
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import ServiceKind
+from restate_patterns.storable import checked_text
 
 if TYPE_CHECKING:
     from restate_patterns.definitions import Definition, Service, VirtualObject, Workflow
@@ -130,7 +131,8 @@ class Clients:
                 f"invocation(handler, id): name the handler on its class (`Ticket.reserve`), not {handler!r}"
             )
         spec = resolve(handler.definition).handlers[handler.attribute]
-        return InvocationHandle(self._link, id, spec.output, spec.label)
+        id_ = checked_text(id, "invocation(handler, id): the id")
+        return InvocationHandle(self._link, id_, spec.output, spec.label)
 
     def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> ClientProxy:
         if not is_definition(definition):
@@ -139,8 +141,8 @@ class Clients:
         if spec.kind is not kind:
             right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
             raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
-        if key.__class__ is not str and kind is not ServiceKind.SERVICE and not isinstance(key, str):
-            raise UsageError(f"{_method(kind)}({definition.__qualname__}, key): the key is a str, not {key!r}")
+        if kind is not ServiceKind.SERVICE:
+            key = checked_text(cast("str", key), f"{_method(kind)}({definition.__qualname__}, key): the key")
         return ClientProxy(self._link, spec, key)
 
 

@@ -16,6 +16,27 @@ THREADS_MAX: Final = 40
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
+VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Largest value that is stored: an argument, a result, a state, an answer. SQLite's own end is at 10^9 bytes."""
+
+COMMANDS_BYTES_MAX: Final = 128 * 1024 * 1024
+"""What a handler may ask for between two waits, with the values it reads there: it is one entry of the journal."""
+
+TEXT_CHARS_MAX: Final = 1024 * 1024
+"""Longest key, name, idempotency key or id, and all headers of a request together."""
+
+FAILURE_CHARS_MAX: Final = 8 * 1024 * 1024
+"""Longest sentence of a terminal error, and all its fields together; a character takes up to twelve bytes."""
+
+ERROR_CHARS_MAX: Final = 64 * 1024
+"""How much is kept of what an error says that is retried or pauses."""
+
+FAILURE_CODE_MAX: Final = 65_535
+"""Largest code of a terminal error: what a Restate server has room for."""
+
+SHOWN_CHARS_MAX: Final = 60
+"""How much of a wrong value is shown in the sentence about it."""
+
 PATHS_KNOWN_MAX: Final = 1_000
 """Paths of handlers without a key that are not read again with each request."""
 

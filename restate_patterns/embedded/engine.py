@@ -144,6 +144,7 @@ class Engine(EnginePort):
         core.log.start(meta.time_ms, meta.sequence)
         self._file_watch = FileWatch(self._store, core.log, epoch)
         self._file_watch.start()
+        core.break_off_unreadable()
         core.timers.start()
         active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
         core.recover([num for (num,) in active])

@@ -19,7 +19,8 @@ from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
 from restate_patterns.embedded.live_time import LiveTime
 from restate_patterns.embedded.records import Record
-from restate_patterns.embedded.store import Store, StoreBusyError
+from restate_patterns.embedded.salvage import Salvage, salvage
+from restate_patterns.embedded.store import Store, StoreBusyError, UnwritableError
 from restate_patterns.limits import (
     COMMIT_HERE_MS_MAX,
     COMMIT_RETRY_MS,
@@ -41,6 +42,7 @@ class Log:
         about_to_change: Tells whether invocations are about to advance: a batch waits a little for that.
         alone: Tells whether there is one invocation at most that could do anything during a commit.
         fatal: Called with an I/O error that no retry can mend; nothing is answered any more after it.
+        salvaged: Called on the loop with what is left of a batch that could not be written as it was.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Log:
         about_to_change: Callable[[], bool],
         alone: Callable[[], bool],
         fatal: Callable[[BaseException], None],
+        salvaged: Callable[[Salvage], None],
     ) -> None:
         self.open = Batch()
         self.time = LiveTime(clock)
@@ -67,8 +70,11 @@ class Log:
         self._alone = alone
         self._put_off_count = 0
         self._fatal = fatal
+        self._salvaged = salvaged
         self._committing: Batch | None = None
         self._statements: list[Statement] = []
+        self._is_salvaged = False
+        """Whether the batch under way is what was left of one."""
         self._flush_scheduled = False
         self._commit_ms = 10 * COMMIT_HERE_MS_MAX
         """How long commits take: the longest of late; supposed to be slow before the first."""
@@ -171,13 +177,38 @@ class Log:
         self._flush_scheduled = False
         if self._committing is not None or self.closed or self.sequence == self.durable_sequence:
             return
-        self._committing, self.open = self.open, Batch()
+        self._committing, self.open = batch, _ = self.open, Batch()
         self.open.last_sequence = self.sequence
-        meta: list[tuple[object, ...]] = [("time_ms", self.now_ms()), ("sequence", self._committing.last_sequence)]
-        if self._committing.created:
+        try:
+            self._statements = [*batch.render(), self._meta(batch)]
+        except Exception as error:  # noqa: BLE001 - one bad value must not stop the others
+            self._salvage(batch, error)
+        else:
+            self._write_statements()
+
+    def _meta(self, batch: Batch) -> Statement:
+        meta: list[tuple[object, ...]] = [("time_ms", self.now_ms()), ("sequence", batch.last_sequence)]
+        if batch.created:
             # A number names one invocation for ever, also when it was removed and the process died.
-            meta.append(("last_num", max(self._committing.created)))
-        self._statements = [*self._committing.render(), ("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)]
+            meta.append(("last_num", max(batch.created)))
+        return "INSERT OR REPLACE INTO meta VALUES (?, ?)", meta
+
+    def _salvage(self, batch: Batch, error: Exception) -> None:
+        """Write what of a batch can be written; whoever that costs something is told."""
+        if self._is_salvaged or self.closed:
+            self.fail(error)
+            return
+        try:
+            left = salvage(batch, self._store)
+        except StoreBusyError as busy:
+            self._retry(busy, lambda: self._salvage(batch, error))
+            return
+        except Exception as broken:  # noqa: BLE001 - the file itself can't be written
+            self.fail(broken)
+            return
+        self._is_salvaged = True
+        self._statements = [*left.statements, self._meta(batch)]
+        self._salvaged(left)
         self._write_statements()
 
     def _write_statements(self) -> None:
@@ -189,6 +220,9 @@ class Log:
                 self._store.commit()
         except StoreBusyError as error:
             self._retry(error)
+        except UnwritableError as error:
+            assert self._committing is not None
+            self._salvage(self._committing, error)
         except Exception as error:  # noqa: BLE001 - a batch that can't be written must not be waited for silently
             self.fail(error)
         else:
@@ -241,6 +275,7 @@ class Log:
             return
         self._committing = None
         self._statements = []
+        self._is_salvaged = False
         self.commit_count += 1
         self.durable_sequence = batch.last_sequence
         if self.full:
@@ -251,10 +286,10 @@ class Log:
         for callback in batch.committed:
             callback()
 
-    def _retry(self, error: StoreBusyError) -> None:
+    def _retry(self, error: StoreBusyError, again: Callable[[], None] | None = None) -> None:
         self._refuse_work(str(error))
         if not self.closed:
-            self._clock.call_later(COMMIT_RETRY_MS, self._write_statements)
+            self._clock.call_later(COMMIT_RETRY_MS, again or self._write_statements)
 
     def _refuse_work(self, why: str) -> None:
         if self.full:

@@ -22,10 +22,24 @@ from restate_patterns.embedded.reserve import Reserve
 from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TABLES, VERSION
 from restate_patterns.forks import in_forked_child
 from restate_patterns.limits import STORE_CACHE_KIB
+from restate_patterns.wording import sentence_of
+
+_UNWRITABLE = (
+    sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.IntegrityError, ArithmeticError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What one wrong parameter leads to; the file itself is well."""
 
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PERHAPS_FULL: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CANTOPEN}
 """What SQLite says when a quota is used up, or its index of the log finds no room: the disk must be asked."""
+
+
+_NO_TEXT = "Could not decode to UTF-8"
+
+
+class UnwritableError(Exception):
+    """A batch has something that SQLite does not take; nothing of it was written, and no retry would be."""
 
 
 class StoreBusyError(Exception):
@@ -236,15 +250,28 @@ class Store:
         if self._reader is None:
             raise RuntimeError(f"the store {self.file} is closed")
         try:
-            return self._reader.execute(sql, parameters).fetchall()
+            return self._rows(self._reader, sql, parameters)
         except sqlite3.Error as error:
             raise refusal_of(self.file, error) from error
+
+    def _rows(self, reader: sqlite3.Connection, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            return reader.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if _NO_TEXT not in str(error):
+                raise
+        reader.text_factory = _any_text  # slower, so only once a row needs it
+        try:
+            return reader.execute(sql, parameters).fetchall()
+        finally:
+            reader.text_factory = str
 
     def write(self, statements: Iterable[Statement]) -> None:
         """Begin a transaction and run statements in it; `commit` ends it.
 
         Raises:
             StoreBusyError: The disk is full or the file is busy; nothing was written.
+            UnwritableError: A parameter is not one that SQLite takes; nothing was written.
         """
         writer = self._open_writer
         try:
@@ -253,6 +280,34 @@ class Store:
                 writer.executemany(sql, rows)
         except sqlite3.OperationalError as error:
             self._roll_back(error)
+        except _UNWRITABLE as error:
+            writer.execute("ROLLBACK")
+            raise UnwritableError(sentence_of(error)) from error
+
+    def probe(self, pieces: Iterable[Callable[[], Sequence[Statement]]]) -> list[Exception | None]:
+        """Try pieces of a batch, one after the other, without writing them; gives what each of them runs into.
+
+        Raises:
+            StoreBusyError: The disk is full or the file is busy.
+        """
+        writer = self._open_writer
+        found: list[Exception | None] = []
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            for piece in pieces:
+                try:
+                    for sql, rows in piece():
+                        writer.executemany(sql, rows)
+                except sqlite3.OperationalError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is this piece's
+                    found.append(error)
+                else:
+                    found.append(None)
+        except sqlite3.OperationalError as error:
+            self._roll_back(error)
+        writer.execute("ROLLBACK")
+        return found
 
     def commit(self) -> None:
         """Make the open transaction durable (one fsync); may run in another thread.
@@ -334,3 +389,7 @@ class Store:
         with contextlib.suppress(OSError):
             self._owner.keep()
         return None
+
+
+def _any_text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")

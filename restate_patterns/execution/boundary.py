@@ -7,10 +7,21 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
+from restate_patterns import limits
+from restate_patterns.errors import (
+    Cancelled,
+    DefinitionError,
+    Failure,
+    JournalMismatch,
+    NotDurable,
+    TerminalError,
+    UsageError,
+)
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
 from restate_patterns.failures import to_failure
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, Stuck, Succeeded
+from restate_patterns.storable import checked_value
+from restate_patterns.wording import shortened, text_of
 
 ALSO_FAILED = "error.also"
 """Under this name the metadata of a failure lists the other failures of its exception group."""
@@ -30,9 +41,17 @@ def end_of(
         return _cancelled(invocation_cancelled)
     error = main.exception()
     if error is None:
-        return Succeeded(main.result())
-    leaves = list(leaves_of(error))
-    return of_error(error) if leaves == [error] else _of_group(error, leaves, failed(), invocation_cancelled)
+        return _succeeded(main.result())
+    if not isinstance(error, BaseExceptionGroup):
+        return of_error(error)
+    return _of_group(error, list(leaves_of(error)), failed(), invocation_cancelled)
+
+
+def _succeeded(output: bytes) -> AttemptEnd:
+    try:
+        return Succeeded(checked_value(output, "what the handler returned"))
+    except UsageError as error:
+        return Stuck(error)
 
 
 def of_error(error: BaseException) -> AttemptEnd:
@@ -41,9 +60,9 @@ def of_error(error: BaseException) -> AttemptEnd:
         return Failed(to_failure(error))
     if isinstance(error, JournalMismatch):
         return Stuck(error, mismatch=True)
-    if isinstance(error, UsageError):
+    if isinstance(error, (UsageError, DefinitionError)):
         return Stuck(error)
-    if isinstance(error, RuntimeError) and "attached to a different loop" in str(error):
+    if isinstance(error, RuntimeError) and "attached to a different loop" in text_of(error):
         return Stuck(_foreign_wait(error))
     return Crashed(error)
 
@@ -116,5 +135,6 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
 def _with_others(first: Failure, others: Sequence[Failure]) -> Failure:
     if not others:
         return first
-    also = json.dumps([{"code": other.code, "message": other.message} for other in others])
+    chars_max = limits.FAILURE_CHARS_MAX // len(others)
+    also = json.dumps([{"code": other.code, "message": shortened(other.message, chars_max)} for other in others])
     return Failure(first.code, first.message, {**first.metadata, ALSO_FAILED: also})
