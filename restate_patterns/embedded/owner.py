@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from restate_patterns.embedded.file_errors import FileOwnedError, UnusableFileError
+from restate_patterns.embedded.private_files import make_private
 
 
 class OwnerLock:
@@ -30,7 +31,8 @@ class OwnerLock:
             UnusableFileError: The lock file can't be written.
         """
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            make_private(self._path)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UnusableFileError(self._file, f"its lock file can't be opened ({error.strerror})") from error
         try:

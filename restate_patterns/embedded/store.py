@@ -15,6 +15,7 @@ from typing import Any
 from restate_patterns.embedded.batch import Statement
 from restate_patterns.embedded.file_errors import ForeignFileError, NewerFileError, UnusableFileError
 from restate_patterns.embedded.owner import OwnerLock
+from restate_patterns.embedded.private_files import make_private
 from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TABLES, VERSION
 from restate_patterns.limits import DISK_RESERVE_BYTES, STORE_CACHE_KIB
 
@@ -55,6 +56,7 @@ class Store:
             raise UnusableFileError(self.file, "its folder does not exist")
         self._owner.acquire()
         try:
+            make_private(self.file)
             self._writer = self._connect()
             self._check(self._writer)
             self._migrate(self._writer)
@@ -213,6 +215,7 @@ class Store:
         if self.in_memory:
             return True
         try:
+            make_private(self._reserve)
             self._reserve.write_bytes(bytes(DISK_RESERVE_BYTES))
         except OSError:
             self._reserve.unlink(missing_ok=True)
