@@ -130,6 +130,7 @@ def _handler_info(spec: HandlerSpec) -> HandlerInfo:
             "input_required": argument.default is REQUIRED,
             "input_content_type": argument.codec.content_type,
             "input_schema": argument.codec.json_schema("validation"),
+            "read_input": argument.codec.decode,
         }
     return HandlerInfo(
         spec.name,

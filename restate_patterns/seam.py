@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import enum
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -399,6 +399,8 @@ class HandlerInfo:
     input_schema: Mapping[str, object] | None = None
     output_schema: Mapping[str, object] | None = None
     documentation: str | None = None
+    read_input: Callable[[bytes], object] | None = field(default=None, compare=False, repr=False)
+    """Reads an argument, to look whether it is one before it is accepted; raises `InvalidInput`."""
 
 
 @dataclass(frozen=True, slots=True)
