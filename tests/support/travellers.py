@@ -42,6 +42,7 @@ from restate_patterns.serde import codec
 T = TypeVar("T")
 
 
+# --8<-- [start:types]
 class Level(enum.Enum):
     LOW = "low"
     SPAN = timedelta(days=1)
@@ -258,6 +259,7 @@ Hexadecimal = Annotated[
 OneWay = Annotated[int, PlainSerializer(hex)]
 
 
+# --8<-- [end:types]
 def nested(depth: int) -> list[Any]:
     """Give a list in a list, `depth` times."""
     return [nested(depth - 1)] if depth else []
