@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar,
 from restate_patterns.actions import action_of
 from restate_patterns.awakeables import Awakeable, AwakeableId
 from restate_patterns.clients import Clients
+from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.fingerprints import fingerprint
 from restate_patterns.links import Link
 from restate_patterns.logs import logger_of
@@ -152,9 +153,15 @@ class Context(Clients):
 
         Returns:
             The awakeable: hand out its `id`, then await it.
+
+        Raises:
+            UsageError: Values of the type never come back as they were.
         """
+        try:
+            value_codec: Codec[T] = codec(type)
+        except DefinitionError as error:
+            raise UsageError(f"ctx.awakeable: {error}") from None
         id_, answer = self._attempt.awakeable()
-        value_codec: Codec[T] = codec(type)
         return Awakeable(AwakeableId[T].typed(id_, value_codec), answer, value_codec)
 
     def shielded(self) -> AbstractContextManager[None]:

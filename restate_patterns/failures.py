@@ -90,6 +90,20 @@ def _field_text(error: TerminalError, name: str, field_codec: Codec[Any]) -> str
             return to_json(text_of(value)).decode()
 
 
+def travelling(error: TerminalError) -> Failure:
+    """Give the wire form of an error that is raised or given by the user, with all its fields as they are.
+
+    Raises:
+        WrongValue: A field is not of its type, or would come back as another value.
+    """
+    cls = type(error)
+    for name, field_codec in _codecs_of(cls).items():
+        resolved = "" if field_codec.type is not Any else " (whose annotation says nothing at run time)"
+        if hasattr(error, name):
+            field_codec.give(getattr(error, name), "{}: the field {!r}{}", cls.__qualname__, name, resolved)
+    return to_failure(error)
+
+
 def from_failure(failure: Failure) -> TerminalError:
     """Give the error that was raised, as its class when one here fits, else a plain `TerminalError`."""
     name = failure.metadata.get(NAME_KEY)

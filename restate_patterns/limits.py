@@ -10,6 +10,9 @@ DRAIN_CALLBACKS_MAX: Final = 200_000
 CANCEL_REDELIVERIES_MAX: Final = 16
 """Times anyio may redeliver a cancellation for each completion that is delivered."""
 
+PLAIN_DEPTH_MAX: Final = 100
+"""Lists and dictionaries inside each other that are taken for readable unseen; JSON is read to 200."""
+
 THREADS_MAX: Final = 40
 """Synchronous actions of steps that run at the same time in threads."""
 

@@ -112,10 +112,11 @@ class State(Declared[T]):
             value: The new value; later changes to it are not seen.
 
         Raises:
-            WrongValue: The value is not of the declared type.
+            WrongValue: The value is not of the declared type, or would come back as another.
         """
         codec = self._for(ctx, ObjectContext, "set")
-        scope_of(ctx).attempt.set_state(self.name, codec.encode(value))
+        data = codec.give(value, "{}.set(ctx, ...)", self.label)
+        scope_of(ctx).attempt.set_state(self.name, data)
 
     def clear(self, ctx: ObjectContext, /) -> None:
         """Remove the state of this key: `get` gives the default again."""

@@ -16,9 +16,10 @@ from restate_patterns.errors import (
     NotDurable,
     TerminalError,
     UsageError,
+    WrongValue,
 )
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
-from restate_patterns.failures import to_failure
+from restate_patterns.failures import to_failure, travelling
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, Stuck, Succeeded
 from restate_patterns.storable import checked_value
 from restate_patterns.wording import shortened, text_of
@@ -57,7 +58,7 @@ def _succeeded(output: bytes) -> AttemptEnd:
 def of_error(error: BaseException) -> AttemptEnd:
     """Say how an attempt ends that one error ended."""
     if isinstance(error, TerminalError):
-        return Failed(to_failure(error))
+        return _failed([error]) or Crashed(error)
     if isinstance(error, JournalMismatch):
         return Stuck(error, mismatch=True)
     if isinstance(error, (UsageError, DefinitionError)):
@@ -99,19 +100,29 @@ def _of_group(
     if all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves):
         return _cancelled(invocation_cancelled)
     numbers = _numbers(failed)
-    failure = terminal_failure(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
-    return Crashed(group) if failure is None else Failed(failure)
+    return _failed(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED))) or Crashed(group)
+
+
+def _failed(leaves: Sequence[BaseException]) -> AttemptEnd | None:
+    try:
+        failure = terminal_failure(leaves)
+    except WrongValue as wrong:  # an error that would arrive as another one is no answer
+        return Stuck(wrong)
+    return None if failure is None else Failed(failure)
 
 
 def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
     """Give the failure that errors raised together come to, or None when one of them is to be retried.
 
     It is the first terminal one, with the others attached; those that were only cancelled don't count.
+
+    Raises:
+        WrongValue: A field of a terminal one would not come back as it is.
     """
     terminal = [leaf for leaf in leaves if isinstance(leaf, TerminalError)]
     if not terminal or not all(isinstance(leaf, (TerminalError, asyncio.CancelledError)) for leaf in leaves):
         return None
-    first, *others = (to_failure(leaf) for leaf in terminal)
+    first, *others = (travelling(leaf) for leaf in terminal)
     return _with_others(first, others)
 
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from restate_patterns import limits
 from restate_patterns.clock import Clock
-from restate_patterns.errors import DefinitionError, StepFailed, UsageError
+from restate_patterns.errors import DefinitionError, StepFailed, UsageError, WrongValue
 from restate_patterns.execution import boundary
 from restate_patterns.failures import to_failure
 from restate_patterns.options import RetryPolicy, Step
@@ -73,7 +73,10 @@ class StepRunner(StepAction):
 
     def _after(self, error: BaseException, progress: StepProgress) -> tuple[StepResult | None, int]:
         """Give the result that a failed try comes to, or None and the wait before the next one."""
-        failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
+        try:
+            failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
+        except WrongValue as wrong:
+            raise StepExhausted(self._step.name, wrong) from error
         if failure is not None:
             return StepResult(None, failure), 0
         _raise_if_stopped(error)

@@ -185,7 +185,7 @@ def test_anything_is_written_as_json(value: object) -> None:
 def test_a_failure_with_any_code_is_a_whole_answer() -> None:
     async def run() -> None:
         async with served() as server:
-            for code in (*range(200, 600, 11), 204, 205, 304, 418, 599, 600, 999, 1000, 10**6):
+            for code in (*range(200, 600, 11), 204, 205, 304, 418, 599, 600, 999, 1000, 65_535):
                 body = b"%d" % code
                 request = b"POST /Odd/fail HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
                 request += b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
