@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from typing_extensions import Format, TypedDict, get_annotations
 
+from restate_patterns.canonical import in_order
 from restate_patterns.errors import DefinitionError, Failure, InvalidInput, TerminalError, WrongValue
 from restate_patterns.serde import Codec, codec
 
@@ -52,7 +53,8 @@ def to_failure(error: TerminalError) -> Failure:
         try:
             metadata[name] = field_codec.encode(value).decode()
         except (WrongValue, ValueError):
-            metadata[name] = to_json(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64").decode()
+            shown = to_json(in_order(value), fallback=str, inf_nan_mode="constants", bytes_mode="base64")
+            metadata[name] = shown.decode()
     return Failure(error.code, error.message, metadata)
 
 

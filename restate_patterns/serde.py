@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from restate_patterns.canonical import writer
 from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue, WrongValue
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _SHOWN_INPUT_CHARS = 60
 class Codec(Generic[T]):
     """Turns values of one type into bytes and back.
 
-    `bytes` travel as they are, None as no bytes at all, everything else as JSON in pydantic's form.
+    `bytes` travel as they are, None as no bytes at all, everything else as JSON in pydantic's form. Equal values give
+    equal bytes in every process, but for the order of a dictionary's keys, which is kept.
 
     Args:
         type_: Any type that pydantic's `TypeAdapter` takes.
@@ -50,7 +52,7 @@ class Codec(Generic[T]):
         self._is_empty = type_ is None or type_ is type(None)
         self._exact: Any = type_ if type_ in (str, int, bool) else None
         self._adapter: TypeAdapter[T] = _adapter_of(type_)
-        self._to_json = self._adapter.serializer.to_json
+        self._to_json = writer(self._adapter)
         self._validate_json = self._adapter.validator.validate_json
 
     @property
