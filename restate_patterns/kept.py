@@ -7,6 +7,7 @@ data); what is no data is passed as it is. Plain values cost one look.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
@@ -43,4 +44,4 @@ def all_plain(values: Iterable[object]) -> bool:
 
 
 def _copied(items: AbstractSet[Any], rebuild: Rebuild) -> AbstractSet[Any]:
-    return items if isinstance(items, frozenset) else items.copy()  # type: ignore[attr-defined]
+    return items if isinstance(items, frozenset) else copy.copy(items)
