@@ -17,7 +17,9 @@ from weakref import WeakKeyDictionary
 from restate_patterns.clients import ClientProxy, Clients
 from restate_patterns.errors import DefinitionError, UsageError, WrongValue
 from restate_patterns.execution.steps import in_thread
+from restate_patterns.kept import kept_arguments
 from restate_patterns.options import Step
+from restate_patterns.rebuilding import PLAIN
 from restate_patterns.serde import Codec, codec
 
 _AWAITABLES: Final = (Coroutine, Awaitable, types.CoroutineType)
@@ -32,17 +34,21 @@ class Action:
     step: Step
     function: Callable[..., Any]
     args: tuple[Any, ...]
+    """As they were when they were given; each try gets its own, whatever an earlier one did to them."""
     kwargs: Mapping[str, Any]
+    is_plain: bool
+    """Whether nobody can change the arguments."""
     is_async: bool
     codec: Codec[Any] | None
     """How the result is stored; None where the function does not say, and the result must be plain JSON."""
 
     async def __call__(self) -> bytes:
         """Do it, and give the encoded result."""
+        args, kwargs = (self.args, self.kwargs) if self.is_plain else kept_arguments(self.args, self.kwargs)
         if self.is_async:
-            result = await self.function(*self.args, **self.kwargs)
+            result = await self.function(*args, **kwargs)
         else:
-            result = await in_thread(self.function, *self.args, **self.kwargs)
+            result = await in_thread(self.function, *args, **kwargs)
             if inspect.isawaitable(result):
                 result = await result
         return self._encode(result)
@@ -83,11 +89,16 @@ def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], k
             given.close()
             hint = " (it was called already: write `fn, arg` instead of `fn(arg)`)"
         raise UsageError(f"step {step.name!r}: give ctx.run a function and its arguments, not {given!r}{hint}")
+    is_plain = True
     for value in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(value, _OF_HANDLERS):
-            raise _is_context(value, f"step {step.name!r}: an argument")
+        if type(value) not in PLAIN:
+            is_plain = False
+            if isinstance(value, _OF_HANDLERS):
+                raise _is_context(value, f"step {step.name!r}: an argument")
+    if not is_plain:
+        args, kwargs = kept_arguments(args, kwargs)
     is_async, result_codec = _known(function)
-    return Action(step, function, args, kwargs, is_async, result_codec)
+    return Action(step, function, args, kwargs, is_plain, is_async, result_codec)
 
 
 def _is_context(value: object, what: str) -> UsageError:

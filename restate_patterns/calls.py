@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 
 from typing_extensions import override
 
 from restate_patterns.errors import UsageError
 from restate_patterns.handles import InvocationHandle
+from restate_patterns.kept import all_plain
 from restate_patterns.links import Link, Linked, tracked
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.serde import JSON
@@ -37,6 +38,12 @@ class CallOptions:
 _NO_OPTIONS = CallOptions()
 
 
+class _Encoded(NamedTuple):
+    """An argument that was encoded when it was given: what becomes of it until the call is awaited is not seen."""
+
+    body: bytes
+
+
 class HandlerClient(Linked, Generic[C, P, R]):
     """A handler seen through a client, or on `self`. Made by attribute access, never by hand."""
 
@@ -54,7 +61,8 @@ class HandlerClient(Linked, Generic[C, P, R]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the handler and wait for its result.
 
-        Inside a handler the call is durable: made once, whatever crashes, and its result is recorded.
+        Inside a handler the call is durable: made once, whatever crashes, and its result is recorded. The argument
+        goes as it is now, whenever the call is awaited.
 
         Returns:
             What the handler returns.
@@ -68,7 +76,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
 
     @tracked
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> InvocationHandle[R]:
-        """Have the handler called, without waiting for it.
+        """Have the handler called, without waiting for it. The argument goes as it is now.
 
         Returns:
             A handle to wait for the result, look at it, or cancel.
@@ -143,8 +151,18 @@ class HandlerClient(Linked, Generic[C, P, R]):
             f"`.with_options(idempotency_key=...).handle()`. By id it is `client.invocation({self._label}, id)`"
         )
 
+    @override
+    def _given(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if all_plain(args) and (not kwargs or all_plain(kwargs.values())):
+            return args, kwargs
+        before = args[:1] if method == "send_after" else ()
+        return (*before, _Encoded(self._spec.encode_arguments(args[len(before) :], kwargs))), {}
+
     def _request(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Request:
-        body = self._spec.encode_arguments(args, kwargs)
+        first = args[0] if args else None
+        body = first.body if isinstance(first, _Encoded) else self._spec.encode_arguments(args, kwargs)
         headers = self._options.headers
         argument = self._spec.argument
         if body and argument is not None and argument.codec.content_type != JSON:
@@ -196,6 +214,12 @@ class OwnHandler(HandlerClient[C, P, R]):
     @override
     def handle(self) -> InvocationHandle[R]:
         raise self._refused("handle")
+
+    @override
+    def _given(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, kwargs
 
     @override
     def _track(self, coroutine: Coroutine[Any, Any, Any], method: str) -> NoReturn:

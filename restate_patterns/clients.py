@@ -17,6 +17,7 @@ from restate_patterns.declared import Declared
 from restate_patterns.errors import UsageError
 from restate_patterns.handlers import HandlerRef
 from restate_patterns.handles import InvocationHandle
+from restate_patterns.kept import kept
 from restate_patterns.links import Link
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import ServiceKind
@@ -158,13 +159,13 @@ class _Labelled(Protocol):
 def watched(method: F) -> F:
     """Make an `async def` method that takes a context or client first one whose coroutines are watched.
 
-    Its type stays. What it is called on says its own `label`.
+    Its type stays. What it is called on says its own `label`. Its other arguments are kept as they are given.
     """
     name = method.__name__
 
     @functools.wraps(method)
     def call(self: _Labelled, /, *args: Any) -> Coroutine[Any, Any, Any]:
-        coroutine = method(self, *args)
+        coroutine = method(self, *args[:1], *map(kept, args[1:])) if len(args) > 1 else method(self, *args)
         via = args[0] if args else None
         track = via._link.track if isinstance(via, Clients) else None  # pyright: ignore[reportPrivateUsage] - as above
         return coroutine if track is None else track(coroutine, f"{self.label}.{name}")

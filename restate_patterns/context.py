@@ -124,7 +124,7 @@ class Context(Clients):
             step: The step's name, or a `Step` with retry policy and timeout.
             action: What to do. Its return annotation says how the result is stored; without one the
                 result must be plain JSON.
-            args: For the action.
+            args: For the action, which gets them as they are now, on each try: data is copied.
             kwargs: For the action.
 
         Returns:
@@ -139,10 +139,10 @@ class Context(Clients):
             One entry, matched by name and arguments; a replay returns its result.
         """
         bound = action_of(action, step if isinstance(step, Step) else _step_named(step), args, kwargs)
-        return self._attempt.track(self._run(bound), _label_of(bound.step.name))
+        arguments = fingerprint(*bound.args, **bound.kwargs)
+        return self._attempt.track(self._run(bound, arguments), _label_of(bound.step.name))
 
-    async def _run(self, action: Action) -> Any:
-        arguments = fingerprint(*action.args, **action.kwargs)
+    async def _run(self, action: Action, arguments: bytes) -> Any:
         return action.read(await self._attempt.step(action.step, arguments, action) or b"")
 
     def awakeable(self, type: type[T], /) -> Awakeable[T]:

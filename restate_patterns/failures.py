@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from typing_extensions import Format, TypedDict, get_annotations
 
 from restate_patterns import limits
+from restate_patterns.canonical import in_order
 from restate_patterns.errors import DefinitionError, Failure, TerminalError, code_of
 from restate_patterns.serde import Codec, codec
 from restate_patterns.wording import sentence_of, shortened, storable, text_of
@@ -85,7 +86,8 @@ def _field_text(error: TerminalError, name: str, field_codec: Codec[Any]) -> str
         return field_codec.encode(value).decode()
     except Exception:  # noqa: BLE001 - whatever encoding it runs into, the error ends the invocation
         try:
-            return to_json(value, fallback=text_of, inf_nan_mode="constants", bytes_mode="base64").decode()
+            shown = to_json(in_order(value), fallback=text_of, inf_nan_mode="constants", bytes_mode="base64")
+            return shown.decode()
         except Exception:  # noqa: BLE001 - likewise
             return to_json(text_of(value)).decode()
 

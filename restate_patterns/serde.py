@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
+from restate_patterns.canonical import writer
 from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue, WrongValue
 from restate_patterns.likeness import Difference, first_difference, hint
 from restate_patterns.losing import why_never
@@ -40,6 +41,7 @@ class Codec(Generic[T]):
 
     `bytes` travel as they are, None as no bytes at all, everything else as JSON in pydantic's form. What is given
     comes back: `decode(encode(value))` equals `value`, with the same types at every depth, or `encode` refuses it.
+    Equal values give equal bytes in every process, but for the order of a dictionary's keys, which is kept.
 
     Args:
         type_: Any type that pydantic's `TypeAdapter` takes.
@@ -56,7 +58,7 @@ class Codec(Generic[T]):
         self._is_empty = type_ is None or type_ is type(None)
         self._exact: Any = type_ if type_ in (str, int, bool) else None
         self._adapter: TypeAdapter[T] = _adapter_of(type_)
-        self._to_json = self._adapter.serializer.to_json
+        self._to_json = writer(self._adapter)
         self._validate_json = self._adapter.validator.validate_json
         self._is_plain = plain_check(cast("Any", self._adapter.core_schema))
         if why := why_never(cast("Any", self._adapter.core_schema)):

@@ -323,8 +323,14 @@ class Core:
             attempt.close()
 
     def _go_idle(self, record: Record) -> None:
-        if self.steps.running(record.num) or record.attempt is None:
-            return  # what its steps come to will move it on: it is neither dead nor fit to suspend
+        if record.attempt is None:
+            return
+        if self.steps.running(record.num):
+            # What its steps come to will move it on, so it is not dead, and stays active: whoever starts this file
+            # next has to bring its steps back. Out of memory it goes only where each wait counts.
+            if self._timeout_ms(record) == 0:
+                self.drop_attempt(record)
+            return
         deadlock = self.wait_graph.deadlock_of(record)
         if deadlock is not None:
             self._break_deadlock(record, deadlock)

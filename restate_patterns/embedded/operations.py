@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from restate_patterns.embedded.codec import check_text, failure_text
 from restate_patterns.embedded.records import Command, CommandKind, Record, Row
 from restate_patterns.embedded.records_table import note_call
 from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch, UnreadableValue
+from restate_patterns.fingerprints import in_key_order, wire_fingerprint
 from restate_patterns.seam import (
     Handle,
     IdempotencyRef,
@@ -38,10 +38,9 @@ _COMMAND_BYTES: Final = 32
 """A command without its name and value."""
 
 
-def _digest(*parts: bytes) -> bytes:
-    if len(parts) == 1:
-        return hashlib.blake2b(parts[0], digest_size=8).digest()
-    return hashlib.blake2b(b"\0".join(parts), digest_size=8).digest()
+def _result_fingerprint(result: StepResult) -> bytes:
+    value = None if result.value is None else bytes(in_key_order(result.value))
+    return wire_fingerprint(repr(StepResult(value, result.failure)).encode())
 
 
 def _ref_name(ref: InvocationRef) -> str:
@@ -191,7 +190,7 @@ class JournalOperations(Operations):
     @override
     def call(self, request: Request, *, shielded: bool) -> Handle:
         name = str(request.target)
-        fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
+        fingerprint = wire_fingerprint(request.body, (request.idempotency_key or "").encode())
         if self._match(CommandKind.CALL, name, fingerprint) is None:
             handle = self._next_handle - 1
             num = self._core.admission.call_from(self._record, handle, request)
@@ -201,7 +200,7 @@ class JournalOperations(Operations):
     @override
     def send(self, request: Request, delay_ms: int) -> Issued:
         name = str(request.target)
-        fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
+        fingerprint = wire_fingerprint(request.body, (request.idempotency_key or "").encode())
         replayed = self._match(CommandKind.SEND, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
@@ -271,7 +270,7 @@ class JournalOperations(Operations):
 
     @override
     def set_state(self, name: str, value: bytes) -> None:
-        fingerprint = _digest(value)
+        fingerprint = wire_fingerprint(value)
         if self._match(CommandKind.SET_STATE, name, fingerprint) is None:
             self._keep(CommandKind.SET_STATE, name, fingerprint)
             self._core.keys.set_state(self._core.key_of(self._record), name, value)
@@ -318,7 +317,7 @@ class JournalOperations(Operations):
 
     @override
     def promise_complete(self, name: str, result: StepResult) -> Issued:
-        fingerprint = _digest(repr(result).encode())
+        fingerprint = _result_fingerprint(result)
         replayed = self._match(CommandKind.PROMISE_COMPLETE, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
@@ -339,7 +338,7 @@ class JournalOperations(Operations):
 
     @override
     def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
-        fingerprint = _digest(repr(result).encode())
+        fingerprint = _result_fingerprint(result)
         if self._match(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint) is None:
             self._keep(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint)
             self._core.waits.complete_awakeable(awakeable_id, result)
