@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
+from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, TimedOut, UsageError
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
 from restate_patterns.failures import to_failure
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, Stuck, Succeeded
@@ -37,15 +37,14 @@ def end_of(
 
 def of_error(error: BaseException) -> AttemptEnd:
     """Say how an attempt ends that one error ended."""
-    if isinstance(error, TerminalError):
-        return Failed(to_failure(error))
     if isinstance(error, JournalMismatch):
         return Stuck(error, mismatch=True)
     if isinstance(error, UsageError):
         return Stuck(error)
     if isinstance(error, RuntimeError) and "attached to a different loop" in str(error):
         return Stuck(_foreign_wait(error))
-    return Crashed(error)
+    failure = final_failure((error,))
+    return Crashed(error) if failure is None else Failed(failure)
 
 
 def _foreign_wait(error: RuntimeError) -> NotDurable:
@@ -80,7 +79,7 @@ def _of_group(
     if all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves):
         return _cancelled(invocation_cancelled)
     numbers = _numbers(failed)
-    failure = terminal_failure(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
+    failure = final_failure(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
     return Crashed(group) if failure is None else Failed(failure)
 
 
@@ -94,6 +93,20 @@ def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
         return None
     first, *others = (to_failure(leaf) for leaf in terminal)
     return _with_others(first, others)
+
+
+def final_failure(leaves: Sequence[BaseException]) -> Failure | None:
+    """Give the failure that errors of a handler come to, or None when one of them is to be retried.
+
+    Unlike in a step, a `TimeoutError` is final: the timer that ended the wait is in the journal.
+    """
+    return terminal_failure([_timed_out(leaf) if isinstance(leaf, TimeoutError) else leaf for leaf in leaves])
+
+
+def _timed_out(error: TimeoutError) -> TerminalError:
+    if isinstance(error, TerminalError):
+        return error
+    return TimedOut(f"{TimedOut.message}: {error}") if str(error) else TimedOut()
 
 
 def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:

@@ -13,7 +13,7 @@ PUBLIC = """
     InvocationNotFound JournalMismatch Killed Lockable NotDurable NotReady NotStuck ObjectContext
     ObjectSharedContext OutcomeUnknown RecordPending Restate RetryPolicy Saga SagaAction SagaFailed SagaLog
     SagaRecord SagaState SagaStep SagaStepKind SagaStepState ServerUnavailable ServerUnreachable Service State
-    StateNotSet Step StepFailed StuckSagas StuckStep TerminalError UndefinedName UndoError UndoPolicy Undos
+    StateNotSet Step StepFailed StuckSagas StuckStep TerminalError TimedOut UndefinedName UndoError UndoPolicy Undos
     UnexpectedAnswer UnknownSaga UnreadableValue UsageError VirtualObject Workflow WorkflowContext
     WorkflowSharedContext WrongValue handler saga_diagram saga_services
     Change EventRefused IllegalEvent StateMachine Status Transition
