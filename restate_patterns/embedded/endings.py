@@ -37,7 +37,9 @@ class Endings:
         match end:
             case Succeeded(output):
                 self.complete(record, output, None)
-            case Failed(failure):
+            case Failed(failure, broken_off):
+                if broken_off:
+                    self._core.control.abandon(record)
                 self.complete(record, None, failure)
             case Crashed(error):
                 self._retry(record, error)

@@ -106,7 +106,7 @@ def final_failure(leaves: Sequence[BaseException]) -> Failure | None:
 def _timed_out(error: TimeoutError) -> TerminalError:
     if isinstance(error, TerminalError):
         return error
-    return TimedOut(f"{TimedOut.message}: {error}") if str(error) else TimedOut()
+    return TimedOut(message=f"{TimedOut.message}: {error}") if str(error) else TimedOut()
 
 
 def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:

@@ -177,6 +177,9 @@ class Drive:
             self._host.pause(self._invocation.id)
 
     def _write_output(self, end: Succeeded | Failed) -> None:
+        if isinstance(end, Failed) and end.broken_off:
+            for step in self._running.values():
+                step.stop()
         if isinstance(end, Succeeded):
             self._machine.end(end.output, None)
         else:

@@ -142,7 +142,7 @@ async def wherever_it_comes_from(stage: Stage) -> None:
 
 @guarantee
 async def at_the_caller(stage: Stage) -> None:
-    """A handler that calls one which times out gets `TimedOut`, which is no `TimeoutError` of its own, and may pass it on."""
+    """A handler that calls one which times out gets `TimedOut`, no `TimeoutError`, and may pass it on."""
     handlers = stage.client.service_client(Impatient)
     equal(await handlers.calls_one(stage.key()), "the callee: 408")
     await _times_out(stage, handlers.passes_it_on)
