@@ -15,6 +15,7 @@ from restate_patterns.backends.restate import Restate
 from restate_patterns.calls import HandlerClient
 from restate_patterns.client import Client
 from restate_patterns.client.errors import (
+    ClientClosed,
     ClientError,
     OutcomeUnknown,
     ServerUnavailable,
@@ -98,6 +99,7 @@ __all__ = [
     "ChartMessage",
     "ChartSnapshot",
     "Client",
+    "ClientClosed",
     "ClientError",
     "Clients",
     "Context",

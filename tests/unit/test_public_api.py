@@ -8,8 +8,8 @@ import restate_patterns
 
 PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
-    ClientError Clients Context ContextError DeadlockError Decision DecisionRequest Definition DefinitionError
-    DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput InvocationHandle
+    ClientClosed ClientError Clients Context ContextError DeadlockError Decision DecisionRequest Definition
+    DefinitionError DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput InvocationHandle
     InvocationNotFound JournalMismatch Killed Lockable NotDurable NotReady NotStuck ObjectContext
     ObjectSharedContext OutcomeUnknown RecordPending Restate RetryPolicy Saga SagaAction SagaFailed SagaLog
     SagaRecord SagaState SagaStep SagaStepKind SagaStepState ServerUnavailable ServerUnreachable Service State

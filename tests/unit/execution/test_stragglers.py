@@ -337,11 +337,12 @@ def test_rule_14_each_is_reached_once_and_all_in_creation_order() -> None:
                 await asyncio.Event().wait()  # waits for nothing once more
 
         workers = [asyncio.create_task(worker(number)) for number in range(5)]
-        _sleeping = asyncio.create_task(asyncio.sleep(10))
+        sleeping = [asyncio.create_task(asyncio.sleep(10))]
         try:
             await asyncio.gather(*workers)
         except Cancelled:
             order.append(99)
+        assert sleeping[0].done()
         return repr(order).encode()
 
     async def test() -> None:
@@ -362,7 +363,8 @@ def test_rule_14_two_that_wait_for_one_future_both_get_it() -> None:
             return ""
 
         tasks = [asyncio.create_task(one()) for _ in range(2)]
-        _sleeping = asyncio.create_task(asyncio.sleep(10))
+        sleeping = [asyncio.create_task(asyncio.sleep(10))]
+        assert len(sleeping) == 1
         return ",".join(await asyncio.gather(*tasks)).encode()
 
     async def test() -> None:
@@ -385,11 +387,11 @@ def test_rule_14_a_lock_goes_to_the_next_when_its_waiter_was_reached() -> None:
                 log.append(f"{name} cancelled")
 
         tasks = [asyncio.create_task(waits("a"))]
-        _sleeping = asyncio.create_task(asyncio.sleep(10))
+        sleeping = [asyncio.create_task(asyncio.sleep(10))]
         await asyncio.wait(tasks)
         tasks.append(asyncio.create_task(waits("b")))
         lock.release()
-        await asyncio.wait(tasks)
+        await asyncio.wait([*tasks, *sleeping])
         return ",".join(log).encode()
 
     async def test() -> None:
