@@ -5,6 +5,7 @@
 * `TerminalError`: ends an invocation for good; travels to the caller with its fields.
     * `Cancelled`: the invocation was cancelled.
     * `Killed`: the invocation was killed.
+    * `TimedOut`: a handler let the `TimeoutError` of a time limit pass.
     * `StateNotSet`: a state without default was read before it was set.
     * `DeadlockError`: a call would have closed a cycle of waiting objects.
     * `InvocationNotFound`: no invocation has this id, or it is past its retention.
@@ -237,6 +238,16 @@ class Killed(TerminalError, code=409):
     """The invocation was killed."""
 
     message = "killed"
+
+
+class TimedOut(TerminalError, code=408):
+    """A handler let a `TimeoutError` pass: a time limit of its own was over and nothing caught it.
+
+    The limit is in the journal, so the next attempt would meet the same end. It is no `TimeoutError` itself: who
+    calls the handler with a time limit must be able to tell the callee's from the own.
+    """
+
+    message = "timed out"
 
 
 class StateNotSet(TerminalError, code=500):

@@ -152,6 +152,9 @@ SERVER_STOP_TIMEOUT_S: Final = 10.0
 ADMIN_TIMEOUT_S: Final = 60.0
 """How long the admin client waits for one answer."""
 
+PAUSE_S: Final = 10.0
+"""How long an attempt that can't go on waits for the Restate server to take note that it is to be paused."""
+
 STATE_WRITE_WAIT_S: Final = 30.0
 """How long the admin client waits for a write of state to get its turn on a Restate server."""
 

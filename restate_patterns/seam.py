@@ -201,6 +201,18 @@ class Operations(Protocol):
         """Whether what the handler does right now was in the journal before (logs stay quiet then)."""
         ...
 
+    @property
+    def at_journal_end(self) -> bool:
+        """Whether no earlier attempt came further than this one is now."""
+        ...
+
+    def cancel_ahead(self) -> bool:
+        """Tell whether a cancellation of the invocation is known that `deliver_cancel` has not told of yet.
+
+        Asked only when nothing else is left to do: an attempt that waits for nothing goes on with it.
+        """
+        ...
+
     def call(self, request: Request, *, shielded: bool) -> Handle:
         """Call a handler; completes with its output.
 
@@ -332,6 +344,8 @@ class Failed:
     """The handler ended with a terminal error: it is the result of the invocation."""
 
     failure: Failure
+    broken_off: bool = False
+    """Whether it was cancelled where it could not clean up: the backend stops its steps and calls as it goes."""
 
 
 @dataclass(frozen=True, slots=True)

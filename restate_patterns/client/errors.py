@@ -4,6 +4,7 @@
     * `ServerUnreachable`: no connection; nothing was sent.
     * `OutcomeUnknown`: the connection broke after the request was sent.
     * `ServerUnavailable`: the server takes no work now (shutting down, disk full).
+    * `ClientClosed`: the block that the client belongs to has ended.
     * `UnexpectedAnswer`: what answers is not a server of this kind, or refuses the token.
 """
 
@@ -47,6 +48,10 @@ class OutcomeUnknown(ClientError, ConnectionError):
 
 class ServerUnavailable(ClientError):
     """The server takes no work now; the message is its own. Try again later."""
+
+
+class ClientClosed(ClientError):
+    """The block that the client belongs to has ended; what it had asked for may have been accepted."""
 
 
 class UnexpectedAnswer(ClientError):

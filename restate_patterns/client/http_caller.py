@@ -13,7 +13,7 @@ import httpx
 from typing_extensions import override
 
 from restate_patterns.client import answers
-from restate_patterns.client.errors import OutcomeUnknown, ServerUnreachable
+from restate_patterns.client.errors import ClientClosed, OutcomeUnknown, ServerUnreachable
 from restate_patterns.client.resolving import AdminRequest, resolve, server_version
 from restate_patterns.client.servers import ServerVersion
 from restate_patterns.client.urls import (
@@ -34,6 +34,10 @@ RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedel
 
 _CONNECT_S: Final = 5.0
 _UNAVAILABLE: Final = (502, 503, 504)
+_CLOSED: Final = (
+    "the client is closed: its block (`async with Client(...)`, `async with app.start(...)`) has ended. Take another "
+    "one; what was accepted goes on at the server, and its result can be asked for by its id or idempotency key"
+)
 
 
 class HttpCaller(Caller):
@@ -66,6 +70,7 @@ class HttpCaller(Caller):
         self._admin_headers = {} if admin_token is None else _bearer(admin_token)
         self._retries = retries
         self._server: ServerVersion | None = None
+        self._closed = False
         self._http = httpx.AsyncClient(
             headers={} if token is None else _bearer(token),
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
@@ -76,7 +81,8 @@ class HttpCaller(Caller):
         )
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; who still waits for an answer gets `ClientClosed`."""
+        self._closed = True
         await self._http.aclose()
 
     @override
@@ -193,11 +199,17 @@ class HttpCaller(Caller):
             await self._again(failed_count, failure)
 
     async def _request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        if self._closed:
+            raise ClientClosed(_CLOSED)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             return await self._http.request(method, url, content=content, headers=raw)
         except httpx.LocalProtocolError as error:
             raise ValueError(f"a header or idempotency key cannot be sent: {error}") from None
+        except httpx.TransportError:
+            if self._closed:
+                raise ClientClosed(_CLOSED) from None
+            raise
 
     async def _again(self, failed_count: int, failure: Exception) -> None:
         """Wait for the next try, or raise after the last."""

@@ -65,6 +65,13 @@ class Control:
         if callee is not None and (callee.caller, callee.caller_handle) == (caller.num, handle):
             self.cancel_child(num)
 
+    def abandon(self, record: Record) -> None:
+        """Stop the steps of an invocation that ends as cancelled, and cancel the calls it waits for."""
+        self._core.steps.drop(record.num)
+        for handle, num in record.calls.items():
+            if handle not in record.done:
+                self.cancel_callee(num, record, handle)
+
     def kill(self, record: Record) -> CancelOutcome:
         """End an invocation and its child calls; sends survive."""
         if record.status is Status.COMPLETED:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from restate_patterns.clock import Clock
 from restate_patterns.embedded.admission import Admission
 from restate_patterns.embedded.batch import Batch
+from restate_patterns.embedded.callers import Callers
 from restate_patterns.embedded.control import Control
 from restate_patterns.embedded.endings import Endings
 from restate_patterns.embedded.idle import IdleInvocations
@@ -85,6 +86,7 @@ class Core:
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
         self._clock_watch = clock.watch(self._clocks_moved)
+        self.callers = Callers()
         self.endings = Endings(self)
         self.steps = Steps(store, self.log, clock, self.complete_operation, self.endings.step_broken)
         self.waits = Waits(self)
@@ -95,7 +97,7 @@ class Core:
         self.recovery: deque[int] = deque()
         self.stopped = False
         self._inactivity_timeout_ms = inactivity_timeout_ms
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._ready: deque[Record] = deque()
         self._pump_scheduled = False
 
@@ -211,7 +213,7 @@ class Core:
     def _schedule_pump(self) -> None:
         if not self._pump_scheduled and not self.stopped:
             self._pump_scheduled = True
-            self._loop.call_soon(self._pump)
+            self.loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pump_scheduled = False

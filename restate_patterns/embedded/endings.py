@@ -10,6 +10,7 @@ from restate_patterns.embedded.admission import SENT
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
+from restate_patterns.engine_errors import EngineStopped
 from restate_patterns.engine_port import CompletedResult
 from restate_patterns.errors import Failure
 from restate_patterns.execution.timers import FOREVER_MS
@@ -38,7 +39,9 @@ class Endings:
         match end:
             case Succeeded(output):
                 self.complete(record, output, None)
-            case Failed(failure):
+            case Failed(failure, broken_off):
+                if broken_off:
+                    self._core.control.abandon(record)
                 self.complete(record, None, failure)
             case Crashed(error):
                 self._retry(record, error)
@@ -211,10 +214,18 @@ class Endings:
         else:
             waiting.append(future)
         try:
-            return await future
+            return await self._core.callers.answer(future)
         except asyncio.CancelledError:
             self._forget_outcome(record.num, future)
             raise
+
+    def leave_callers(self) -> None:
+        """Tell who waits for a result that none will come: nothing advances any more."""
+        for waiting in self._outcomes.values():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(EngineStopped())
+        self._outcomes.clear()
 
     def _forget_outcome(self, num: int, future: asyncio.Future[CompletedResult]) -> None:
         waiting = self._outcomes.get(num)

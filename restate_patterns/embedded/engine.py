@@ -26,7 +26,7 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.retention import Retention
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.views import describe, list_views
-from restate_patterns.engine_errors import NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.engine_errors import EngineStopped, NotAccepting, WorkflowAlreadyInvoked
 from restate_patterns.engine_port import (
     CancelOutcome,
     CompletedResult,
@@ -35,7 +35,8 @@ from restate_patterns.engine_port import (
     InvocationFilter,
     InvocationView,
 )
-from restate_patterns.errors import InvocationNotFound
+from restate_patterns.errors import InvocationNotFound, UsageError
+from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import (
     INACTIVITY_TIMEOUT_MS,
@@ -54,6 +55,8 @@ from restate_patterns.seam import (
 
 _logger = logging.getLogger("restate_patterns.embedded")
 T = TypeVar("T")
+
+_get_running_loop = asyncio._get_running_loop
 
 
 def _exit_without_answering(error: BaseException) -> None:
@@ -91,6 +94,7 @@ class Engine(EnginePort):
         self._inactivity_timeout_ms = inactivity_timeout_ms
         self._fatal = fatal
         self._running: Core | None = None
+        self._stopping = False
         self._retention: Retention | None = None
         self._file_watch: FileWatch | None = None
         self._clock: Clock
@@ -137,7 +141,7 @@ class Engine(EnginePort):
             inactivity_timeout_ms=self._inactivity_timeout_ms,
             fatal=self._fatal,
         )
-        self._running, self._retention = core, Retention(core)
+        self._running, self._retention, self._stopping = core, Retention(core), False
         self._store.write_at_start(
             [("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])]
         )
@@ -153,13 +157,17 @@ class Engine(EnginePort):
     async def stop(self) -> None:
         """Stop advancing invocations, make what happened durable, and close the file.
 
-        Steps under way are cancelled without a record: they run again at the next start.
+        Steps under way are cancelled without a record: they run again at the next start. Who waits for an answer
+        that does not come any more gets `EngineStopped`.
         """
         core = self._running
         if core is None:
             return
+        self._stopping = True
+        core.endings.leave_callers()
         await self._halt(core)
         await core.log.close()
+        core.callers.leave()
         self._store.close()
         self._running = None
 
@@ -189,10 +197,19 @@ class Engine(EnginePort):
 
     @property
     def core(self) -> Core:
-        """The parts of the running engine."""
-        if self._running is None:
-            raise RuntimeError("the engine is not running: use `async with` or call start() first")
-        return self._running
+        """The parts of the running engine.
+
+        Raises:
+            EngineStopped: It does not run.
+            UsageError: It runs in another event loop.
+        """
+        core = self._running
+        if core is None or self._stopping:
+            raise EngineStopped
+        running = _get_running_loop()
+        if running is not core.loop and running is not None:
+            raise UsageError(_foreign_loop(running))
+        return core
 
     @property
     @override
@@ -219,8 +236,11 @@ class Engine(EnginePort):
         return core.admission.submit(request, delay_ms)
 
     async def _durable(self, answer: T) -> T:
-        log = self.core.log
-        await log.durable(log.sequence)
+        core = self.core
+        if core.log.sequence > core.log.durable_sequence:
+            written: asyncio.Future[None] = core.loop.create_future()
+            core.log.when_durable(core.log.sequence, lambda: _done(written))
+            await core.callers.answer(written)
         return answer
 
     @override
@@ -323,19 +343,19 @@ class Engine(EnginePort):
 
     async def _in_turn(self, service: str, key: str, change: Callable[[KeyEntry], None]) -> None:
         """Make a change when no exclusive handler holds the key, before the next one does."""
-        entry = self.core.keys.entry(service, key)
+        core = self.core
+        entry = core.keys.entry(service, key)
         if entry.holder is None:
             change(entry)
         else:
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done: asyncio.Future[None] = core.loop.create_future()
 
             def take_turn() -> None:
                 change(entry)
-                if not done.done():
-                    done.set_result(None)
+                _done(done)
 
             entry.turn_waiters.append(take_turn)
-            await done
+            await core.callers.answer(done)
         await self._durable(None)
 
     @override
@@ -359,6 +379,24 @@ class Engine(EnginePort):
                 self.core.keys.clear_state(entry, name)
 
         await self._in_turn(service, key, change)
+
+
+def _done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _foreign_loop(running: asyncio.AbstractEventLoop) -> str:
+    if isinstance(running, InnerLoop):
+        return (
+            "the client of app.start(...) was used inside a handler: what it does is in no journal. Take a client "
+            "from the context: ctx.service_client(...), ctx.object_client(..., key), ctx.workflow_client(..., key)"
+        )
+    return (
+        "the client of app.start(...) was used in another event loop than the one its block runs in (another thread, "
+        "or another asyncio.run). Use it there: `asyncio.run_coroutine_threadsafe(coroutine, loop).result()` from a "
+        "thread, with the loop of the block. Or serve the app and take Client(URL), one for each loop"
+    )
 
 
 def _completed(record: Record) -> CompletedResult:

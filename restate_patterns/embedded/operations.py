@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from restate_patterns import limits
 from restate_patterns.embedded.codec import check_text, failure_text
-from restate_patterns.embedded.records import Command, CommandKind, Record, Row
+from restate_patterns.embedded.records import CANCEL_ROW, Command, CommandKind, Record, Row
 from restate_patterns.embedded.records_table import note_call
 from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch, UnreadableValue
 from restate_patterns.fingerprints import in_key_order, wire_fingerprint
@@ -121,6 +121,15 @@ class JournalOperations(Operations):
     @override
     def replaying(self) -> bool:
         return self._recorded is not None
+
+    @property
+    @override
+    def at_journal_end(self) -> bool:
+        return self._is_last_delivered()
+
+    @override
+    def cancel_ahead(self) -> bool:
+        return any(row.handle == CANCEL_ROW for row in (self._record.rows or [])[self._record.delivered_count :])
 
     def _match(self, kind: CommandKind, name: str, fingerprint: bytes) -> Command | None:
         """Give the recorded command in this place, or None when a new one is to be recorded."""

@@ -15,6 +15,7 @@ from restate_patterns.errors import (
     JournalMismatch,
     NotDurable,
     TerminalError,
+    TimedOut,
     UsageError,
     WrongValue,
 )
@@ -57,15 +58,13 @@ def _succeeded(output: bytes) -> AttemptEnd:
 
 def of_error(error: BaseException) -> AttemptEnd:
     """Say how an attempt ends that one error ended."""
-    if isinstance(error, TerminalError):
-        return _failed([error]) or Crashed(error)
     if isinstance(error, JournalMismatch):
         return Stuck(error, mismatch=True)
     if isinstance(error, (UsageError, DefinitionError)):
         return Stuck(error)
     if isinstance(error, RuntimeError) and "attached to a different loop" in text_of(error):
         return Stuck(_foreign_wait(error))
-    return Crashed(error)
+    return _failed((error,)) or Crashed(error)
 
 
 def _foreign_wait(error: RuntimeError) -> NotDurable:
@@ -105,7 +104,7 @@ def _of_group(
 
 def _failed(leaves: Sequence[BaseException]) -> AttemptEnd | None:
     try:
-        failure = terminal_failure(leaves)
+        failure = final_failure(leaves)
     except WrongValue as wrong:  # an error that would arrive as another one is no answer
         return Stuck(wrong)
     return None if failure is None else Failed(failure)
@@ -124,6 +123,24 @@ def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
         return None
     first, *others = (travelling(leaf) for leaf in terminal)
     return _with_others(first, others)
+
+
+def final_failure(leaves: Sequence[BaseException]) -> Failure | None:
+    """Give the failure that errors of a handler come to, or None when one of them is to be retried.
+
+    Unlike in a step, a `TimeoutError` is final: the timer that ended the wait is in the journal.
+
+    Raises:
+        WrongValue: A field of a terminal one would not come back as it is.
+    """
+    return terminal_failure([_timed_out(leaf) if isinstance(leaf, TimeoutError) else leaf for leaf in leaves])
+
+
+def _timed_out(error: TimeoutError) -> TerminalError:
+    if isinstance(error, TerminalError):
+        return error
+    said = text_of(error)
+    return TimedOut(message=f"{TimedOut.message}: {said}") if said else TimedOut()
 
 
 def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:

@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 from typing_extensions import override
 
 from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
+from restate_patterns.execution.boundary import final_failure, leaves_of
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.randomness import AttemptRandom
 from restate_patterns.execution.steps import StepRunner
@@ -58,6 +59,8 @@ class Primitives(Caller):
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
         self.owed: list[str] = []
+        self.shield_broken = False
+        """Whether an error to be tried again has left a shielded part."""
         self.track = self._tracked.add
         """Watches a coroutine: when the handler succeeds without awaiting it, an error names it."""
 
@@ -104,6 +107,9 @@ class Primitives(Caller):
         task.shield_depth += 1
         try:
             yield
+        except Exception as error:
+            self.shield_broken |= final_failure(tuple(leaves_of(error))) is None
+            raise
         finally:
             task.shield_depth -= 1
 

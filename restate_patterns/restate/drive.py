@@ -78,7 +78,7 @@ class Drive:
         try:
             end = await self._until_end(attempt)
             if end is not None:
-                self._write(end)
+                await self._write(end)
         finally:
             attempt.close()
             for handle, step in self._running.items():
@@ -162,8 +162,12 @@ class Drive:
 
     # Ends.
 
-    def _write(self, end: AttemptEnd) -> None:
-        """Tell the server how the attempt ended."""
+    async def _write(self, end: AttemptEnd) -> None:
+        """Tell the server how the attempt ended.
+
+        One that can't go on is paused before that is told: by itself the server would go by its retry policy, and
+        kill what no retry can mend.
+        """
         if isinstance(end, (Succeeded, Failed)):
             try:
                 self._write_output(end)
@@ -175,10 +179,13 @@ class Drive:
             self._machine.failed(sentence_of(end.error), _trace(end.error), None)
         elif isinstance(end, Stuck):
             _logger.error("%s can't go on and is paused: %s", of, sentence_of(end.error))
+            await self._host.pause(self._invocation.id)
             self._machine.failed(sentence_of(end.error), _trace(end.error), _PAUSE_IN_MS)
-            self._host.pause(self._invocation.id)
 
     def _write_output(self, end: Succeeded | Failed) -> None:
+        if isinstance(end, Failed) and end.broken_off:
+            for step in self._running.values():
+                step.stop()
         if isinstance(end, Succeeded):
             self._machine.end(end.output, None)
         else:
