@@ -57,6 +57,7 @@ def test_the_matrix_finds_a_saga_that_does_not_wait(plan: Parallel, monkeypatch:
     if plan.kinds[0] == "before" and plan.way == "parallel":
         return  # its undo is registered before, and runs beside the action, in no order
     monkeypatch.setattr(UnderWay, "ended", not_at_all)
-    monkeypatch.setattr("tests.support.saga_parallel.PATIENCE_S", 0.5)
+    monkeypatch.setattr("tests.support.saga_parallel.PATIENCE_S", 1.0)
+    monkeypatch.setattr("tests.support.saga_parallel.LINGER_S", 0.1)
     with pytest.raises((AssertionError, TimeoutError)):
         asyncio.run(run_once(plan, never))

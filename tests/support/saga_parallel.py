@@ -41,7 +41,9 @@ Kind = Literal["call", "step", "thread", "before", "local"]
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 CRASH_POINTS_MAX: Final = 1000
-PATIENCE_S: Final = 30.0
+PATIENCE_S = 30.0
+LINGER_S = 0.0005
+"""How long the others go on after the one that is refused."""
 
 
 class Parallel(BaseModel, frozen=True):
@@ -109,7 +111,7 @@ class Ledger:
         until = time.monotonic() + PATIENCE_S
         while self.is_held and what != self.refused and not what.startswith("-"):
             assert time.monotonic() < until, f"{self.refused} is not refused"
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(LINGER_S)
         self._note(what)
 
     def do_in_thread(self, what: str) -> None:
@@ -117,7 +119,7 @@ class Ledger:
         until = time.monotonic() + PATIENCE_S
         while self.is_held and what != self.refused:
             assert time.monotonic() < until, f"{self.refused} is not refused"
-            time.sleep(0.0005)
+            time.sleep(LINGER_S)
         self._note(what)
 
     def _note(self, what: str) -> None:

@@ -175,7 +175,8 @@ class Saga(Undos, Owing):
             RecordPending: Another saga has marked it, or did for all of `timeout`. Terminal.
         """
         begun = self.begun(self._here(), "saga.lock(...)")
-        await self._marks.lock(record, LockRequest(owner=self._id, policy=policy), begun, timeout)
+        request = LockRequest(owner=self._id, invocation=self.ctx.invocation_id, policy=policy)
+        await self._marks.lock(record, request, begun, timeout)
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
