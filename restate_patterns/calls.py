@@ -187,6 +187,16 @@ def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerSpec:
     return handler._spec  # pyright: ignore[reportPrivateUsage] - the one door to it
 
 
+def patient(call: Callable[..., Coroutine[Any, Any, R]]) -> tuple[Callable[..., Coroutine[Any, Any, R]], float | None]:
+    """Give a call without the timeout of `with_options`, and that timeout in seconds; anything else as it is."""
+    if not isinstance(call, HandlerClient) or isinstance(call, OwnHandler):
+        return call, None
+    client = cast("HandlerClient[Any, ..., R]", call)
+    options = client._options  # pyright: ignore[reportPrivateUsage] - beside the class
+    without = replace(options, timeout_s=None)
+    return HandlerClient(client._link, client._spec, client._key, without), options.timeout_s  # pyright: ignore[reportPrivateUsage] - likewise
+
+
 class OwnHandler(HandlerClient[C, P, R]):
     """A handler on `self`: it has a body to run here, and nobody to call."""
 

@@ -138,8 +138,8 @@ def test_a_damaged_file_is_a_sentence_and_stays_as_it_was(
 @pytest.mark.parametrize(
     ("name", "value"),
     [("epoch", "CAST(x'ff' AS TEXT)"), ("epoch", "'three'"), ("epoch", "-1"), ("epoch", "1.5"), ("epoch", "NULL"),
-     ("epoch", "x'00'"),     ("epoch", str(2**63 - 1)), ("time_ms", "'now'"), ("sequence", "'x'"), ("last_num", "'x'"), ("secret", "'text'"),
-     ("secret", "NULL"), ("secret", "x''"), ("secret", "5")],
+     ("epoch", "x'00'"), ("epoch", str(2**63 - 1)), ("time_ms", "'now'"), ("sequence", "'x'"), ("last_num", "'x'"),
+     ("secret", "'text'"), ("secret", "NULL"), ("secret", "x''"), ("secret", "5")],
 )  # fmt: skip
 def test_a_value_of_another_type_in_meta_is_named(tmp_path: Path, name: str, value: str) -> None:
     file = _make(tmp_path / "e.db")
