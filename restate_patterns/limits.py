@@ -16,6 +16,18 @@ THREADS_MAX: Final = 40
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
+BODY_IDLE_S: Final = 30.0
+"""How long a body may bring no byte, and how long it may be slower than the rate, until its request is a 408."""
+
+BODY_RATE_BYTES_S_MIN: Final = 1024
+"""Bytes a second that a body must bring on the average once it has lasted longer than that."""
+
+BODY_DISCARD_BYTES_MAX: Final = 4 * BODY_BYTES_MAX
+"""How much of a body that is refused is taken anyway, so that its sender gets to see the answer."""
+
+BODY_DISCARD_S: Final = 10.0
+"""How long it is taken."""
+
 PATHS_KNOWN_MAX: Final = 1_000
 """Paths of handlers without a key that are not read again with each request."""
 

@@ -20,7 +20,8 @@ from restate_patterns.engine_port import (
     InvocationStatus,
 )
 from restate_patterns.http import verbs, views
-from restate_patterns.http.asgi import Receive, Response, Scope, read_body
+from restate_patterns.http.asgi import Response, Scope
+from restate_patterns.http.bodies import Body
 from restate_patterns.http.door import Responder
 from restate_patterns.http.openapi import openapi
 from restate_patterns.http.paths import segments_of
@@ -46,18 +47,18 @@ class Admin(Responder):
         self._ingress_url = ingress_url
 
     @override
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
-        request = _Request(scope, receive)
+    async def respond(self, scope: Scope, body: Body) -> Response:
+        request = _Request(scope, body)
         match request.segments:
             case ["invocations", invocation_id]:
                 request.only("DELETE")
                 mode = request.query.get("mode", "cancel")
-                status, body = await verbs.delete(self._engine, mode, invocation_id)
-                return _json(body, status)
+                status, answer = await verbs.delete(self._engine, mode, invocation_id)
+                return _json(answer, status)
             case ["invocations", invocation_id, verb]:
                 request.only("PATCH")
-                status, body = await verbs.act(self._engine, verb, invocation_id)
-                return _json(body, status)
+                status, answer = await verbs.act(self._engine, verb, invocation_id)
+                return _json(answer, status)
             case ["services", *rest]:
                 return await self._services(rest, request)
             case ["embedded", *rest]:
@@ -211,11 +212,11 @@ class Admin(Responder):
 class _Request:
     """One admin request, decoded as far as it is needed."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, body: Body) -> None:
         self.method: str = scope["method"]
         self.segments = segments_of(scope["raw_path"])
         self._scope = scope
-        self._receive = receive
+        self._body = body
         try:
             self._pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, errors="strict")
         except UnicodeDecodeError:
@@ -244,7 +245,7 @@ class _Request:
         if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise Problem(415, "send the body as JSON, with the header 'content-type: application/json'")
         try:
-            found: object = json.loads(await read_body(self._scope, self._receive))
+            found: object = json.loads(await self._body.read())
         except ValueError as error:
             raise Problem(400, f"the body is not JSON: {error}") from None
         if not isinstance(found, dict):
