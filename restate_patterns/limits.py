@@ -28,6 +28,18 @@ BODY_DISCARD_BYTES_MAX: Final = 4 * BODY_BYTES_MAX
 BODY_DISCARD_S: Final = 10.0
 """How long it is taken."""
 
+REQUEST_HEAD_S: Final = 30.0
+"""How long a connection of HTTP/1.1 that has begun a request may take to send its headers."""
+
+WAITING_CALLERS_MAX: Final = 20_000
+"""Callers that may wait for answers at a port, of HTTP/1.1 and of HTTP/2 each; fewer where descriptors are few."""
+
+DESCRIPTORS_MAX: Final = 65_536
+"""Open files that a server asks the system for, and connections it counts on, at most."""
+
+DESCRIPTORS_RESERVED: Final = 256
+"""Open files that connections leave to the engine and to handlers; a quarter of all where there are few."""
+
 PATHS_KNOWN_MAX: Final = 1_000
 """Paths of handlers without a key that are not read again with each request."""
 

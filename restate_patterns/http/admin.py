@@ -22,6 +22,7 @@ from restate_patterns.engine_port import (
 from restate_patterns.http import verbs, views
 from restate_patterns.http.asgi import Response, Scope
 from restate_patterns.http.bodies import Body
+from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
 from restate_patterns.http.openapi import openapi
 from restate_patterns.http.paths import segments_of
@@ -40,10 +41,12 @@ class Admin(Responder):
     Args:
         engine: Where invocations run.
         ingress_url: Where the ingress of the same server is.
+        callers: Places for those whose write of state waits for its turn.
     """
 
-    def __init__(self, engine: EnginePort, *, ingress_url: str) -> None:
+    def __init__(self, engine: EnginePort, *, ingress_url: str, callers: Callers | None = None) -> None:
         self._engine = engine
+        self._callers = callers or Callers()
         self._ingress_url = ingress_url
 
     @override
@@ -135,7 +138,8 @@ class Admin(Responder):
             request.only("POST")
             service = self._keyed(rest[0])
             change = _StateChange(await request.json_object())
-            await self._engine.set_state(service.name, change.key, change.values, replace=True)
+            with self._callers.place_for(request.scope):
+                await self._engine.set_state(service.name, change.key, change.values, replace=True)
             return Response(202, [], b"")
         request.only("GET")
         match rest:
@@ -190,9 +194,11 @@ class Admin(Responder):
                 values = views.state_bytes(await request.json_object())
             except ValueError as error:
                 raise Problem(400, f"bad state: {error}") from None
-            await self._engine.set_state(service, key, values)
+            with self._callers.place_for(request.scope):
+                await self._engine.set_state(service, key, values)
         elif request.method == "DELETE":
-            await self._engine.clear_state(service, key, request.names or None)
+            with self._callers.place_for(request.scope):
+                await self._engine.clear_state(service, key, request.names or None)
         return _json({"state": views.state_json(await self._engine.get_state(service, key))})
 
     def _service(self, name: str) -> ServiceInfo:
@@ -215,7 +221,7 @@ class _Request:
     def __init__(self, scope: Scope, body: Body) -> None:
         self.method: str = scope["method"]
         self.segments = segments_of(scope["raw_path"])
-        self._scope = scope
+        self.scope = scope
         self._body = body
         try:
             self._pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, errors="strict")
@@ -239,7 +245,7 @@ class _Request:
             )
 
     async def json_object(self) -> dict[str, object]:
-        headers = dict(self._scope["headers"])
+        headers = dict(self.scope["headers"])
         content_type: bytes = headers.get(b"content-type", b"")
         # A web page can post any other type to a server on loopback without asking; this one it can't.
         if content_type.partition(b";")[0].strip().lower() != b"application/json":

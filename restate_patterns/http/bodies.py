@@ -55,6 +55,12 @@ class Body:
         self._pace: Pace | None = None
         self._discarding: asyncio.Timeout | None = None
 
+    @property
+    def client(self) -> tuple[str, int]:
+        """Who sends it: host and port."""
+        host, port = self._scope["client"]
+        return host, int(port)
+
     async def read(self) -> bytes:
         """Give the whole body; there is no other outcome than that or an error.
 

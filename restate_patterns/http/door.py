@@ -25,6 +25,7 @@ from restate_patterns.http.asgi import (
     send_response,
 )
 from restate_patterns.http.bodies import Body
+from restate_patterns.http.overflow import FULL
 from restate_patterns.http.pace import LOOK_S, TOO_SLOW
 from restate_patterns.http.problems import Problem, problem_of
 
@@ -125,6 +126,14 @@ class Door(AsgiApp):
     def open_count(self) -> int:
         """How many requests are being answered."""
         return len(self._open)
+
+    def clients(self) -> set[tuple[str, int]]:
+        """Give who has a request open, as (host, port)."""
+        return {body.client for body in (*(request.body for request in self._open), *self._heard_out)}
+
+    def refusal(self) -> Response:
+        """Give the answer for a client whose connection cannot be taken."""
+        return self._responder.refuse(Problem(503, FULL, headers=((b"retry-after", b"1"),)))
 
     async def drained(self) -> None:
         """Wait until no request is being answered; what clients still send after an answer is dropped."""

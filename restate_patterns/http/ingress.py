@@ -18,6 +18,7 @@ from restate_patterns.errors import Failure
 from restate_patterns.failures import failure_of_text
 from restate_patterns.http.asgi import Headers, Response, Scope
 from restate_patterns.http.bodies import Body
+from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
 from restate_patterns.http.durations import parse_duration_ms, rfc3339
 from restate_patterns.http.inputs import check_input
@@ -35,10 +36,12 @@ class Ingress(Responder):
 
     Args:
         engine: Where invocations run.
+        callers: Places for those who wait for results.
     """
 
-    def __init__(self, engine: EnginePort) -> None:
+    def __init__(self, engine: EnginePort, callers: Callers | None = None) -> None:
         self._engine = engine
+        self._callers = callers or Callers()
         self._known: dict[bytes, Invoke] = {}
 
     @override
@@ -48,7 +51,7 @@ class Ingress(Responder):
         if isinstance(asked, Invoke):
             return await self._invoke(asked, scope, body)
         if isinstance(asked, LookAt):
-            return await self._look(asked)
+            return await self._look(asked, scope)
         if isinstance(asked, CompleteAwakeable):
             return await self._complete_awakeable(asked, body)
         return Response(200, [_JSON_TYPE], to_json({"services": sorted(self._engine.services)}))
@@ -89,7 +92,8 @@ class Ingress(Responder):
         request = Request(asked.target, argument, headers, idempotency_key)
         if asked.send:
             return await self._send(request, delay_ms)
-        return _result(await self._engine.call(request), handler)
+        with self._callers.place_for(scope):
+            return _result(await self._engine.call(request), handler)
 
     async def _send(self, request: Request, delay_ms: int | None) -> Response:
         accepted = await self._engine.submit(request, delay_ms)
@@ -101,9 +105,10 @@ class Ingress(Responder):
             body["executionTime"] = rfc3339(accepted.execution_time_ms)
         return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], to_json(body))
 
-    async def _look(self, asked: LookAt) -> Response:
+    async def _look(self, asked: LookAt, scope: Scope) -> Response:
         if asked.look == "attach":
-            result = await self._engine.result(asked.ref)
+            with self._callers.place_for(scope):
+                result = await self._engine.result(asked.ref)
         else:
             found = await self._engine.output(asked.ref)
             if found is None:
