@@ -19,6 +19,29 @@ THREADS_MAX: Final = 40
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
+BODY_IDLE_S: Final = 30.0
+"""How long a body may bring no byte, and how long it may be slower than the rate, until its request is a 408."""
+
+BODY_RATE_BYTES_S_MIN: Final = 1024
+"""Bytes a second that a body must bring on the average once it has lasted longer than that."""
+
+BODY_DISCARD_BYTES_MAX: Final = 4 * BODY_BYTES_MAX
+"""How much of a body that is refused is taken anyway, so that its sender gets to see the answer."""
+
+BODY_DISCARD_S: Final = 10.0
+"""How long it is taken."""
+
+REQUEST_HEAD_S: Final = 30.0
+"""How long a connection of HTTP/1.1 that has begun a request may take to send its headers."""
+
+WAITING_CALLERS_MAX: Final = 20_000
+"""Callers that may wait for answers at a port, of HTTP/1.1 and of HTTP/2 each; fewer where descriptors are few."""
+
+DESCRIPTORS_MAX: Final = 65_536
+"""Open files that a server asks the system for, and connections it counts on, at most."""
+
+DESCRIPTORS_RESERVED: Final = 256
+"""Open files that connections leave to the engine and to handlers; a quarter of all where there are few."""
 VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Largest value that is stored: an argument, a result, a state, an answer. SQLite's own end is at 10^9 bytes."""
 

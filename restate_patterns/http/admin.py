@@ -17,7 +17,9 @@ from restate_patterns.engine_port import (
     InvocationStatus,
 )
 from restate_patterns.http import verbs, views
-from restate_patterns.http.asgi import Receive, Response, Scope, read_body
+from restate_patterns.http.asgi import Response, Scope
+from restate_patterns.http.bodies import Body
+from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
 from restate_patterns.http.json_text import read_json, write_json
 from restate_patterns.http.openapi import openapi
@@ -37,25 +39,27 @@ class Admin(Responder):
     Args:
         engine: Where invocations run.
         ingress_url: Where the ingress of the same server is.
+        callers: Places for those whose write of state waits for its turn.
     """
 
-    def __init__(self, engine: EnginePort, *, ingress_url: str) -> None:
+    def __init__(self, engine: EnginePort, *, ingress_url: str, callers: Callers | None = None) -> None:
         self._engine = engine
+        self._callers = callers or Callers()
         self._ingress_url = ingress_url
 
     @override
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
-        request = _Request(scope, receive)
+    async def respond(self, scope: Scope, body: Body) -> Response:
+        request = _Request(scope, body)
         match request.segments:
             case ["invocations", invocation_id]:
                 request.only("DELETE")
                 mode = request.query.get("mode", "cancel")
-                status, body = await verbs.delete(self._engine, mode, invocation_id)
-                return _json(body, status)
+                status, answer = await verbs.delete(self._engine, mode, invocation_id)
+                return _json(answer, status)
             case ["invocations", invocation_id, verb]:
                 request.only("PATCH")
-                status, body = await verbs.act(self._engine, verb, invocation_id)
-                return _json(body, status)
+                status, answer = await verbs.act(self._engine, verb, invocation_id)
+                return _json(answer, status)
             case ["services", *rest]:
                 return await self._services(rest, request)
             case ["embedded", *rest]:
@@ -132,7 +136,8 @@ class Admin(Responder):
             request.only("POST")
             service = self._keyed(rest[0])
             change = _StateChange(await request.json_object())
-            await self._engine.set_state(service.name, change.key, change.values, replace=True)
+            with self._callers.place_for(request.scope):
+                await self._engine.set_state(service.name, change.key, change.values, replace=True)
             return Response(202, [], b"")
         request.only("GET")
         match rest:
@@ -187,9 +192,11 @@ class Admin(Responder):
                 values = views.state_bytes(await request.json_object())
             except ValueError as error:
                 raise Problem(400, f"bad state: {error}") from None
-            await self._engine.set_state(service, key, values)
+            with self._callers.place_for(request.scope):
+                await self._engine.set_state(service, key, values)
         elif request.method == "DELETE":
-            await self._engine.clear_state(service, key, request.names or None)
+            with self._callers.place_for(request.scope):
+                await self._engine.clear_state(service, key, request.names or None)
         return _json({"state": views.state_json(await self._engine.get_state(service, key))})
 
     def _service(self, name: str) -> ServiceInfo:
@@ -209,11 +216,11 @@ class Admin(Responder):
 class _Request:
     """One admin request, decoded as far as it is needed."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, body: Body) -> None:
         self.method: str = scope["method"]
         self.segments = segments_of(scope["raw_path"])
-        self._scope = scope
-        self._receive = receive
+        self.scope = scope
+        self._body = body
         self._pairs = query_of(scope["query_string"])
 
     @property
@@ -236,13 +243,13 @@ class _Request:
             )
 
     async def json_object(self) -> dict[str, object]:
-        headers = dict(self._scope["headers"])
+        headers = dict(self.scope["headers"])
         content_type: bytes = headers.get(b"content-type", b"")
         # A web page can post any other type to a server on loopback without asking; this one it can't.
         if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise Problem(415, "send the body as JSON, with the header 'content-type: application/json'")
         try:
-            found = read_json(await read_body(self._scope, self._receive))
+            found = read_json(await self._body.read())
         except ValueError as error:
             raise Problem(400, f"the body is not JSON: {error}") from None
         if not isinstance(found, dict):

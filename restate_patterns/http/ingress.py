@@ -14,7 +14,9 @@ from typing_extensions import override
 from restate_patterns.engine_port import CompletedResult, EnginePort
 from restate_patterns.errors import Failure
 from restate_patterns.failures import failure_of_text
-from restate_patterns.http.asgi import Headers, Receive, Response, Scope, read_body
+from restate_patterns.http.asgi import Headers, Response, Scope
+from restate_patterns.http.bodies import Body
+from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
 from restate_patterns.http.durations import parse_duration_ms, rfc3339
 from restate_patterns.http.inputs import check_argument, check_input
@@ -33,22 +35,24 @@ class Ingress(Responder):
 
     Args:
         engine: Where invocations run.
+        callers: Places for those who wait for results.
     """
 
-    def __init__(self, engine: EnginePort) -> None:
+    def __init__(self, engine: EnginePort, callers: Callers | None = None) -> None:
         self._engine = engine
+        self._callers = callers or Callers()
         self._known: dict[bytes, Invoke] = {}
 
     @override
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
+    async def respond(self, scope: Scope, body: Body) -> Response:
         asked = self._read_path(scope["raw_path"])
         _check_method(asked, scope["method"])
         if isinstance(asked, Invoke):
-            return await self._invoke(asked, scope, receive)
+            return await self._invoke(asked, scope, body)
         if isinstance(asked, LookAt):
-            return await self._look(asked)
+            return await self._look(asked, scope)
         if isinstance(asked, CompleteAwakeable):
-            return await self._complete_awakeable(asked, scope, receive)
+            return await self._complete_awakeable(asked, body)
         return Response(200, [_JSON_TYPE], write_json({"services": sorted(self._engine.services)}))
 
     def _read_path(self, raw_path: bytes) -> Asked:
@@ -70,7 +74,7 @@ class Ingress(Responder):
             headers.append((b"x-restate-id", problem.invocation_id.encode()))
         return Response(problem.status, headers, write_json(body))
 
-    async def _invoke(self, asked: Invoke, scope: Scope, receive: Receive) -> Response:
+    async def _invoke(self, asked: Invoke, scope: Scope, body: Body) -> Response:
         service, handler = asked.service, asked.handler
         if handler.options.private:
             raise Problem(400, "the invoked service is not public")
@@ -82,13 +86,14 @@ class Ingress(Responder):
             and handler.kind is HandlerKind.WORKFLOW
         ):
             raise Problem(400, "a workflow runs once per key: an idempotency key cannot be given to its run handler")
-        body = await read_body(scope, receive)
-        check_input(handler, content_type, body)
-        request = Request(asked.target, body, headers, idempotency_key)
+        argument = await body.read()
+        check_input(handler, content_type, argument)
+        request = Request(asked.target, argument, headers, idempotency_key)
         if asked.send:
-            check_argument(handler, body)
+            check_argument(handler, argument)
             return await self._send(request, delay_ms)
-        return _result(await self._engine.call(request), handler)
+        with self._callers.place_for(scope):
+            return _result(await self._engine.call(request), handler)
 
     async def _send(self, request: Request, delay_ms: int | None) -> Response:
         accepted = await self._engine.submit(request, delay_ms)
@@ -100,9 +105,10 @@ class Ingress(Responder):
             body["executionTime"] = rfc3339(accepted.execution_time_ms)
         return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], write_json(body))
 
-    async def _look(self, asked: LookAt) -> Response:
+    async def _look(self, asked: LookAt, scope: Scope) -> Response:
         if asked.look == "attach":
-            result = await self._engine.result(asked.ref)
+            with self._callers.place_for(scope):
+                result = await self._engine.result(asked.ref)
         else:
             found = await self._engine.output(asked.ref)
             if found is None:
@@ -115,11 +121,11 @@ class Ingress(Responder):
         service = None if target is None else self._engine.services.get(target.service)
         return None if service is None or target is None else service.handlers.get(target.handler)
 
-    async def _complete_awakeable(self, asked: CompleteAwakeable, scope: Scope, receive: Receive) -> Response:
-        body = await read_body(scope, receive)
-        result = StepResult(body, None)
+    async def _complete_awakeable(self, asked: CompleteAwakeable, body: Body) -> Response:
+        value = await body.read()
+        result = StepResult(value, None)
         if asked.reject:
-            result = StepResult(None, _rejection(body))
+            result = StepResult(None, _rejection(value))
         await self._engine.complete_awakeable(asked.awakeable_id, result)
         return Response(202, [], b"")
 

@@ -11,6 +11,8 @@ from typing import Final, Self
 
 from restate_patterns.engine_port import EnginePort
 from restate_patterns.http.admin import Admin
+from restate_patterns.http.callers import Callers
+from restate_patterns.http.descriptors import connections_allowed
 from restate_patterns.http.door import Door
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.granian_server import GranianServer
@@ -24,6 +26,9 @@ _LOG = logging.getLogger(__name__)
 _FLUSH_S: Final = 0.5
 """How long answers that were given may still be on their way to a client at the end."""
 
+
+_ADMIN_SHARE: Final = 8
+"""Of how many connections one is the admin's, so that it answers while the ingress is full."""
 
 _WIND_DOWN_S: Final = 0.05
 _ON_LOOPBACK: Final = Exposure()
@@ -88,12 +93,19 @@ class HttpServer:
             raise
         self._ingress_port = ingress.getsockname()[1]
         self._admin_port = admin.getsockname()[1]
+        connections = connections_allowed()
+        admin_max = connections // _ADMIN_SHARE + 1
+        ingress_max = connections - admin_max
         self._doors = [
-            Door(Ingress(self._engine), self._exposure.ingress_guard()),
-            Door(Admin(self._engine, ingress_url=self.ingress_url), self._exposure.admin_guard()),
+            Door(Ingress(self._engine, Callers(ingress_max)), self._exposure.ingress_guard()),
+            Door(
+                Admin(self._engine, ingress_url=self.ingress_url, callers=Callers(admin_max)),
+                self._exposure.admin_guard(),
+            ),
         ]
         self._servers = [
-            GranianServer(door, listening) for door, listening in zip(self._doors, (ingress, admin), strict=True)
+            _server(self._doors[0], ingress, ingress_max),
+            _server(self._doors[1], admin, admin_max),
         ]
         for server in self._servers:
             await server.start()
@@ -173,6 +185,10 @@ class HttpServer:
         for door in self._doors:
             await door.drained()
         return None
+
+
+def _server(door: Door, listening: socket.socket, connections_max: int) -> GranianServer:
+    return GranianServer(door, listening, connections_max=connections_max, refusal=door.refusal(), busy=door.clients)
 
 
 def _claim(host: str, port: int, name: str) -> socket.socket:
