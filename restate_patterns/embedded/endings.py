@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from restate_patterns.embedded.admission import SENT
@@ -14,13 +13,14 @@ from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
 from restate_patterns.engine_port import CompletedResult
 from restate_patterns.errors import Failure
 from restate_patterns.limits import RETENTION_MS
+from restate_patterns.log_lines import logger_named
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, StepExhausted, Stuck, Succeeded
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 _RETRY = RetryPolicy()
 
 

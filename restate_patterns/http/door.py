@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 from typing import Final, Protocol
 
 from typing_extensions import override
@@ -27,8 +26,9 @@ from restate_patterns.http.asgi import (
 )
 from restate_patterns.http.guard import Guard
 from restate_patterns.http.problems import Problem, problem_of
+from restate_patterns.log_lines import logger_named
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_named(__name__)
 
 WATCH_AFTER_S: Final = 1.0
 """A request open longer than this is watched for a client that goes away."""

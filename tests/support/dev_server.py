@@ -26,8 +26,9 @@ WAIT_S = 60.0
 class DevServer:
     """Serves an app in a folder of its own, on free ports that stay the same over restarts."""
 
-    def __init__(self, folder: Path, app: str, *options: str) -> None:
+    def __init__(self, folder: Path, app: str, *options: str, secrets: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._secrets = secrets or {}
         self._arguments = (app, *options)
         self._ports: tuple[str, str] = ("0", "0")
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,7 +43,7 @@ class DevServer:
             self._process = subprocess.Popen(
                 [*COMMAND, "dev", *self._arguments, *ports],
                 cwd=self.folder,
-                env=clean_environment(),
+                env={**clean_environment(), **self._secrets},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
