@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
     except CommandError as error:
-        complain(str(error))
+        complain(str(error), error.output)
         return error.code
     except KeyboardInterrupt:
         return 130

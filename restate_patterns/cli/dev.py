@@ -20,7 +20,7 @@ from restate_patterns.cli.changes import SourceWatch
 from restate_patterns.cli.embedded import backend_of, file_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
-from restate_patterns.cli.output import complain
+from restate_patterns.cli.output import complain, say
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.ports import PortError
@@ -73,8 +73,8 @@ async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path |
             except PortError as error:
                 raise CommandError(Exit.CANNOT_START, str(error)) from None
             services = ", ".join(sorted(app.deployment.services))
-            print(f"serving {services} from {file_of(arguments)}", file=sys.stderr)
-            print(f"ingress {server.ingress_url}, admin {server.admin_url}", file=sys.stderr, flush=True)
+            say(f"serving {services} from {file_of(arguments)}", sys.stderr)
+            say(f"ingress {server.ingress_url}, admin {server.admin_url}", sys.stderr)
             signal = asyncio.ensure_future(signals.next())
             change = asyncio.ensure_future(sources.changed() if arguments.reload else _never())
             await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
@@ -115,5 +115,5 @@ async def _never() -> Path:
 
 
 def _start_again(changed: Path) -> None:
-    print(f"{changed} changed: starting again", file=sys.stderr, flush=True)
+    say(f"{changed} changed: starting again", sys.stderr)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -7,7 +7,6 @@ nothing here waits for the disk.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -33,6 +32,7 @@ from restate_patterns.embedded.waits import Waits
 from restate_patterns.errors import ContextError, DeadlockError, Failure
 from restate_patterns.failures import to_failure
 from restate_patterns.limits import ADVANCES_MAX
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     AttemptEnd,
     Completion,
@@ -44,7 +44,7 @@ from restate_patterns.seam import (
 )
 from restate_patterns.wording import sentence_of
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 # Looking a member up in its enumeration costs 60 ns, and the way of a step has several of them.
 _ACTIVE = Status.ACTIVE
 _COMPLETED = Status.COMPLETED

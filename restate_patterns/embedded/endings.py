@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from restate_patterns.embedded.admission import SENT
@@ -15,6 +14,7 @@ from restate_patterns.engine_port import CompletedResult
 from restate_patterns.errors import Failure
 from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import RETENTION_MS
+from restate_patterns.log_lines import logger_named
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, StepExhausted, Stuck, Succeeded
 from restate_patterns.wording import sentence_of
@@ -22,7 +22,7 @@ from restate_patterns.wording import sentence_of
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 _RETRY = RetryPolicy()
 
 

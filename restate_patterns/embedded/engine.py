@@ -6,7 +6,6 @@ Each answer waits until everything it was computed from is durable.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -43,6 +42,7 @@ from restate_patterns.limits import (
     LIST_LIMIT_MAX,
     STEP_GRACE_S,
 )
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     Accepted,
     Deployment,
@@ -53,7 +53,7 @@ from restate_patterns.seam import (
     StepResult,
 )
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 T = TypeVar("T")
 
 _get_running_loop = asyncio._get_running_loop

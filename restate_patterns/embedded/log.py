@@ -10,7 +10,6 @@ not be seen before the disk has it waits with `when_durable`.
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -28,8 +27,9 @@ from restate_patterns.limits import (
     FLUSH_PUT_OFF_MAX,
     LOG_GRACE_S,
 )
+from restate_patterns.log_lines import logger_named
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 
 
 class Log:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from restate_patterns.embedded.batch import Batch
@@ -11,9 +10,10 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.reading import COLUMNS, record_of, rows_of
 from restate_patterns.embedded.records import Command, CommandKind, Record, Row, Status
 from restate_patterns.embedded.store import Store
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import Deployment, Handle
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 _CALLED = (CommandKind.CALL, CommandKind.ATTACH)
 
 

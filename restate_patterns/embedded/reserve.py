@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 from pathlib import Path
 from typing import Final
 
 from restate_patterns.limits import DISK_PROBE_BYTES, DISK_RESERVE_BYTES
+from restate_patterns.log_lines import logger_named
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 
 _NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT}
 _NO_ALLOCATION: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}

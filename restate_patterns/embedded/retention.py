@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from restate_patterns.clock import Cancellable
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.limits import RETENTION_INTERVAL_MS, RETENTION_LIMIT, RETENTION_PAUSE_MS
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import RUN_HANDLER, HandlerKind
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 
 RETRY_LATER_MS: Final = 60_000
 

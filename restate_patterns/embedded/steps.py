@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
@@ -19,10 +18,11 @@ from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
 from restate_patterns.wording import sentence_of
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 _NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
 
 

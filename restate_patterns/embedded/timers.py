@@ -7,7 +7,6 @@ near. Timers fire in the order (due, sequence).
 from __future__ import annotations
 
 import heapq
-import logging
 import math
 from collections.abc import Callable
 from typing import Final
@@ -17,9 +16,10 @@ from restate_patterns.embedded.batch import TimerId
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import TIMERS_LOADED_MAX
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import Handle
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 
 START_TIMER: Final[Handle] = -1
 """The handle of the timer that starts a delayed invocation."""

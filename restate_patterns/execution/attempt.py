@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVarTuple, Unpack
 
@@ -17,6 +16,7 @@ from restate_patterns.execution.stragglers import Stragglers
 from restate_patterns.execution.tasks import InnerTask
 from restate_patterns.execution.timers import InnerTimer
 from restate_patterns.failures import to_failure
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     Attempt,
     AttemptEnd,
@@ -30,7 +30,7 @@ from restate_patterns.seam import (
     Succeeded,
 )
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 Ts = TypeVarTuple("Ts")
 
 

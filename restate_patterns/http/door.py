@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 from typing import Final, Protocol
 
 from typing_extensions import override
@@ -29,8 +28,9 @@ from restate_patterns.http.guard import Guard
 from restate_patterns.http.overflow import FULL
 from restate_patterns.http.pace import LOOK_S, TOO_SLOW
 from restate_patterns.http.problems import Problem, problem_of
+from restate_patterns.log_lines import logger_named
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_named(__name__)
 
 WATCH_AFTER_S: Final = LOOK_S
 """A request open longer than this is watched: its body for its pace, and then for a client that goes away."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -20,8 +19,9 @@ from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.ports import PortError, claim, url_of
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import SHUTDOWN_GRACE_S
+from restate_patterns.log_lines import logger_named
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_named(__name__)
 
 _FLUSH_S: Final = 0.5
 """How long answers that were given may still be on their way to a client at the end."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import logging
 import traceback
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from restate_patterns import limits
 from restate_patterns.errors import JournalMismatch
+from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.machine import Machine, Notice, Progress, RunDue
@@ -29,7 +29,7 @@ from restate_patterns.seam import (
 )
 from restate_patterns.wording import sentence_of, shortened, storable
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 _PAUSE_IN_MS: Final = 60_000
 """When an attempt that no retry can mend is tried again, should nobody have paused its invocation until then."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
@@ -12,6 +11,7 @@ from typing_extensions import override
 
 from restate_patterns.http.asgi import AsgiApp, Receive, Scope, Send
 from restate_patterns.http.pace import LOOK_S, TOO_SLOW, Pace
+from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.drive import Drive, Wire
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.identity import IdentityCheck
@@ -20,7 +20,7 @@ from restate_patterns.restate.manifest import endpoint_of
 from restate_patterns.restate.references import Server
 from restate_patterns.seam import Deployment, Invocation, ServiceKind, Target
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 _HANG_UP_S: Final = 5.0
 """How long the server may take to close its side of an attempt that has ended."""

@@ -6,7 +6,6 @@ The SDK has no command for either, so the question goes to the server's own API,
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
@@ -14,10 +13,11 @@ from restate_patterns.client.urls import ref_words
 from restate_patterns.errors import UsageError
 from restate_patterns.execution.steps import StepRunner
 from restate_patterns.limits import PAUSE_S
+from restate_patterns.log_lines import logger_named
 from restate_patterns.options import Step
 from restate_patterns.seam import InvocationRef
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 
 class Server(Protocol):

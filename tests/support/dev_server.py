@@ -32,11 +32,20 @@ class DevServer:
         app: The app, as for the command.
         options: More options of the command.
         descriptors: How many files the process may open; None leaves that as it is.
+        secrets: Environment variables that it gets.
     """
 
-    def __init__(self, folder: Path, app: str, *options: str, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        app: str,
+        *options: str,
+        descriptors: int | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self._descriptors = descriptors
+        self._secrets = secrets or {}
         self._arguments = (app, *options)
         self._ports: tuple[str, str] = ("0", "0")
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,7 +60,7 @@ class DevServer:
             self._process = subprocess.Popen(
                 [*COMMAND, "dev", *self._arguments, *ports],
                 cwd=self.folder,
-                env=clean_environment(),
+                env={**clean_environment(), **self._secrets},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

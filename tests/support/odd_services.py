@@ -68,6 +68,20 @@ class Thing(VirtualObject):
         self.kept.set(ctx, value)
 
     @handler
+    async def burn(self, ctx: ObjectSharedContext, text: str) -> None:
+        """Fail, and be tried again."""
+        try:
+            raise ValueError(text)
+        except ValueError as error:
+            error.add_note(text)
+            raise RuntimeError(text) from error
+
+    @handler
+    async def refuse(self, ctx: ObjectSharedContext, text: str) -> None:
+        """Fail for good."""
+        raise TerminalError(text, code=410)
+
+    @handler
     async def see(self, ctx: ObjectSharedContext) -> str | int:
         """Show it."""
         return await self.kept.get(ctx)
@@ -82,9 +96,12 @@ class Flow(Workflow):
         return value
 
 
+app = App([Odd(), Thing(), Flow()])
+
+
 @asynccontextmanager
 async def served() -> AsyncIterator[HttpServer]:
-    engine = Embedded().engine(App([Odd(), Thing(), Flow()]).deployment)
+    engine = Embedded().engine(app.deployment)
     await engine.start()
     try:
         async with HttpServer(engine, ingress_port=0, admin_port=0) as server:
