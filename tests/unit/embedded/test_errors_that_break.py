@@ -88,41 +88,39 @@ class OwnInit(TerminalError, code=409):
         self.seat = seat
 
 
-class MessageProperty(TerminalError):
-    @property
-    def message(self) -> str:  # type: ignore[override]  # the mistake under test  # pyright: ignore[reportIncompatibleVariableOverride] - the mistake under test
-        raise ValueError("no message")
+def raising(error: Exception) -> property:
+    """Make a property that can't be read."""
+
+    def read(_: object) -> object:
+        raise error
+
+    return property(read)
 
 
-class AllProperties(TerminalError):
-    def __init__(self) -> None:
-        pass
+def without_init(_: object) -> None:
+    """Be an `__init__` that leaves everything out."""
 
-    @property
-    def message(self) -> str:  # type: ignore[override]  # the mistake under test  # pyright: ignore[reportIncompatibleVariableOverride] - the mistake under test
-        raise ValueError("no message")
 
-    @property
-    def code(self) -> int:  # type: ignore[override]  # the mistake under test  # pyright: ignore[reportIncompatibleVariableOverride] - the mistake under test
-        raise ValueError("no code")
-
-    @property
-    @override
-    def metadata(self) -> Any:
-        raise ValueError("no metadata")
+MessageProperty: Final[Any] = type("MessageProperty", (TerminalError,), {"message": raising(ValueError("no message"))})
+AllProperties: Final[Any] = type(
+    "AllProperties",
+    (TerminalError,),
+    {
+        "__init__": without_init,
+        "message": raising(ValueError("no message")),
+        "code": raising(ValueError("no code")),
+        "metadata": raising(ValueError("no metadata")),
+    },
+)
+OddMetadata: Final[Any] = type(
+    "OddMetadata", (TerminalError,), {"metadata": property(lambda _: {"a": uuid.UUID(int=1), 7: b"x"})}
+)
 
 
 class BrokenDescribe(TerminalError):
     @override
     def describe(self) -> str:
         raise KeyError("no seat")
-
-
-class OddMetadata(TerminalError):
-    @property
-    @override
-    def metadata(self) -> Any:
-        return {"a": uuid.UUID(int=1), 7: b"x"}
 
 
 def terminal(message: Any = "x", code: Any = None) -> TerminalError:
@@ -141,6 +139,13 @@ def changed(**attributes: object) -> TerminalError:
 def grouped(error: BaseException) -> BaseExceptionGroup[BaseException]:
     """Put an error in a group."""
     return BaseExceptionGroup("several", [error])
+
+
+def circle() -> list[object]:
+    """Make a list that is in itself."""
+    items: list[object] = []
+    items.append(items)
+    return items
 
 
 def looped() -> Exception:
@@ -185,7 +190,7 @@ ERRORS: Final[dict[str, tuple[Callable[[], BaseException], str, str]]] = {
     "braces": (lambda: Braces(reason="no"), TERMINAL, 'Write {"seat": 1}, {} or {0}; not no.'),
     "field that can't be said": (lambda: Braces(reason=Unsaid()), TERMINAL, "not <Unsaid whose str() raises"),
     "field with a surrogate": (lambda: Braces(reason="\udce9"), TERMINAL, r"not \udce9"),
-    "field in a circle": (lambda: Braces(reason=(circle := [], circle.append(circle))), TERMINAL, "[...]"),
+    "field in a circle": (lambda: Braces(reason=circle()), TERMINAL, "[...]"),
     "field of its own kind": (lambda: Braces(reason=BrokenStr), TERMINAL, "BrokenStr"),
     "own init": (lambda: OwnInit(1), TERMINAL, "OwnInit"),
     "property": (lambda: MessageProperty("x"), TERMINAL, "MessageProperty (its message raised ValueError: no message)"),
