@@ -26,6 +26,7 @@ from restate_patterns.testing.contract import (
     steps,
     timers,
     undoing,
+    unsound,
     values,
     workflows,
 )
@@ -53,6 +54,7 @@ SUBJECTS: Final[Sequence[ModuleType]] = (
     cancelling,
     compensating,
     misuse,
+    unsound,
     operating,
 )
 """The files of the contract, in the order in which one would read them."""
