@@ -51,13 +51,14 @@ def why_no_text(value: object) -> str | None:
     """Give why something can't be stored as text, as the end of a sentence; None for text that can."""
     if not isinstance(value, str):
         return f"must be text, not {shown(value)}"
-    if len(value) > limits.TEXT_CHARS_MAX:
-        return f"has {len(value)} characters, over the limit of {limits.TEXT_CHARS_MAX}"
-    if not value.isascii():
+    text = str.__str__(value)  # whatever its class makes of that
+    if len(text) > limits.TEXT_CHARS_MAX:
+        return f"has {len(text)} characters, over the limit of {limits.TEXT_CHARS_MAX}"
+    if not text.isascii():
         try:
-            str.encode(value)
+            text.encode()
         except UnicodeEncodeError as error:
-            return f"has half of a surrogate pair at {error.start}, which UTF-8 does not have: {shown(value)}"
+            return f"has half of a surrogate pair at {error.start}, which UTF-8 does not have: {shown(text)}"
     return None
 
 

@@ -128,6 +128,9 @@ class Control:
             self._core.timers.drop(record.num, RETRY_TIMER)
         if record.broken is not None:  # somebody may have mended the file, or the version that reads it
             record = self._core.records.read_again(record)
+            if record.broken is not None:
+                self._core.endings.break_off(record, record.broken)
+                return
         record.failed_count = 0
         record.mismatch = False
         self._core.records.bind(record)

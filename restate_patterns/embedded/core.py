@@ -118,7 +118,7 @@ class Core:
             self.keys.take_back_promise(service, key, name)
         for num, reason in left.costs.items():
             record = self.records.get(num)
-            if record is not None:
+            if record is not None and (record.status is not _COMPLETED or num in left.unwritten):
                 self.endings.break_off(record, reason)
 
     def _about_to_advance(self) -> bool:

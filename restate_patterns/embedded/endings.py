@@ -189,6 +189,8 @@ class Endings:
         if record.queue_sequence is None or record.key is None:
             return
         entry = self._core.keys.entry(record.service, record.key)
+        if record.broken is not None and record.num not in entry.line:
+            return  # whose it is can't be read
         held = entry.holder == record.num
         entry.line.remove(record.num)
         record.queue_sequence = None

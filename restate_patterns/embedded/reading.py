@@ -27,6 +27,8 @@ def _whole(value: Any) -> int:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
+    if not value.isascii():
+        value.encode()  # what is no UTF-8 in the file comes with halves of surrogate pairs
     return value
 
 
@@ -53,7 +55,7 @@ _READ: Final[Mapping[str, tuple[Callable[[Any], Any], Any]]] = {
     "handler": (_text, "(unreadable)"),
     "key": _or_null(_text),
     "body": (_blob, b""),
-    "headers": (headers_from_text, {}),
+    "headers": (lambda value: headers_from_text(_text(value)), {}),
     "idempotency_key": _or_null(_text),
     "caller": _or_null(_whole),
     "caller_handle": (_whole, 0),
@@ -71,7 +73,7 @@ _READ: Final[Mapping[str, tuple[Callable[[Any], Any], Any]]] = {
     "waits": _or_null(_numbers),
     "attached": (bool, False),
     "output": _or_null(_blob),
-    "output_failure": _or_null(failure_from_text),
+    "output_failure": _or_null(lambda value: failure_from_text(_text(value))),
     "completed_ms": _or_null(_whole),
     "expires_ms": _or_null(_whole),
 }
@@ -129,7 +131,7 @@ def rows_of(stored: Iterable[tuple[Any, ...]]) -> tuple[list[Row], str | None]:
                     _whole(handle),
                     _whole(time_ms),
                     None if value is None else _blob(value),
-                    failure_from_text(failure),
+                    None if failure is None else failure_from_text(_text(failure)),
                     None if commands is None else decode_commands(commands),
                 )
             )

@@ -14,9 +14,15 @@ from functools import partial
 from typing import NamedTuple
 
 from restate_patterns.embedded.batch import Batch, Statement
-from restate_patterns.embedded.records import CommandKind, Record, Row
-from restate_patterns.embedded.row_sql import insert_unwritten, insert_unwritten_row, update_unwritten_row
+from restate_patterns.embedded.records import CommandKind, Record, Row, Status
+from restate_patterns.embedded.row_sql import (
+    insert_unwritten,
+    insert_unwritten_row,
+    update_invocation,
+    update_unwritten_row,
+)
 from restate_patterns.embedded.store import Store
+from restate_patterns.errors import Failure
 from restate_patterns.wording import sentence_of
 
 StoredName = tuple[str, str, str]
@@ -30,12 +36,14 @@ class Salvage:
     Args:
         statements: What writes it.
         costs: The invocations that can't go on, each with the reason.
+        unwritten: Of them those whose own row could not be written.
         lost_states: States whose latest write can't be stored.
         lost_promises: Promises whose answer can't be stored.
     """
 
     statements: list[Statement] = field(default_factory=list[Statement])
     costs: dict[int, str] = field(default_factory=dict[int, str])
+    unwritten: set[int] = field(default_factory=set[int])
     lost_states: list[StoredName] = field(default_factory=list[StoredName])
     lost_promises: list[StoredName] = field(default_factory=list[StoredName])
 
@@ -67,6 +75,8 @@ def salvage(batch: Batch, store: Store) -> Salvage:
         found.lost_promises += part.batch.promises
         if part.num is not None:
             found.costs.setdefault(part.num, reason)
+            if part.batch.records:
+                found.unwritten.add(part.num)
     return found
 
 
@@ -82,7 +92,7 @@ def _parts(batch: Batch) -> Iterator[_Part]:
                 alone.created.add(num)
                 yield _Part(num, "the invocation", alone, partial(_unwritten, record))
             else:
-                yield _Part(num, "how far the invocation is", alone, _nothing)
+                yield _Part(num, "how far the invocation is", alone, partial(_reduced, record))
     yield from _journal_parts(batch)
     for name, value in batch.states.items():
         alone = Batch()
@@ -143,6 +153,19 @@ def _nothing(reason: str) -> list[Statement]:
 
 def _unwritten(record: Record, reason: str) -> list[Statement]:
     sql, parameters = insert_unwritten(record, reason)
+    return [(sql, [parameters])]
+
+
+def _reduced(record: Record, reason: str) -> list[Statement]:
+    """Leave nothing of how far an invocation is but that it can't go on, in memory too."""
+    completed = record.status is Status.COMPLETED
+    record.broken = record.failure = reason
+    record.mismatch = True
+    record.status = Status.COMPLETED if completed else Status.PAUSED
+    record.output, record.output_failure = None, Failure(500, reason) if completed else None
+    record.failed_count = record.failed_at_index = 0
+    record.retry_at_ms = record.waits = None
+    sql, parameters = update_invocation(record)
     return [(sql, [parameters])]
 
 

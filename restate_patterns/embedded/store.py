@@ -392,4 +392,4 @@ class Store:
 
 
 def _any_text(data: bytes) -> str:
-    return data.decode(errors="backslashreplace")
+    return data.decode(errors="surrogateescape")

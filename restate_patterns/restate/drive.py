@@ -12,7 +12,7 @@ from restate_patterns.errors import JournalMismatch
 from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
-from restate_patterns.restate.machine import Machine, Notice, Progress, RunDue
+from restate_patterns.restate.machine import Machine, MachineBroken, Notice, Progress, RunDue
 from restate_patterns.restate.operations import CancelDelivered, Event, MachineOperations, StepToRun
 from restate_patterns.restate.steps import RunningStep
 from restate_patterns.seam import (
@@ -76,7 +76,12 @@ class Drive:
         """Run the attempt until it has ended, was suspended, or the server has gone; writes how it ended."""
         attempt = self._host.deployment.attempt(self._invocation, self._operations)
         try:
-            end = await self._until_end(attempt)
+            try:
+                end = await self._until_end(attempt)
+            except MachineBroken:
+                raise
+            except Exception as error:  # noqa: BLE001 - the server is to hear of it: it would see a broken connection
+                end = Crashed(error)
             if end is not None:
                 await self._write(end)
         finally:
@@ -173,6 +178,8 @@ class Drive:
                 self._write_output(end)
             except JournalMismatch as error:
                 end = Stuck(error, mismatch=True)
+            except Exception as error:  # noqa: BLE001 - as above
+                end = Crashed(error)
         of = f"{self._invocation.target} ({self._invocation.id})"
         if isinstance(end, Crashed):
             _logger.warning("%s: an attempt failed and will be tried again", of, exc_info=end.error)

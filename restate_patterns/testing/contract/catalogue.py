@@ -29,6 +29,7 @@ from restate_patterns.testing.contract import (
     timeouts,
     timers,
     undoing,
+    unsound,
     values,
     workflows,
 )
@@ -59,6 +60,7 @@ SUBJECTS: Final[Sequence[ModuleType]] = (
     reaching,
     compensating,
     misuse,
+    unsound,
     operating,
 )
 """The files of the contract, in the order in which one would read them."""
