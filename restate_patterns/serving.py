@@ -36,6 +36,8 @@ def run_serving(main: Coroutine[Any, Any, T]) -> T:
         left = asyncio.all_tasks(loop)
         if left:
             _logger.warning("left %d tasks that did not end when they were asked to", len(left))
+            for task in left:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does
             _stuck.extend(left)
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()

@@ -17,6 +17,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from typing_extensions import override
 
+from restate_patterns.forks import in_forked_child, replace_descriptors
 from restate_patterns.http.asgi import AsgiApp
 
 _BACKLOG: Final = 1024
@@ -64,6 +65,8 @@ class GranianServer:
 
     def __init__(self, app: AsgiApp, listening: socket.socket, *, window_bytes: int = _WINDOW_BYTES) -> None:
         self._listening = listening
+        # A forked child that outlives this process would keep the port.
+        self._keep_from_child = in_forked_child(replace_descriptors(listening.fileno()))
         self._server = cast("_Embedded", _SocketServer(app, listening, window_bytes))
         self._serving: asyncio.Task[None] | None = None
 
@@ -76,6 +79,7 @@ class GranianServer:
 
     def stop_accepting(self) -> None:
         """Refuse new connections; requests that are being answered go on."""
+        self._keep_from_child()
         self._server.stop()
         self._listening.close()
 
