@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from restate_patterns import collector
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.client import Client
 from restate_patterns.deployment import AppDeployment
+from restate_patterns.serving import run_serving
 
 if TYPE_CHECKING:
     from restate_patterns.backend import Backend
@@ -61,7 +61,7 @@ class App:
             backend: What to run on. Default: the embedded engine, in memory.
         """
         with collector.serving():
-            asyncio.run((backend or Embedded()).serve(self._deployment, lambda: None))
+            run_serving((backend or Embedded()).serve(self._deployment, lambda: None))
 
     @asynccontextmanager
     async def _running(self, backend: Backend) -> AsyncGenerator[Client]:

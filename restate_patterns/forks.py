@@ -6,9 +6,11 @@ duties, not what they close.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 _duties: Final[dict[int, Callable[[], None]]] = {}
@@ -31,6 +33,25 @@ def in_forked_child(duty: Callable[[], None]) -> Callable[[], None]:
         _duties.pop(number, None)
 
     return take_back
+
+
+def replace_descriptors(of: int) -> Callable[[], None]:
+    """Give a duty for `in_forked_child`: every descriptor of what `of` names now leads to nothing there.
+
+    The numbers stay taken, so that who believes to own one closes nothing else.
+    """
+    found = os.fstat(of)
+
+    def duty() -> None:
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for path in Path("/dev/fd").iterdir():
+            with contextlib.suppress(OSError):
+                other = os.fstat(int(path.name))
+                if (other.st_dev, other.st_ino) == (found.st_dev, found.st_ino):
+                    os.dup2(nothing, int(path.name), inheritable=False)
+        os.close(nothing)
+
+    return duty
 
 
 def _give_up() -> None:

@@ -70,13 +70,22 @@ HOSTS_KNOWN_MAX: Final = 1_000
 """Values of `Host` that were let through and are not read again with each request."""
 
 SHUTDOWN_GRACE_S: Final = 10.0
-"""How long a server that was told to stop lets running requests finish."""
+"""How long a server that was told to stop may take until it has left; running requests may finish in it."""
 
-LOG_GRACE_S: Final = 5.0
-"""How long an engine that stops waits for a disk that is full; what was answered is in the file anyhow."""
+ENGINE_GRACE_S: Final = 3.0
+"""Of that, what is kept for its engine: for steps to stop, and for the disk."""
 
-STEP_GRACE_S: Final = 5.0
-"""How long an engine that stops waits for actions it has cancelled (threads can't be stopped)."""
+STOP_GRACE_S: Final = 5.0
+"""How long an engine that stops waits for actions it has cancelled (threads can't be stopped) and for its disk."""
+
+LOG_GRACE_S: Final = 1.0
+"""Of that, what is kept for a disk that is full or slow; what was answered is in the file anyhow."""
+
+TASKS_GRACE_S: Final = 0.5
+"""How long a server that leaves waits for tasks that are no concern of its engine."""
+
+LEFTOVER_LOOK_S: Final = 0.5
+"""How often an engine looks whether an action that outlived an earlier engine still runs: its loop may have ended."""
 
 STORE_CACHE_KIB: Final = 32 * 1024
 """SQLite's page cache of each connection."""

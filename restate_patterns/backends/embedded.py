@@ -112,6 +112,6 @@ class Embedded(Backend):
             started()
 
         try:
-            await server.serve_until_signal(started=listening)
+            await server.serve_until_signal(started=listening, then=engine.stop)
         finally:
             await engine.stop()

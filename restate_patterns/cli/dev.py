@@ -23,14 +23,16 @@ from restate_patterns.cli.loading import load_app
 from restate_patterns.cli.output import complain, say
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
+from restate_patterns.grace import Grace
 from restate_patterns.http.ports import PortError
 from restate_patterns.http.signals import stop_signals
-from restate_patterns.limits import SHUTDOWN_GRACE_S
+from restate_patterns.limits import ENGINE_GRACE_S, SHUTDOWN_GRACE_S
+from restate_patterns.serving import run_serving
 
 _RELOADED: Final = "RESTATE_PATTERNS_RELOADED"
 """Set in a process that was started again: the ports to take, so that a free one stays the same."""
-_RELOAD_GRACE_S: Final = 2.0
-"""How long requests may take to finish when the code has changed; their invocations go on after it."""
+_RELOAD_GRACE_S: Final = 2.0 + ENGINE_GRACE_S
+"""How long requests and steps may take to finish when the code has changed; their invocations go on after it."""
 
 
 def dev(arguments: Namespace) -> None:
@@ -47,7 +49,7 @@ def dev(arguments: Namespace) -> None:
         complain(str(error))
         changed = asyncio.run(_wait_for_mending(sources))
     else:
-        changed = asyncio.run(_serve(app, arguments, sources))
+        changed = run_serving(_serve(app, arguments, sources))
     if changed is not None:
         _start_again(changed)
 
@@ -81,8 +83,10 @@ async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path |
             changed = change.result() if change.done() else None
             for waiting in (signal, change):
                 waiting.cancel()
-            grace_s = SHUTDOWN_GRACE_S if changed is None else _RELOAD_GRACE_S
-            await server.stop(grace_s, hurry=signals.next())
+            grace = Grace(SHUTDOWN_GRACE_S if changed is None else _RELOAD_GRACE_S, signals.next())
+            await server.stop(grace.left_s(ENGINE_GRACE_S), hurry=grace.hurried())
+            await engine.stop(grace)
+            grace.close()
             os.environ[_RELOADED] = f"{server.ingress_port},{server.admin_port}"
             return changed
     finally:

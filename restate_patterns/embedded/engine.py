@@ -37,10 +37,12 @@ from restate_patterns.engine_port import (
 from restate_patterns.errors import InvocationNotFound, UsageError
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.timers import FOREVER_MS
+from restate_patterns.grace import Grace
 from restate_patterns.limits import (
     INACTIVITY_TIMEOUT_MS,
     LIST_LIMIT_MAX,
-    STEP_GRACE_S,
+    LOG_GRACE_S,
+    STOP_GRACE_S,
 )
 from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
@@ -94,10 +96,9 @@ class Engine(EnginePort):
         self._inactivity_timeout_ms = inactivity_timeout_ms
         self._fatal = fatal
         self._running: Core | None = None
-        self._stopping = False
+        self._stopping: asyncio.Task[None] | None = None
         self._retention: Retention | None = None
         self._file_watch: FileWatch | None = None
-        self._clock: Clock
 
     async def start(self) -> None:
         """Open the file, make the new boot epoch durable, and bring back what was interrupted.
@@ -107,7 +108,9 @@ class Engine(EnginePort):
         Raises:
             FileError: The file can't be used.
         """
-        self._clock = clock = self._given_clock or SystemClock()
+        if self._running is not None:
+            raise RuntimeError("the engine runs already")
+        clock = self._given_clock or SystemClock()
         self._store.open()
         try:
             self._start(clock)
@@ -141,7 +144,7 @@ class Engine(EnginePort):
             inactivity_timeout_ms=self._inactivity_timeout_ms,
             fatal=self._fatal,
         )
-        self._running, self._retention, self._stopping = core, Retention(core), False
+        self._running, self._retention = core, Retention(core)
         self._store.write_at_start(
             [("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])]
         )
@@ -154,22 +157,30 @@ class Engine(EnginePort):
         core.recover([num for (num,) in active])
         self._retention.start()
 
-    async def stop(self) -> None:
-        """Stop advancing invocations, make what happened durable, and close the file.
+    async def stop(self, grace: Grace | None = None) -> None:
+        """Stop advancing invocations, make what happened durable, and close the file; does nothing when it is stopped.
 
-        Steps under way are cancelled without a record: they run again at the next start. Who waits for an answer
-        that does not come any more gets `EngineStopped`.
+        Steps under way are asked to stop. What they come to in time is recorded; the others run again at the next
+        start, in this process not before they have ended. Who waits for an answer that does not come any more gets
+        `EngineStopped`.
+
+        Args:
+            grace: The time for all of that; default `STOP_GRACE_S`.
         """
-        core = self._running
-        if core is None:
-            return
-        self._stopping = True
-        core.endings.leave_callers()
-        await self._halt(core)
-        await core.log.close()
-        core.callers.leave()
-        self._store.close()
-        self._running = None
+        if self._stopping is None and self._running is not None:
+            self._stopping = asyncio.ensure_future(self._stop(self._running, grace or Grace(STOP_GRACE_S)))
+        if self._stopping is not None:
+            await asyncio.shield(self._stopping)
+
+    async def _stop(self, core: Core, grace: Grace) -> None:
+        try:
+            core.endings.leave_callers()
+            await self._halt(core, grace, record=True)
+            await core.log.close(max(LOG_GRACE_S, grace.left_s()))
+            core.callers.leave()
+            self._store.close()
+        finally:
+            self._running = self._stopping = None
 
     def die(self) -> None:
         """Stop at this instant: nothing more is written, answered or run. For tests; `crash` cleans up."""
@@ -183,17 +194,17 @@ class Engine(EnginePort):
         if core is None:
             return
         self.die()
-        await self._halt(core)
+        await self._halt(core, Grace(STOP_GRACE_S), record=False)
         await core.log.abandon()
         self._store.lose_uncommitted()
         self._running = None
 
-    async def _halt(self, core: Core) -> None:
+    async def _halt(self, core: Core, grace: Grace, *, record: bool) -> None:
         core.halt()
         for service in (self._retention, self._file_watch):
             if service is not None:
                 service.stop()
-        await core.steps.abandon(STEP_GRACE_S)
+        await core.steps.leave(grace, record=record)
 
     @property
     def core(self) -> Core:
@@ -204,7 +215,7 @@ class Engine(EnginePort):
             UsageError: It runs in another event loop.
         """
         core = self._running
-        if core is None or self._stopping:
+        if core is None or self._stopping is not None:
             raise EngineStopped
         running = _get_running_loop()
         if running is not core.loop and running is not None:

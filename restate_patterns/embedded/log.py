@@ -25,7 +25,6 @@ from restate_patterns.limits import (
     COMMIT_RETRY_MS,
     DISK_PROBE_MS,
     FLUSH_PUT_OFF_MAX,
-    LOG_GRACE_S,
 )
 from restate_patterns.log_lines import logger_named
 
@@ -150,10 +149,10 @@ class Log:
         committing = self._committing
         return sequence == self.durable_sequence or (committing is not None and sequence == committing.last_sequence)
 
-    async def close(self) -> None:
-        """Make everything durable, if the disk lets us within `LOG_GRACE_S`, and stop the writer thread."""
+    async def close(self, grace_s: float) -> None:
+        """Make everything durable, if the disk lets us within `grace_s` seconds, and stop the writer thread."""
         try:
-            async with asyncio.timeout(LOG_GRACE_S):
+            async with asyncio.timeout(grace_s):
                 while not self.closed and self.sequence > self.durable_sequence:
                     await self.durable(self.sequence)
         except TimeoutError:

@@ -13,11 +13,15 @@ from typing import Any, Final
 from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock
+from restate_patterns.embedded.leftovers import Leftover, after_leftover, leave
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
+from restate_patterns.execution.steps import thread_of
+from restate_patterns.grace import Grace
+from restate_patterns.limits import LOG_GRACE_S
 from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
 from restate_patterns.wording import sentence_of
@@ -64,8 +68,8 @@ class RunningStep(StepProgress, Job):
     """One step: issued, then started when its barrier is durable, then settled."""
 
     __slots__ = (
-        "_clock", "_failed_count", "_steps", "action", "dropped", "handle", "last_failure", "name", "record",
-        "stopping", "task",
+        "_clock", "_failed_count", "_steps", "action", "dropped", "handle", "last_failure", "leftover", "name",
+        "record", "stopping", "task",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +86,8 @@ class RunningStep(StepProgress, Job):
         """The task that its action runs in; None before it began."""
         self.stopping = False
         self.dropped = False
+        self.leftover: Leftover | None = None
+        """Whom to tell what it came to when it has outlived its engine."""
         self.last_failure: str | None = None
 
     @property
@@ -121,7 +127,8 @@ class RunningStep(StepProgress, Job):
             self._steps.finish(self, STEP_NOT_RUN)
             return None
         self.task = task
-        return self.action(self), self.action.context
+        action = after_leftover((self.record.id, self.handle), self.action)
+        return action(self), action.context
 
     @override
     def ended(self, result: StepResult | None, error: BaseException | None) -> None:
@@ -158,6 +165,7 @@ class Steps:
         self._store = store
         self._settle = settle
         self._broken = broken
+        self._leaving = False
         self._steps: dict[int, dict[Handle, RunningStep]] = {}
         """By invocation; those without running steps are not in it."""
 
@@ -192,8 +200,11 @@ class Steps:
             self.log.append()
 
     def finish(self, step: RunningStep, result: StepResult) -> None:
-        """Take what a step came to."""
-        if not step.dropped:
+        """Take what a step came to; one that only stopped because the engine does runs again at the next start."""
+        unrecorded = self._leaving and not step.stopping and result is STEP_STOPPED
+        if step.leftover is not None:
+            step.leftover.end(None if result is STEP_STOPPED else result)
+        elif not step.dropped and not unrecorded:
             self._remove(step)
             try:
                 self._settle(step.record, step.handle, result.value, result.failure)
@@ -203,7 +214,9 @@ class Steps:
 
     def break_off(self, step: RunningStep, error: BaseException) -> None:
         """Take that a step ended without a result."""
-        if not step.dropped:
+        if step.leftover is not None:
+            step.leftover.end(None)
+        elif not step.dropped and not self._leaving:
             self._remove(step)
             self._broken(step.record, error)
 
@@ -242,15 +255,25 @@ class Steps:
         """Tell whether a step runs that does not wait for its next try."""
         return any(step.working for step in self._all())
 
-    async def abandon(self, grace_s: float) -> None:
-        """Cancel all steps without recording anything, and wait until their actions have ended, for a while."""
+    async def leave(self, grace: Grace, *, record: bool) -> None:
+        """Ask all steps to stop, and wait while there is time; what they come to is recorded, that they stopped is not.
+
+        Args:
+            grace: The time there is, with what is kept for the disk.
+            record: False to record nothing at all, as a crash does.
+        """
+        self._leaving = True
         self.tasks.clear()
         steps = self._all()
-        tasks = [step.task for step in steps if step.task is not None]
         for step in steps:
-            step.dropped = True
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_s)
+            step.dropped = step.dropped or not record or step.task is None
+            if step.task is not None:
+                step.task.cancel()
+        running = [step for step in steps if step.task is not None and not step.task.done()]
+        if running:
+            await grace.wait([step.task for step in running if step.task is not None], LOG_GRACE_S)
+        for step in running:
+            if step.task is not None and not step.task.done() and step in self.of(step.record.num):
+                step.dropped = True
+                step.leftover = leave((step.record.id, step.handle), step.task, thread_of(step.task))
         self._steps.clear()

@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import timedelta
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
@@ -16,6 +17,7 @@ from restate_patterns import limits
 from restate_patterns.clock import Clock
 from restate_patterns.errors import DefinitionError, StepFailed, UsageError, WrongValue
 from restate_patterns.execution import boundary
+from restate_patterns.execution.threads import DaemonThreads
 from restate_patterns.failures import to_failure
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepAction, StepExhausted, StepProgress, StepResult
@@ -134,6 +136,9 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     """
     call = functools.partial(fn, *args, **kwargs)
     work = _threads().submit(contextvars.copy_context().run, _outcome, call)
+    task = asyncio.current_task()
+    if task is not None:
+        _working[task] = work
     ended = asyncio.wrap_future(work)
     while not ended.done():
         try:
@@ -158,6 +163,14 @@ def _outcome(call: Callable[[], R]) -> tuple[R | None, BaseException | None]:
         return None, error
 
 
+_working: Final[WeakKeyDictionary[asyncio.Task[Any], Future[Any]]] = WeakKeyDictionary()
+
+
+def thread_of(task: asyncio.Task[Any]) -> Future[Any] | None:
+    """Give what a task has last begun in a thread; None when it never did."""
+    return _working.get(task)
+
+
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(limits.THREADS_MAX, thread_name_prefix="restate-patterns-step")
+def _threads() -> DaemonThreads:
+    return DaemonThreads(limits.THREADS_MAX, "restate-patterns-step")

@@ -18,6 +18,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from typing_extensions import override
 
+from restate_patterns.forks import in_forked_child, replace_descriptors
 from restate_patterns.http.asgi import AsgiApp, Response
 from restate_patterns.http.descriptors import connections_allowed
 from restate_patterns.http.overflow import FULL, Overflow, Peer
@@ -87,6 +88,8 @@ class GranianServer:
         self._overflow: Overflow | None = None
         self._watched = listening.dup()
         self._listening = listening
+        # A forked child that outlives this process would keep the port.
+        self._keep_from_child = in_forked_child(replace_descriptors(listening.fileno()))
         self._server = cast("_Embedded", _SocketServer(app, listening, window_bytes, self._connections_max))
         self._serving: asyncio.Task[None] | None = None
 
@@ -100,6 +103,7 @@ class GranianServer:
 
     def stop_accepting(self) -> None:
         """Refuse new connections; requests that are being answered go on."""
+        self._keep_from_child()
         if self._overflow is not None:
             self._overflow.close()
         self._watched.close()

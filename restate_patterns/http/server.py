@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Final, Self
 
 from restate_patterns.engine_port import EnginePort
+from restate_patterns.grace import Grace
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.callers import Callers
 from restate_patterns.http.descriptors import connections_allowed
@@ -18,7 +19,7 @@ from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.ports import PortError, claim, url_of
 from restate_patterns.http.signals import stop_signals
-from restate_patterns.limits import SHUTDOWN_GRACE_S
+from restate_patterns.limits import ENGINE_GRACE_S, SHUTDOWN_GRACE_S
 from restate_patterns.log_lines import logger_named
 
 _LOG = logger_named(__name__)
@@ -139,13 +140,18 @@ class HttpServer:
         self._servers = []
 
     async def serve_until_signal(
-        self, grace_s: float = SHUTDOWN_GRACE_S, *, started: Callable[[], None] = lambda: None
+        self,
+        grace_s: float = SHUTDOWN_GRACE_S,
+        *,
+        started: Callable[[], None] = lambda: None,
+        then: Callable[[Grace], Awaitable[None]] | None = None,
     ) -> None:
         """Start, serve until SIGTERM or SIGINT, and stop; a second signal cuts the grace short.
 
         Args:
-            grace_s: How long running requests may take to finish, in seconds.
+            grace_s: How long all of the end may take, in seconds.
             started: Called once, when requests are answered.
+            then: Ends what is behind this server, in the time that is left.
         """
         async with stop_signals() as signals:
             await self.start()
@@ -154,7 +160,11 @@ class HttpServer:
                 arrived = await signals.next()
                 _LOG.info("%s: finishing the running requests (%s s at most)", arrived.name, grace_s)
             finally:
-                await self.stop(grace_s, hurry=signals.next())
+                grace = Grace(grace_s, signals.next())
+                await self.stop(grace.left_s(0.0 if then is None else ENGINE_GRACE_S), hurry=grace.hurried())
+                if then is not None:
+                    await then(grace)
+                grace.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

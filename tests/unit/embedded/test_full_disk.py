@@ -338,10 +338,10 @@ def test_an_idle_engine_looks_once_a_second_and_no_longer_than_it_must(tmp_path:
             store.code = 0
             await seconds(b, 1)
             assert await bounded(waiting) == b"1"
-            assert not b.engine.accepting
+            await refused(b)
             store.no_room = False
             b.clock.step_to(b.clock.monotonic_ms() + DISK_PROBE_MS)
-            assert b.engine.accepting
+            await until(lambda: b.engine.accepting)
             await b.settle()
             alarms = b.clock.next_ms() or 0.0
             assert alarms - b.clock.monotonic_ms() > DISK_PROBE_MS, "nothing looks any more"
