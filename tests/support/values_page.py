@@ -30,10 +30,8 @@ def _tables() -> str:
 
 
 def _table(rows: list[Traveller]) -> str:
-    lines = ["| declared as | given | what happens |", "|---|---|---|"]
-    for row in rows:
-        lines.append(f"| {_code(row.type_text)} | {_code(row.value_text)} | {_outcome(row)} |")
-    return "\n".join([*lines, ""])
+    lines = [f"| {_code(row.type_text)} | {_code(row.value_text)} | {_outcome(row)} |" for row in rows]
+    return "\n".join(["| declared as | given | what happens |", "|---|---|---|", *lines, ""])
 
 
 def _outcome(row: Traveller) -> str:
