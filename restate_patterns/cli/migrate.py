@@ -14,6 +14,7 @@ from restate_patterns.cli.couriers import courier_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.move_report import report_json, show
 from restate_patterns.cli.output import print_json
+from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.client.urls import checked_url, is_loopback, on_port
 from restate_patterns.clock import wall_ms
@@ -64,7 +65,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
     sub.add_argument("--undo", action="store_true", help="take the file back: what was carried runs in both places")
     sub.add_argument("--yes", "-y", action="store_true", help="do not ask")
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+    add_token(sub, ADMIN_TOKEN)
     sub.set_defaults(run=migrate)
 
 

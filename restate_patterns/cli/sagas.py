@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import ago, print_fields, print_json, print_table
+from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
 from restate_patterns.client import Client
 from restate_patterns.client.errors import ClientError, ServerUnavailable
 from restate_patterns.clock import wall_ms
@@ -70,7 +71,7 @@ def _add(
         help="the ingress (RESTATE_INGRESS_URL, or %(default)s)",
     )
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+    add_token(sub, INGRESS_TOKEN)
 
     def ask(arguments: Namespace) -> None:
         asyncio.run(_ask(arguments, run))

@@ -81,7 +81,7 @@ class UnexpectedAnswer(ClientError):
 
     def __init__(self, url: str, status: int, body: str) -> None:
         if status in (401, 403):
-            hint = "the token is missing or not accepted: give `token=`"
+            hint = "the token is missing or not accepted: give `token=` (for the command: RESTATE_TOKEN)"
         else:
             hint = (
                 "this does not look like a Restate ingress or admin API; is the URL right? By default the "

@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-from restate_patterns.clock import Cancellable, Clock, SystemClock
+from restate_patterns.clock import Clock, SystemClock
 from restate_patterns.embedded.codec import check_text
+from restate_patterns.embedded.content import meta_of
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.file_errors import FileMovedError
+from restate_patterns.embedded.file_watch import FileWatch
 from restate_patterns.embedded.ids import new_secret
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.moves import move_of
@@ -39,9 +41,6 @@ from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import (
     INACTIVITY_TIMEOUT_MS,
     LIST_LIMIT_MAX,
-    RETENTION_INTERVAL_MS,
-    RETENTION_LIMIT,
-    RETENTION_PAUSE_MS,
     STEP_GRACE_S,
 )
 from restate_patterns.seam import (
@@ -97,7 +96,7 @@ class Engine(EnginePort):
         self._running: Core | None = None
         self._stopping = False
         self._retention: Retention | None = None
-        self._retention_alarm: Cancellable | None = None
+        self._file_watch: FileWatch | None = None
         self._clock: Clock
 
     async def start(self) -> None:
@@ -110,13 +109,27 @@ class Engine(EnginePort):
         """
         self._clock = clock = self._given_clock or SystemClock()
         self._store.open()
-        meta = dict(self._store.read("SELECT name, value FROM meta"))
-        move = move_of(meta)
+        try:
+            self._start(clock)
+        except BaseException:
+            await self._give_up()
+            raise
+
+    async def _give_up(self) -> None:
+        core, self._running = self._running, None
+        if core is not None:
+            core.halt()
+            await core.log.abandon()
+        self._store.lose_uncommitted()
+
+    def _start(self, clock: Clock) -> None:
+        rows = dict(self._store.read("SELECT name, value FROM meta"))
+        move = move_of(self._store.file, rows)
         if move is not None and move.holds:
-            self._store.close()
             raise FileMovedError(self._store.file, move.to, done=move.done_ms is not None)
-        epoch = int(meta.get("epoch", 0)) + 1
-        secret = meta.get("secret") or new_secret()
+        meta = meta_of(self._store.file, rows)
+        epoch = meta.epoch + 1
+        secret = meta.secret or new_secret()
         (last_num,) = self._store.read("SELECT coalesce(max(num), 0) FROM invocation")[0]
         core = Core(
             self._deployment,
@@ -124,18 +137,22 @@ class Engine(EnginePort):
             clock,
             epoch=epoch,
             secret=secret,
-            next_num=max(last_num, int(meta.get("last_num", 0))) + 1,
+            next_num=max(last_num, meta.last_num) + 1,
             inactivity_timeout_ms=self._inactivity_timeout_ms,
             fatal=self._fatal,
         )
-        self._store.write([("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])])
-        self._store.commit()
-        core.log.start(int(meta.get("time_ms", 0)), int(meta.get("sequence", 0)))
         self._running, self._retention, self._stopping = core, Retention(core), False
+        self._store.write_at_start(
+            [("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])]
+        )
+        core.log.start(meta.time_ms, meta.sequence)
+        self._file_watch = FileWatch(self._store, core.log, epoch)
+        self._file_watch.start()
+        core.break_off_unreadable()
         core.timers.start()
         active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
         core.recover([num for (num,) in active])
-        self._retain()
+        self._retention.start()
 
     async def stop(self) -> None:
         """Stop advancing invocations, make what happened durable, and close the file.
@@ -173,8 +190,9 @@ class Engine(EnginePort):
 
     async def _halt(self, core: Core) -> None:
         core.halt()
-        if self._retention_alarm is not None:
-            self._retention_alarm.cancel()
+        for service in (self._retention, self._file_watch):
+            if service is not None:
+                service.stop()
         await core.steps.abandon(STEP_GRACE_S)
 
     @property
@@ -192,17 +210,6 @@ class Engine(EnginePort):
         if running is not core.loop and running is not None:
             raise UsageError(_foreign_loop(running))
         return core
-
-    def _retain(self) -> None:
-        if self._running is None or self._retention is None or self._running.stopped:
-            return
-        pause_ms = RETENTION_INTERVAL_MS
-        try:
-            if self._retention.run_once().removed == RETENTION_LIMIT:
-                pause_ms = RETENTION_PAUSE_MS
-        except Exception:
-            _logger.exception("removing expired invocations failed; it is tried again")
-        self._retention_alarm = self._clock.call_later(pause_ms, self._retain)
 
     @property
     @override

@@ -5,13 +5,10 @@ The own routes give JSON for what Restate answers through SQL: list and describe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final, cast
-from urllib.parse import parse_qsl
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from restate_patterns.engine_port import (
@@ -22,8 +19,9 @@ from restate_patterns.engine_port import (
 from restate_patterns.http import verbs, views
 from restate_patterns.http.asgi import Receive, Response, Scope, read_body
 from restate_patterns.http.door import Responder
+from restate_patterns.http.json_text import read_json, write_json
 from restate_patterns.http.openapi import openapi
-from restate_patterns.http.paths import segments_of
+from restate_patterns.http.paths import query_of, segments_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.http.wire import SERVER_NAME
 from restate_patterns.limits import LIST_LIMIT_MAX
@@ -70,7 +68,7 @@ class Admin(Responder):
     @override
     def refuse(self, problem: Problem) -> Response:
         body = {"message": problem.message, "restate_code": None, "error": problem.error}
-        return Response(problem.status, [_JSON, *problem.headers], to_json(body))
+        return Response(problem.status, [_JSON, *problem.headers], write_json(body))
 
     def _server(self, request: _Request) -> Response:
         match request.segments:
@@ -216,14 +214,14 @@ class _Request:
         self.segments = segments_of(scope["raw_path"])
         self._scope = scope
         self._receive = receive
-        try:
-            self._pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, errors="strict")
-        except UnicodeDecodeError:
-            raise Problem(400, "bad query: it is not valid UTF-8") from None
+        self._pairs = query_of(scope["query_string"])
 
     @property
     def query(self) -> Mapping[str, str]:
-        return dict(self._pairs)
+        found = dict(self._pairs)
+        if len(found) < len(self._pairs):
+            raise Problem(400, "bad query: a name is given more than once")
+        return found
 
     @property
     def names(self) -> list[str]:
@@ -244,7 +242,7 @@ class _Request:
         if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise Problem(415, "send the body as JSON, with the header 'content-type: application/json'")
         try:
-            found: object = json.loads(await read_body(self._scope, self._receive))
+            found = read_json(await read_body(self._scope, self._receive))
         except ValueError as error:
             raise Problem(400, f"the body is not JSON: {error}") from None
         if not isinstance(found, dict):
@@ -277,9 +275,12 @@ def _bytes_of(name: str, value: object) -> bytes:
 def _limit(text: str | None) -> int:
     if text is None:
         return _LIST_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LIST_LIMIT_MAX:
-        raise Problem(400, f"limit={text} must be a whole number from 1 to {LIST_LIMIT_MAX}")
-    return int(text)
+    digits = text.lstrip("0")
+    readable = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LIST_LIMIT_MAX))
+    limit = int(digits) if readable else 0
+    if not 1 <= limit <= LIST_LIMIT_MAX:
+        raise Problem(400, f"limit={text[:20]} must be a whole number from 1 to {LIST_LIMIT_MAX}")
+    return limit
 
 
 def _filter(query: Mapping[str, str]) -> InvocationFilter:
@@ -311,4 +312,4 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 def _json(body: object, status: int = 200) -> Response:
-    return Response(status, [_JSON], to_json(body)) if body is not None else Response(status, [], b"")
+    return Response(status, [_JSON], write_json(body)) if body is not None else Response(status, [], b"")

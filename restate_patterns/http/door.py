@@ -25,6 +25,7 @@ from restate_patterns.http.asgi import (
     send_response,
     wait_for_disconnect,
 )
+from restate_patterns.http.guard import Guard
 from restate_patterns.http.problems import Problem, problem_of
 
 _LOG = logging.getLogger(__name__)
@@ -77,12 +78,12 @@ class Door(AsgiApp):
 
     Args:
         responder: What answers.
-        cors: Whether pages of any origin may read the answers, as on the reference's ingress.
+        guard: Who may ask it.
     """
 
-    def __init__(self, responder: Responder, *, cors: bool) -> None:
+    def __init__(self, responder: Responder, guard: Guard) -> None:
         self._responder = responder
-        self._cors = cors
+        self._guard = guard
         self._open: set[_Open] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
@@ -95,8 +96,7 @@ class Door(AsgiApp):
         try:
             response = await self._answer(request, scope, receive)
             if response is not None:
-                if self._cors:
-                    _allow_origin(scope, response)
+                self._guard.add_cors(scope, response)
                 await send_response(response, send, head_only=scope["method"] == "HEAD")
         finally:
             self._leave(request)
@@ -123,9 +123,7 @@ class Door(AsgiApp):
     async def _answer(self, request: _Open, scope: Scope, receive: Receive) -> Response | None:
         responder = self._responder
         try:
-            if self._cors and scope["method"] == "OPTIONS":
-                return _preflight(scope)
-            return await responder.respond(scope, receive)
+            return self._guard.admit(scope) or await responder.respond(scope, receive)
         except Problem as problem:
             return responder.refuse(problem)
         except (EngineError, TerminalError) as error:
@@ -173,25 +171,3 @@ _SHUTTING_DOWN: Final = (
     "the server is shutting down; the invocation goes on at its next start: attach to it, or repeat the "
     "request with the same idempotency key"
 )
-
-
-def _preflight(scope: Scope) -> Response:
-    asked = dict(scope["headers"])
-    return Response(
-        200,
-        [
-            (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-            (b"access-control-allow-headers", asked.get(b"access-control-request-headers", b"*")),
-            (b"access-control-max-age", b"600"),
-            (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
-        ],
-        b"",
-    )
-
-
-def _allow_origin(scope: Scope, response: Response) -> None:
-    for name, _ in scope["headers"]:
-        if name == b"origin":
-            response.headers.append((b"access-control-allow-origin", b"*"))
-            response.headers.append((b"access-control-expose-headers", b"*"))
-            return

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from restate_patterns.engine_port import CompletedResult, EnginePort
@@ -19,8 +17,9 @@ from restate_patterns.failures import failure_of_text
 from restate_patterns.http.asgi import Headers, Receive, Response, Scope, read_body
 from restate_patterns.http.door import Responder
 from restate_patterns.http.durations import parse_duration_ms, rfc3339
-from restate_patterns.http.inputs import check_input
-from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse
+from restate_patterns.http.inputs import check_argument, check_input
+from restate_patterns.http.json_text import without_constants, write_json
+from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse, query_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.limits import PATHS_KNOWN_MAX
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
@@ -50,7 +49,7 @@ class Ingress(Responder):
             return await self._look(asked)
         if isinstance(asked, CompleteAwakeable):
             return await self._complete_awakeable(asked, scope, receive)
-        return Response(200, [_JSON_TYPE], to_json({"services": sorted(self._engine.services)}))
+        return Response(200, [_JSON_TYPE], write_json({"services": sorted(self._engine.services)}))
 
     def _read_path(self, raw_path: bytes) -> Asked:
         """Say what a path asks for; the paths of handlers without a key are few, and read once."""
@@ -72,7 +71,7 @@ class Ingress(Responder):
         headers = [_JSON_TYPE, (b"x-restate-error-source", source.encode()), *problem.headers]
         if problem.invocation_id is not None:
             headers.append((b"x-restate-id", problem.invocation_id.encode()))
-        return Response(problem.status, headers, to_json(body))
+        return Response(problem.status, headers, write_json(body))
 
     async def _invoke(self, asked: Invoke, scope: Scope, receive: Receive) -> Response:
         service, handler = asked.service, asked.handler
@@ -90,6 +89,7 @@ class Ingress(Responder):
         check_input(handler, content_type, body)
         request = Request(asked.target, body, headers, idempotency_key)
         if asked.send:
+            check_argument(handler, body)
             return await self._send(request, delay_ms)
         return _result(await self._engine.call(request), handler)
 
@@ -101,7 +101,7 @@ class Ingress(Responder):
         }
         if accepted.execution_time_ms is not None:
             body["executionTime"] = rfc3339(accepted.execution_time_ms)
-        return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], to_json(body))
+        return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], write_json(body))
 
     async def _look(self, asked: LookAt) -> Response:
         if asked.look == "attach":
@@ -164,15 +164,14 @@ def _text(value: bytes) -> str:
 
 
 def _delay_ms(query: bytes, asked: Invoke) -> int | None:
-    if b"delay" not in query:
+    if b"delay" not in query and b"%" not in query:
         return None
-    try:
-        pairs = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
-    except UnicodeDecodeError:
-        raise Problem(400, "bad query: it is not valid UTF-8") from None
-    text = pairs.get("delay")
-    if text is None:
+    delays = [value for name, value in query_of(query) if name == "delay"]
+    if not delays:
         return None
+    text = delays[0]
+    if len(delays) > 1:
+        raise Problem(400, "bad delay: it is given more than once")
     if not asked.send:
         raise Problem(400, f"a call cannot be delayed: send it, as in POST /{asked.target}/send?delay={text}")
     try:
@@ -197,6 +196,8 @@ def _result(result: CompletedResult, handler: HandlerInfo | None) -> Response:
     body = result.value or b""
     if body or (handler is not None and handler.has_output):
         content_type = "application/json" if handler is None else handler.output_content_type
+        if content_type == "application/json":
+            body = without_constants(body)
         headers.append((b"content-type", content_type.encode()))
     return Response(200, headers, body)
 
@@ -208,4 +209,4 @@ def _failure(failure: Failure, headers: list[tuple[bytes, bytes]]) -> Response:
     body["source"] = "invocation"
     headers += [_JSON_TYPE, (b"x-restate-error-source", b"invocation")]
     status = failure.code if 200 <= failure.code <= 999 else 500
-    return Response(status, headers, to_json(body))
+    return Response(status, headers, write_json(body))

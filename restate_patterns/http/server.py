@@ -12,6 +12,7 @@ from typing import Final, Self
 from restate_patterns.engine_port import EnginePort
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
+from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.ports import PortError, claim, url_of
@@ -25,6 +26,7 @@ _FLUSH_S: Final = 0.5
 
 
 _WIND_DOWN_S: Final = 0.05
+_ON_LOOPBACK: Final = Exposure()
 
 
 class HttpServer:
@@ -32,7 +34,7 @@ class HttpServer:
 
     Args:
         engine: What answers; it must run in the same event loop.
-        host: Address to bind. Default: loopback only.
+        exposure: Where it listens and who may ask. Default: loopback only, and no page of another origin.
         ingress_port: Port of the ingress; 0 takes a free one.
         admin_port: Port of the admin API; 0 takes a free one.
     """
@@ -41,12 +43,12 @@ class HttpServer:
         self,
         engine: EnginePort,
         *,
-        host: str = "127.0.0.1",
+        exposure: Exposure = _ON_LOOPBACK,
         ingress_port: int = 8080,
         admin_port: int = 9070,
     ) -> None:
         self._engine = engine
-        self._host = host
+        self._exposure = exposure
         self._ingress_port = ingress_port
         self._admin_port = admin_port
         self._doors: list[Door] = []
@@ -65,12 +67,12 @@ class HttpServer:
     @property
     def ingress_url(self) -> str:
         """Where the ingress is, once started."""
-        return url_of(self._host, self._ingress_port)
+        return url_of(self._exposure.host, self._ingress_port)
 
     @property
     def admin_url(self) -> str:
         """Where the admin API is, once started."""
-        return url_of(self._host, self._admin_port)
+        return url_of(self._exposure.admin_host, self._admin_port)
 
     async def start(self) -> None:
         """Listen and serve; requests are answered when this returns.
@@ -78,17 +80,17 @@ class HttpServer:
         Raises:
             PortError: A port is taken, or may not be used; nothing is listened on then.
         """
-        ingress = _claim(self._host, self._ingress_port, "ingress")
+        ingress = _claim(self._exposure.host, self._ingress_port, "ingress")
         try:
-            admin = _claim(self._host, self._admin_port, "admin")
+            admin = _claim(self._exposure.admin_host, self._admin_port, "admin")
         except PortError:
             ingress.close()
             raise
         self._ingress_port = ingress.getsockname()[1]
         self._admin_port = admin.getsockname()[1]
         self._doors = [
-            Door(Ingress(self._engine), cors=True),
-            Door(Admin(self._engine, ingress_url=self.ingress_url), cors=False),
+            Door(Ingress(self._engine), self._exposure.ingress_guard()),
+            Door(Admin(self._engine, ingress_url=self.ingress_url), self._exposure.admin_guard()),
         ]
         self._servers = [
             GranianServer(door, listening) for door, listening in zip(self._doors, (ingress, admin), strict=True)

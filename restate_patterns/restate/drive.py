@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from restate_patterns import limits
 from restate_patterns.errors import JournalMismatch
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
@@ -26,6 +27,7 @@ from restate_patterns.seam import (
     Stuck,
     Succeeded,
 )
+from restate_patterns.wording import sentence_of, shortened, storable
 
 _logger = logging.getLogger("restate_patterns")
 
@@ -174,11 +176,11 @@ class Drive:
         of = f"{self._invocation.target} ({self._invocation.id})"
         if isinstance(end, Crashed):
             _logger.warning("%s: an attempt failed and will be tried again", of, exc_info=end.error)
-            self._machine.failed(_sentence(end.error), _trace(end.error), None)
+            self._machine.failed(sentence_of(end.error), _trace(end.error), None)
         elif isinstance(end, Stuck):
-            _logger.error("%s can't go on and is paused: %s", of, _sentence(end.error))
+            _logger.error("%s can't go on and is paused: %s", of, sentence_of(end.error))
             await self._host.pause(self._invocation.id)
-            self._machine.failed(_sentence(end.error), _trace(end.error), _PAUSE_IN_MS)
+            self._machine.failed(sentence_of(end.error), _trace(end.error), _PAUSE_IN_MS)
 
     def _write_output(self, end: Succeeded | Failed) -> None:
         if isinstance(end, Failed) and end.broken_off:
@@ -196,9 +198,9 @@ def _hear(attempt: Attempt, event: Event) -> AttemptEnd | None:
     return attempt.deliver_cancel(None) if isinstance(event, CancelDelivered) else attempt.deliver(event)
 
 
-def _sentence(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
 def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as broken:  # noqa: BLE001 - the error itself is told of anyhow
+        text = f"no traceback: {sentence_of(broken)}"
+    return shortened(storable(text), limits.ERROR_CHARS_MAX)

@@ -117,7 +117,7 @@ class Worker(Service):
                 after = Version(
                     value=before.value + 1,
                     by=schedule.name,
-                    number=before.number * 10 + {"one": 1, "two": 2}[schedule.name],
+                    number=before.number * 10 + {"one": 1, "two": 2, "three": 3}[schedule.name],
                 )
                 await saga.call(account.write, after)
                 saga.undo(account.write, before)

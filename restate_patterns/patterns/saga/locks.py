@@ -8,6 +8,7 @@ Who meets it fails, waits in line, or reads what was committed before. The idea 
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field
@@ -15,6 +16,7 @@ from pydantic import BaseModel, Field
 from restate_patterns.awakeables import AwakeableId
 from restate_patterns.context import ObjectContext, ObjectSharedContext, scope_of
 from restate_patterns.definitions import VirtualObject
+from restate_patterns.errors import TerminalError
 from restate_patterns.handlers import handler
 from restate_patterns.patterns.saga.errors import RecordPending
 from restate_patterns.patterns.saga.naming import SAGA_HEADER
@@ -30,15 +32,25 @@ class LockRequest(BaseModel):
 
     owner: str
     """The saga's id."""
+    invocation: str = ""
+    """The id of its invocation: the mark is taken away when that has ended, whatever ended it."""
     policy: Literal["reject", "wait"] = "reject"
     turn: AwakeableId[bool] | None = None
     """Resolved when its turn has come, if it is to wait in line."""
+
+
+class Held(BaseModel):
+    """Who owns a record."""
+
+    owner: str
+    invocation: str
 
 
 class Waiting(BaseModel):
     """Someone in line: a saga that wants to mark the record, or a reader."""
 
     owner: str | None
+    invocation: str = ""
     turn: AwakeableId[bool]
 
 
@@ -47,6 +59,8 @@ class Mark(BaseModel):
 
     owner: str | None = None
     """The saga that owns the record; None when it is free."""
+    invocation: str = ""
+    """The id of its invocation."""
     committed: dict[str, str] = Field(default_factory=dict)
     """The states as they were when it was marked, in base64 by wire name."""
     line: list[Waiting] = Field(default_factory=list[Waiting])
@@ -68,7 +82,8 @@ class Lockable(VirtualObject):
                 return await self.committed(ctx, self.balance)     # never what a saga may still undo
 
     A saga marks it with `await saga.lock(account)` and works on it with `saga.call` and `saga.undo`, whose calls
-    say on whose behalf they are. The mark goes when the saga is over, committed or undone.
+    say on whose behalf they are. The mark goes when the saga is over, committed or undone, or when its invocation has
+    ended otherwise: a saga that was killed leaves the line, or leaves the record as it is and free.
     """
 
     mark = State[Mark](default_factory=Mark, name=_MARK)
@@ -77,13 +92,18 @@ class Lockable(VirtualObject):
     async def acquire(self, ctx: ObjectContext, request: LockRequest) -> bool:
         """Mark the record for a saga; False when it must wait, in line if it gave a `turn`."""
         mark = await self.mark.get(ctx)
-        if mark.owner in (None, request.owner):
-            await self._give(ctx, mark, request.owner)
+        if mark.owner == request.owner:
+            return True
+        if mark.owner is None:
+            await self._give(ctx, mark, request.owner, request.invocation)
             return True
         if request.policy == "reject":
             raise RecordPending(record=_name(ctx), owner=mark.owner)
         if request.turn is not None:
-            mark.line.append(Waiting(owner=request.owner, turn=request.turn))
+            await self._watch(ctx, mark.owner, mark.invocation)
+            waiting = Waiting(owner=request.owner, invocation=request.invocation, turn=request.turn)
+            # Where its invocation was started anew it is in the line already, with a turn that nobody hears of.
+            mark.line = [each for each in mark.line if each.owner != request.owner] + [waiting]
             self.mark.set(ctx, mark)
         return False
 
@@ -95,12 +115,12 @@ class Lockable(VirtualObject):
         if mark.owner != owner:
             self.mark.set(ctx, mark)
             return mark.owner
-        mark.owner, mark.committed = None, {}
+        mark.owner, mark.invocation, mark.committed = None, "", {}
         while mark.line and mark.owner is None:
             following = mark.line.pop(0)
             await following.turn.resolve(ctx, True)
             if following.owner is not None:
-                await self._give(ctx, mark, following.owner)
+                await self._give(ctx, mark, following.owner, following.invocation)
         if mark.owner is None:
             self.mark.clear(ctx)
         return mark.owner
@@ -114,6 +134,24 @@ class Lockable(VirtualObject):
         else:
             mark.line.append(Waiting(owner=None, turn=turn))
             self.mark.set(ctx, mark)
+
+    @handler(private=True)
+    async def release_at_end(self, ctx: ObjectSharedContext, held: Held) -> None:
+        """Take the mark of a saga away once its invocation has ended, if it has not given it back by then.
+
+        Of a saga that is killed no code runs, so this waits beside it.
+        """
+        with ctx.shielded(), suppress(TerminalError):
+            await scope_of(ctx).attempt.attach(held.invocation, None)
+        if (await self.mark.get(ctx)).owner != held.owner:
+            return
+        ctx.logger.warning(
+            "the saga %s has ended without giving back %s (was it killed?): nothing was undone there, and what it "
+            "wrote stays. The record is free again",
+            held.owner,
+            _name(ctx),
+        )
+        await ctx.object_client(type(self), ctx.key).release.send(held.owner)
 
     @handler
     async def pending(self, ctx: ObjectSharedContext) -> str | None:
@@ -162,15 +200,25 @@ class Lockable(VirtualObject):
         before = mark.committed.get(state.name)
         return state.read(ctx, None if before is None else base64.b64decode(before))
 
-    async def _give(self, ctx: ObjectContext, mark: Mark, owner: str) -> None:
-        if mark.owner is None:
-            attempt = scope_of(ctx).attempt
-            names = [name for name in await ctx.state_keys() if name != _MARK]
-            values = {name: await attempt.get_state(name) for name in names}
-            mark.owner = owner
-            mark.committed = {
-                name: base64.b64encode(value).decode("ascii") for name, value in values.items() if value is not None
-            }
+    async def _watch(self, ctx: ObjectContext, owner: str, invocation: str) -> None:
+        """Have somebody wait for the end of a saga that owns the record.
+
+        That is sent before the mark is written, and again by who waits in line for it: a Restate server that kills a
+        saga while it takes the mark kills what was sent for it too.
+        """
+        if invocation:
+            held = Held(owner=owner, invocation=invocation)
+            await ctx.object_client(type(self), ctx.key).release_at_end.send(held)
+
+    async def _give(self, ctx: ObjectContext, mark: Mark, owner: str, invocation: str) -> None:
+        attempt = scope_of(ctx).attempt
+        names = [name for name in await ctx.state_keys() if name != _MARK]
+        values = {name: await attempt.get_state(name) for name in names}
+        await self._watch(ctx, owner, invocation)
+        mark.owner, mark.invocation = owner, invocation
+        mark.committed = {
+            name: base64.b64encode(value).decode("ascii") for name, value in values.items() if value is not None
+        }
         self.mark.set(ctx, mark)
 
 

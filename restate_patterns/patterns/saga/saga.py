@@ -5,49 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from contextvars import ContextVar, Token
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
 from restate_patterns.context import Context, scope_of
-from restate_patterns.errors import AttemptSealed, JournalMismatch, TerminalError, UsageError
+from restate_patterns.errors import UsageError
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.execution.boundary import leaves_of
+from restate_patterns.kept import kept_arguments
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.actions import SagaAction
-from restate_patterns.patterns.saga.errors import RecordPending, SagaFailed
+from restate_patterns.patterns.saga.errors import SagaFailed
+from restate_patterns.patterns.saga.final import DROPPED, failure_of, is_final, recorded
 from restate_patterns.patterns.saga.forward import Forward
 from restate_patterns.patterns.saga.holding import ended, owed
 from restate_patterns.patterns.saga.locks import Lockable, LockRequest
+from restate_patterns.patterns.saga.marks import Marks
 from restate_patterns.patterns.saga.naming import SAGA_HEADER
+from restate_patterns.patterns.saga.parts import Part, begin_undoing, enter, group_in, innermost, leave, undoes
 from restate_patterns.patterns.saga.policy import UndoPolicy
-from restate_patterns.patterns.saga.record import (
-    ErrorRecord,
-    SagaRecord,
-    SagaState,
-    SagaStepKind,
-    SagaStepState,
-    UndoError,
-)
-from restate_patterns.patterns.saga.stack import Group
+from restate_patterns.patterns.saga.record import SagaRecord, SagaState, SagaStepKind, SagaStepState
+from restate_patterns.patterns.saga.stack import Group, LateGroup
 from restate_patterns.patterns.saga.teller import Teller, check_hosted
+from restate_patterns.patterns.saga.underway import Begun, UnderWay
 from restate_patterns.patterns.saga.undos import Owing, Undos
-from restate_patterns.patterns.saga.unwinding import Persistence, terminal
+from restate_patterns.patterns.saga.unwinding import Persistence
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_DROPPED: Final = (AttemptSealed, GeneratorExit, JournalMismatch)
-"""The attempt is over and nothing may start: the next one comes here again, or a person is asked."""
-
-_UNDOING: Final = (TerminalError, asyncio.CancelledError, TimeoutError)
-"""What no retry would mend: the same would come again."""
-
-_group: ContextVar[Group | None] = ContextVar("restate_patterns_saga_group", default=None)
 _counts: WeakKeyDictionary[DurableAttempt, int] = WeakKeyDictionary()
 
 
@@ -85,7 +74,8 @@ class Saga(Undos, Owing):
         self._logged = logged
         self._root = Group(is_root=True)
         self._state: Literal["new", "open", "pivoted", "over"] = "new"
-        self._locked: list[Lockable] = []
+        self._under_way = UnderWay(self._lost)
+        self._marks = Marks(ctx, self._under_way)
         self._shield: AbstractContextManager[None] | None = None
         self._teller = Teller(ctx, SagaRecord(id="", name=self._name), self._owed, logged=logged)
         self._persistence = Persistence(self._teller)
@@ -114,7 +104,8 @@ class Saga(Undos, Owing):
             The action, to await; `.undo(...)` and `.undo_step(...)` before that say how to undo it.
         """
         forward = self._forward()
-        return SagaAction(self, lambda done: forward.call(action, args, kwargs, done), self._watch("saga.call(...)"))
+        given = kept_arguments(args, kwargs)
+        return SagaAction(self, lambda done: forward.call(action, *given, done), self._watch("saga.call(...)"))
 
     @overload
     def run(
@@ -138,32 +129,33 @@ class Saga(Undos, Owing):
             The action, to await; `.undo(...)` and `.undo_step(...)` before that say how to undo it.
         """
         forward = self._forward()
-        return SagaAction(
-            self, lambda done: forward.run(step, action, args, kwargs, done), self._watch("saga.run(...)")
-        )
+        given = kept_arguments(args, kwargs)
+        return SagaAction(self, lambda done: forward.run(step, action, *given, done), self._watch("saga.run(...)"))
 
     def parallel(self) -> AbstractAsyncContextManager[None]:
         """Group what is registered in a block: it is undone at the same time."""
-        return _Part(self, parallel=True, savepoint=False)
+        return Part(self, parallel=True, savepoint=False)
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """Open a part that is undone alone when it fails: who catches the error outside the block goes on.
 
         A part that succeeds stays on the stack of the saga.
         """
-        return _Part(self, parallel=False, savepoint=True)
+        return Part(self, parallel=False, savepoint=True)
 
     def pivot(self) -> None:
         """Go only forward from here: nothing is undone any more, and a cancellation waits until the saga is over.
 
         Raises:
-            UsageError: It was passed before, or another task than the saga's own passes it.
+            UsageError: It was passed before, another task than the saga's own passes it, or actions are under way.
         """
         self.check_open()
         if self._state == "pivoted":
             raise UsageError("the saga has passed its pivot: it has one")
         if asyncio.current_task() is not self._task:
             raise UsageError("saga.pivot() belongs in the block of the saga itself, not in a task started there")
+        if begun := ", ".join(self._under_way.names(self._root)):
+            raise UsageError(f"saga.pivot() while {begun} may still fail: await what was begun before it")
         self._root.close("the saga has passed its pivot and only goes forward; register undo actions before it")
         self._state = "pivoted"
         self._teller.began(SagaStepKind.PIVOT, "pivot").state = SagaStepState.DONE
@@ -183,24 +175,9 @@ class Saga(Undos, Owing):
         Raises:
             RecordPending: Another saga has marked it, or did for all of `timeout`. Terminal.
         """
-        self.check_open()
-        self._locked.append(record)
-        request = LockRequest(owner=self._id, policy=policy)
-        try:
-            if await record.acquire(request):
-                return
-            turn = self.ctx.awakeable(bool)
-            if await record.acquire(request.model_copy(update={"turn": turn.id})):
-                return
-            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-                await turn
-        except RecordPending:
-            self._locked.remove(record)
-            raise
-        except TimeoutError:
-            self._locked.remove(record)
-            owner = await record.release(self._id)
-            raise RecordPending(record=str(record), owner=owner or "that marked it") from None
+        begun = self.begun(self._here(), "saga.lock(...)")
+        request = LockRequest(owner=self._id, invocation=self.ctx.invocation_id, policy=policy)
+        await self._marks.lock(record, request, begun, timeout)
 
     async def __aenter__(self) -> Self:
         if self._state != "new":
@@ -212,22 +189,26 @@ class Saga(Undos, Owing):
         self._teller.record.id = self._id
         self._state = "open"
         self._task = asyncio.current_task()
-        self._root.outer = _group.get()
-        self._token = _group.set(self._root)
+        self._root.outer = innermost()
+        self._token = enter(self._root)
         await self._teller.tell()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, _DROPPED):
+        if isinstance(error, DROPPED):
             return
-        _group.reset(self._token)
+        leave(self._token)
         try:
-            if error is not None and not _is_final(error):
+            if error is not None and not is_final(error):
                 self._must_not_be_caught(error)
-            else:
-                await self._see_to_the_end(self._end(error), error)
+                return
+            cancelled = await self._all_ended() if error is None else None
+            self._root.is_failing = error is not None or cancelled is not None
+            await self._see_to_the_end(self._end(error or cancelled), error or cancelled)
+            if cancelled is not None:
+                raise cancelled
         finally:
             if self._shield is not None:
                 self._shield.__exit__(None, None, None)
@@ -239,18 +220,17 @@ class Saga(Undos, Owing):
             SagaFailed: Some of it could not be undone.
         """
         if self._state == "open":
-            await self._see_to_the_end(self._undo(part, error, SagaState.RUNNING), error)
+            part.is_failing = True
+            with self._under_way.begin(part.outer or self._root, "an undo"):
+                await self._see_to_the_end(self._undo(part, error, SagaState.RUNNING), error)
 
     # What undo actions and actions ask.
 
     @override
     def group(self) -> Group:
-        found = _group.get()
-        while found is not None:
-            if found.root is self._root:
-                return found
-            found = found.outer
-        return self._root
+        group = self._here()
+        failing = None if undoes(self._root) else group.failing
+        return group if failing is None else LateGroup(outer=failing)
 
     @override
     def check_open(self) -> None:
@@ -266,14 +246,38 @@ class Saga(Undos, Owing):
 
     @override
     def headers(self) -> Mapping[str, str]:
-        return {SAGA_HEADER: self._id} if self._locked else {}
+        return {SAGA_HEADER: self._id} if self._marks else {}
 
     def registrar(self) -> Undos:
         """Give what registers undo actions where the running code is, also when that code has gone on."""
-        self.check_open()
-        group = self.group()
+        group = self.begin()
         group.check_open("of an action")
         return Undos(self, self._policy, group)
+
+    def begin(self) -> Group:
+        """Give the group that the running code is in, where it may begin something.
+
+        Raises:
+            UsageError: The saga is over, or has not begun.
+            asyncio.CancelledError: It is being undone.
+        """
+        self.check_open()
+        group = self._here()
+        if not undoes(self._root):
+            group.check_begins("what a task of it would do next")
+        return group
+
+    def begun(self, group: Group, name: str) -> Begun:
+        """Count an action as under way.
+
+        Raises:
+            UsageError: The saga is over, or has not begun.
+            asyncio.CancelledError: It is being undone.
+        """
+        self.check_open()
+        if not undoes(self._root):
+            group.check_begins(name)
+        return self._under_way.begin(group, name)
 
     # How it ends.
 
@@ -284,7 +288,7 @@ class Saga(Undos, Owing):
             cancelled = await ended(ending)
         try:
             failure = ending.result()
-        except _DROPPED:
+        except DROPPED:
             raise
         except BaseException as trouble:
             self._must_not_be_caught(trouble)
@@ -294,6 +298,14 @@ class Saga(Undos, Owing):
         if cancelled is not None and error is None:
             raise cancelled
 
+    async def _all_ended(self) -> asyncio.CancelledError | None:
+        """Wait for actions in tasks that nobody awaited; gives the cancellation of this task, if one came."""
+        try:
+            await self._under_way.ended(self._root)
+        except asyncio.CancelledError as error:
+            return error
+        return None
+
     async def _end(self, error: BaseException | None) -> SagaFailed | None:
         if error is None:
             failure, state = None, SagaState.COMMITTED
@@ -301,12 +313,12 @@ class Saga(Undos, Owing):
             self._root.close("the saga has ended")
         elif self._state == "pivoted":
             failure, state = None, SagaState.FAILED
-            self._teller.record.error = _recorded(error)
+            await self._under_way.all_ended(self._root)
+            self._teller.record.error = recorded(error)
         else:
             failure = await self._undo(self._root, error, SagaState.UNDONE)
             state = SagaState.UNDONE if failure is None else SagaState.FAILED
-        for record in self._locked[::-1]:
-            await record.release(self._id)
+        await self._marks.give_back(self._id)
         self._state = "over"
         self._teller.record.state = state
         await self._teller.tell()
@@ -314,18 +326,19 @@ class Saga(Undos, Owing):
 
     async def _undo(self, part: Group, error: BaseException, then: SagaState) -> SagaFailed | None:
         """Undo a part of the stack; gives the error to raise instead, if some of it was skipped."""
+        begin_undoing(self._root)
         record = self._teller.record
+        record.state, record.error = SagaState.UNDOING, recorded(error)
+        await self._under_way.all_ended(part)
         before = len(record.steps)
-        record.state, record.error = SagaState.UNDOING, _recorded(error)
         await self._persistence.undo(part)
-        record.state = then
-        lost = self._persistence.undo_errors(before)
-        if not lost or all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves_of(error)):
-            return None  # a cancellation by asyncio must stay one
-        original = terminal(error)
-        if isinstance(original, SagaFailed):  # from a savepoint inside
-            return _failed(original.original, [*original.undo_errors, *lost])
-        return _failed(_recorded(error), lost)
+        record.state = SagaState.UNDOING if self._root.is_failing else then
+        return failure_of(error, self._persistence.undo_errors(before))
+
+    def _lost(self, error: BaseException) -> None:
+        """Take the error of an action that nobody awaits any more: what must be tried again is."""
+        if not isinstance(error, DROPPED) and not is_final(error):
+            self._teller.break_off(error)
 
     def _must_not_be_caught(self, error: BaseException) -> None:
         self._attempt.owe(
@@ -335,8 +348,10 @@ class Saga(Undos, Owing):
         )
 
     def _forward(self) -> Forward:
-        self.check_open()
-        return Forward(self, self._teller, self._persistence, self._policy)
+        return Forward(self, self.begin(), self._teller, self._persistence, self._policy)
+
+    def _here(self) -> Group:
+        return group_in(self._root)
 
     def _watch(self, what: str) -> Callable[[Coroutine[Any, Any, R]], Coroutine[Any, Any, R]]:
         return lambda work: self._attempt.track(work, what)
@@ -348,43 +363,3 @@ class Saga(Undos, Owing):
     def pivoted(self) -> bool:
         """Whether the saga only goes forward."""
         return self._state == "pivoted"
-
-
-class _Part(AbstractAsyncContextManager[None]):
-    """A block inside a saga: a group of its own on the stack."""
-
-    def __init__(self, saga: Saga, *, parallel: bool, savepoint: bool) -> None:
-        self._saga = saga
-        self._parallel = parallel
-        self._savepoint = savepoint
-
-    @override
-    async def __aenter__(self) -> None:
-        self._saga.check_open()
-        self._part = self._saga.group().open(parallel=self._parallel)
-        self._token: Token[Group | None] = _group.set(self._part)
-
-    @override
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, _DROPPED):
-            return
-        _group.reset(self._token)
-        if self._savepoint and error is not None and _is_final(error):
-            await self._saga.undo_part(self._part, error)
-
-
-def _is_final(error: BaseException) -> bool:
-    return all(isinstance(leaf, _UNDOING) for leaf in leaves_of(error))
-
-
-def _recorded(error: BaseException) -> ErrorRecord:
-    known = terminal(error)
-    if known is None:
-        return ErrorRecord(name=type(error).__name__, code=500, message=str(error) or type(error).__name__)
-    return ErrorRecord.of(known)
-
-
-def _failed(original: ErrorRecord, undo_errors: list[UndoError]) -> SagaFailed:
-    return SagaFailed(code=original.code, original=original, undo_errors=undo_errors)

@@ -5,9 +5,12 @@ Knows no clock and runs nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from typing_extensions import override
 
 from restate_patterns.errors import TerminalError, UsageError
 from restate_patterns.patterns.saga.policy import UndoPolicy
@@ -45,6 +48,8 @@ class Group:
     is_root: bool = False
     closed: str = ""
     """Why nothing can be added any more."""
+    is_failing: bool = False
+    """An error has left it: nothing of it begins any more, and what has happened is undone."""
 
     def add(self, task: Task) -> None:
         """Register an undo.
@@ -64,10 +69,35 @@ class Group:
         if self.closed:
             raise UsageError(f"the undo {what} was registered too late: {self.closed}")
 
+    def check_begins(self, what: str) -> None:
+        """Check that something may begin whose undo would come here.
+
+        Raises:
+            asyncio.CancelledError: An error has left this part of the saga, or what it is in.
+        """
+        if self.failing is not None:
+            raise asyncio.CancelledError(f"{what} does not begin: its saga is being undone")
+
     @property
     def root(self) -> Group:
         """The group of the whole saga."""
         return self if self.is_root or self.outer is None else self.outer.root
+
+    @property
+    def around(self) -> Iterator[Group]:
+        """The group, and the groups of the same saga that it is in, from the inside."""
+        yield self
+        if not self.is_root and self.outer is not None:
+            yield from self.outer.around
+
+    @property
+    def failing(self) -> Group | None:
+        """The outermost of them that an error has left, or None: what comes late is undone with it."""
+        return next((group for group in reversed(list(self.around)) if group.is_failing), None)
+
+    def is_in(self, part: Group) -> bool:
+        """Tell whether it is this part of the saga, or inside it."""
+        return any(group is part for group in self.around)
 
     def open(self, *, parallel: bool) -> Group:
         """Add a group inside this one."""
@@ -77,7 +107,6 @@ class Group:
 
     def take(self) -> list[Task | Group]:
         """Take everything off, newest first: nobody else can undo it too."""
-        self.closed = "what it belongs to has been undone. Await an action inside its saga or savepoint"
         taken = self.entries[::-1]
         self.entries.clear()
         return taken
@@ -97,3 +126,17 @@ class Group:
                 yield from entry.names()
             else:
                 yield entry.name
+
+
+class LateGroup(Group):
+    """Stands for a part that is being undone where a task of it registers an undo after all.
+
+    What the undo is for may have happened, so it is undone with the rest. The task ends there: what it would do
+    next is not to begin.
+    """
+
+    @override
+    def add(self, task: Task) -> None:
+        assert self.outer is not None
+        self.outer.add(task)
+        raise asyncio.CancelledError(f"the saga is being undone, and {task.name!r} with it")

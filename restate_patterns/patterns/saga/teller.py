@@ -58,7 +58,7 @@ class Teller:
         if self._logged:
             await self._ctx.object_client(SagaLog, self.record.id).keep.send(self.snapshot())
 
-    def break_off(self, error: Exception) -> None:
+    def break_off(self, error: BaseException) -> None:
         """End the attempt here with an error that is tried again."""
         scope_of(self._ctx).attempt.callback_failed(error)
 

@@ -48,11 +48,13 @@ class Persistence:
         return await self._with_a_person(ended) if isinstance(ended, GaveUp) else ended
 
     async def undo(self, group: Group) -> None:
-        """Undo a group, newest first; ends when all of it is undone or decided."""
-        waiting: list[asyncio.Task[Any]] = []
-        await self._undo_group(group, waiting)
-        for parked in waiting:
-            await parked
+        """Undo a group, newest first; ends when all of it is undone or decided, also what came late."""
+        while group.entries:
+            waiting: list[asyncio.Task[Any]] = []
+            await self._undo_group(group, waiting)
+            for parked in waiting:
+                await parked
+        group.closed = "what it belongs to has been undone. Await an action inside its saga or savepoint"
 
     def undo_errors(self, since: int) -> list[UndoError]:
         """Give the undo actions that were skipped, among the steps after the first `since`, in order."""

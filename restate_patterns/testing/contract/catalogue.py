@@ -16,6 +16,7 @@ from restate_patterns.testing.contract import (
     concurrency,
     facts,
     failures,
+    giving,
     idempotency,
     keys,
     misuse,
@@ -39,6 +40,7 @@ from restate_patterns.testing.contract.stage import Stage, staged
 SUBJECTS: Final[Sequence[ModuleType]] = (
     calls,
     values,
+    giving,
     sends,
     steps,
     undoing,

@@ -1,0 +1,50 @@
+"""Which errors end a saga, and what is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from restate_patterns.errors import AttemptSealed, JournalMismatch, TerminalError
+from restate_patterns.execution.boundary import leaves_of
+from restate_patterns.patterns.saga.errors import SagaFailed
+from restate_patterns.patterns.saga.record import ErrorRecord, UndoError
+from restate_patterns.patterns.saga.unwinding import terminal
+
+DROPPED: Final = (AttemptSealed, GeneratorExit, JournalMismatch)
+"""The attempt is over and nothing may start: the next one comes here again, or a person is asked."""
+
+_UNDOING: Final = (TerminalError, asyncio.CancelledError, TimeoutError)
+"""What no retry would mend: the same would come again."""
+
+
+def is_final(error: BaseException) -> bool:
+    """Tell whether an error undoes, and is not tried again."""
+    return all(isinstance(leaf, _UNDOING) for leaf in leaves_of(error))
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether an error is a cancellation by asyncio, which must stay one."""
+    return all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves_of(error))
+
+
+def recorded(error: BaseException) -> ErrorRecord:
+    """Give an error as the record keeps it."""
+    known = terminal(error)
+    if known is None:
+        return ErrorRecord(name=type(error).__name__, code=500, message=str(error) or type(error).__name__)
+    return ErrorRecord.of(known)
+
+
+def failure_of(error: BaseException, lost: list[UndoError]) -> SagaFailed | None:
+    """Give what is raised instead of an error whose undo was skipped in parts; None when it is raised as it is."""
+    if not lost or is_cancellation(error):
+        return None
+    original = terminal(error)
+    if isinstance(original, SagaFailed):  # from a savepoint inside
+        return _failed(original.original, [*original.undo_errors, *lost])
+    return _failed(recorded(error), lost)
+
+
+def _failed(original: ErrorRecord, undo_errors: list[UndoError]) -> SagaFailed:
+    return SagaFailed(code=original.code, original=original, undo_errors=undo_errors)
