@@ -17,6 +17,7 @@ from restate_patterns.client import Client
 from restate_patterns.client.errors import (
     ClientClosed,
     ClientError,
+    InvocationPaused,
     OutcomeUnknown,
     ServerUnavailable,
     ServerUnreachable,
@@ -120,6 +121,7 @@ __all__ = [
     "InvalidInput",
     "InvocationHandle",
     "InvocationNotFound",
+    "InvocationPaused",
     "JournalMismatch",
     "Killed",
     "Lockable",

@@ -5,6 +5,7 @@
     * `InvocationCompleted`: the verb needs an invocation that still runs.
     * `InvocationNotCompleted`: the verb needs an invocation that has completed.
     * `InvocationNotPaused`: a pause or resume that has nothing to do.
+    * `InvocationPaused`: its result was waited for, and a person must resume it first.
     * `WorkflowAlreadyInvoked`: the one run of this workflow key exists.
     * `CancelRefused`: the handler cannot reach its undo (journal mismatch), so a cancel is refused.
     * `NotAccepting`: no new work is taken (the disk is full).
@@ -57,6 +58,23 @@ class InvocationNotPaused(EngineError):
 
     def __init__(self, subject: str, status: str, verb: str) -> None:
         super().__init__(subject, f"the invocation '{subject}' is {status}: there is nothing to {verb}")
+
+
+class InvocationPaused(EngineError):
+    """The invocation has paused, so who waits for its result may wait for ever; nothing of it is lost.
+
+    Args:
+        subject: Its id.
+        reason: Why, in words.
+    """
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(
+            subject,
+            f"the invocation '{subject}' is paused and keeps what it did: {reason}. Mend that and resume it "
+            "(`restate-patterns invocations resume`), or kill it; then ask for its result by its id",
+        )
+        self.reason = reason
 
 
 class WorkflowAlreadyInvoked(EngineError):

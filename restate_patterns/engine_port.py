@@ -143,12 +143,17 @@ class EnginePort(Protocol):
 
         Raises:
             WorkflowAlreadyInvoked: The run of this workflow key exists; the error has its id.
+            InvocationPaused: It has paused; a person must see to it.
             NotAccepting: No new work is taken.
         """
         ...
 
     async def result(self, ref: InvocationRef) -> CompletedResult:
-        """Wait for the end of an invocation; cancelling abandons the wait only."""
+        """Wait for the end of an invocation; cancelling abandons the wait only.
+
+        Raises:
+            InvocationPaused: It has paused; a person must see to it.
+        """
         ...
 
     async def output(self, ref: InvocationRef) -> CompletedResult | None:

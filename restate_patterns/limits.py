@@ -16,6 +16,9 @@ PLAIN_DEPTH_MAX: Final = 100
 THREADS_MAX: Final = 40
 """Synchronous actions of steps that run at the same time in threads."""
 
+THREAD_STOP_WARNING_S: Final = 10.0
+"""After how long a thread that was asked to stop, and can't be, is named in the log."""
+
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 

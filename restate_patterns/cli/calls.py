@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import print_json, print_output, say
-from restate_patterns.client.errors import ClientError, ServerUnavailable
+from restate_patterns.client.errors import ClientError, InvocationPaused, ServerUnavailable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import TerminalError
 from restate_patterns.http.durations import parse_duration_ms
@@ -129,5 +129,7 @@ def _failed(error: TerminalError, arguments: Namespace) -> CommandError:
 
 
 def _no_server(error: ClientError) -> CommandError:
+    if isinstance(error, InvocationPaused):
+        return CommandError(Exit.FAILED, str(error))
     code = Exit.REFUSED if isinstance(error, ServerUnavailable) else Exit.NO_SERVER
     return CommandError(code, str(error))

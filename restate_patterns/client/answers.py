@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import httpx
 
-from restate_patterns.client.errors import ServerUnavailable, UnexpectedAnswer
+from restate_patterns.client.errors import InvocationPaused, ServerUnavailable, UnexpectedAnswer
 from restate_patterns.client.translate import terminal_error
 from restate_patterns.engine_errors import MalformedId
 from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
@@ -85,6 +85,9 @@ def error_of(answer: httpx.Response) -> Exception:
     message, code = fields.get("message"), fields.get("code")
     if not isinstance(message, str) or not isinstance(code, int):
         return _unexpected(answer)
+    reason = fields.get("pausedBecause")
+    if isinstance(reason, str):
+        return InvocationPaused(answer.headers.get("x-restate-id", ""), reason, message)
     if fields.get("source") != "invocation":
         if answer.status_code == 401:
             return _unexpected(answer)

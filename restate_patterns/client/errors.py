@@ -4,6 +4,7 @@
     * `ServerUnreachable`: no connection; nothing was sent.
     * `OutcomeUnknown`: the connection broke after the request was sent.
     * `ServerUnavailable`: the server takes no work now (shutting down, disk full).
+    * `InvocationPaused`: there is no result until a person has resumed the invocation.
     * `ClientClosed`: the block that the client belongs to has ended.
     * `UnexpectedAnswer`: what answers is not a server of this kind, or refuses the token.
 """
@@ -48,6 +49,21 @@ class OutcomeUnknown(ClientError, ConnectionError):
 
 class ServerUnavailable(ClientError):
     """The server takes no work now; the message is its own. Try again later."""
+
+
+class InvocationPaused(ClientError):
+    """What was called, or waited for, has paused: it has no result until a person has seen to it. Nothing is lost.
+
+    Args:
+        id: Its invocation id, to wait for the result with `client.invocation(handler, id)` once it was resumed.
+        reason: Why it is paused.
+        message: The sentence people read.
+    """
+
+    def __init__(self, id: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.id = id
+        self.reason = reason
 
 
 class ClientClosed(ClientError):

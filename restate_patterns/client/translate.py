@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from restate_patterns.client.errors import ClientClosed, ServerUnavailable
-from restate_patterns.engine_errors import EngineError, EngineStopped, MalformedId, NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.client import errors
+from restate_patterns.engine_errors import (
+    EngineError,
+    EngineStopped,
+    InvocationPaused,
+    MalformedId,
+    NotAccepting,
+    WorkflowAlreadyInvoked,
+)
 from restate_patterns.errors import (
     AlreadyCompleted,
     AlreadyInvoked,
@@ -34,10 +41,12 @@ def terminal_error(failure: Failure) -> TerminalError:
 
 def outside_error(error: EngineError) -> Exception:
     """Give what a caller outside sees for an error of the engine."""
+    if isinstance(error, InvocationPaused):
+        return errors.InvocationPaused(error.subject, error.reason, str(error))
     if isinstance(error, EngineStopped):
-        return ClientClosed(str(error))
+        return errors.ClientClosed(str(error))
     if isinstance(error, NotAccepting):
-        return ServerUnavailable(str(error))
+        return errors.ServerUnavailable(str(error))
     if isinstance(error, WorkflowAlreadyInvoked):
         return AlreadyInvoked()
     return TerminalError(str(error), code=400 if isinstance(error, MalformedId) else 409)

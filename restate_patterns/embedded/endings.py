@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from restate_patterns.embedded.admission import SENT
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
-from restate_patterns.engine_errors import EngineStopped
+from restate_patterns.engine_errors import EngineError, EngineStopped, InvocationPaused
 from restate_patterns.engine_port import CompletedResult
 from restate_patterns.errors import Failure
 from restate_patterns.execution.timers import FOREVER_MS
@@ -99,12 +100,15 @@ class Endings:
         self._core.log.append(record)
 
     def pause(self, record: Record, reason: str, *, mismatch: bool = False) -> None:
-        """Make no more attempts until a person resumes the invocation."""
+        """Make no more attempts until a person resumes the invocation; who waits outside is told."""
         record.status = Status.PAUSED
         record.failure = reason
         record.mismatch = mismatch
         record.modified_ms = self._core.log.now_ms()
-        self._core.log.append(record)
+        sequence = self._core.log.append(record)
+        waiting = self._outcomes.pop(record.num, None)
+        if waiting is not None:
+            self._core.log.when_durable(sequence, lambda: _refuse(waiting, lambda: InvocationPaused(record.id, reason)))
 
     def break_off(self, record: Record, reason: str) -> None:
         """Pause an invocation that can't go on from what is stored of it; one that has completed has failed."""
@@ -224,9 +228,7 @@ class Endings:
     def leave_callers(self) -> None:
         """Tell who waits for a result that none will come: nothing advances any more."""
         for waiting in self._outcomes.values():
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(EngineStopped())
+            _refuse(waiting, EngineStopped)
         self._outcomes.clear()
 
     def _forget_outcome(self, num: int, future: asyncio.Future[CompletedResult]) -> None:
@@ -241,3 +243,9 @@ def _answer(waiting: list[asyncio.Future[CompletedResult]], result: CompletedRes
     for future in list(waiting):
         if not future.done():
             future.set_result(result)
+
+
+def _refuse(waiting: Iterable[asyncio.Future[CompletedResult]], error: Callable[[], EngineError]) -> None:
+    for future in list(waiting):
+        if not future.done():
+            future.set_exception(error())

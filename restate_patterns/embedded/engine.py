@@ -25,7 +25,7 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.retention import Retention
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.views import describe, list_views
-from restate_patterns.engine_errors import EngineStopped, NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.engine_errors import EngineStopped, InvocationPaused, NotAccepting, WorkflowAlreadyInvoked
 from restate_patterns.engine_port import (
     CancelOutcome,
     CompletedResult,
@@ -267,8 +267,15 @@ class Engine(EnginePort):
         if previously and record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
             await self._durable(None)
             raise WorkflowAlreadyInvoked(record.id)
-        if previously and record.status is Status.COMPLETED:
+        return await self._outcome(core, record)
+
+    async def _outcome(self, core: Core, record: Record) -> CompletedResult:
+        """Give how an invocation ended, or will end."""
+        if record.status is Status.COMPLETED:
             return await self._durable(_completed(record))
+        if record.status is Status.PAUSED:
+            await self._durable(None)
+            raise InvocationPaused(record.id, record.failure or "")
         return await core.endings.outcome(record)
 
     async def _find(self, ref: InvocationRef) -> Record:
@@ -286,10 +293,7 @@ class Engine(EnginePort):
 
     @override
     async def result(self, ref: InvocationRef) -> CompletedResult:
-        record = await self._find(ref)
-        if record.status is Status.COMPLETED:
-            return await self._durable(_completed(record))
-        return await self.core.endings.outcome(record)
+        return await self._outcome(self.core, await self._find(ref))
 
     @override
     async def output(self, ref: InvocationRef) -> CompletedResult | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -27,6 +28,7 @@ from restate_patterns.wording import sentence_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_logger = logging.getLogger("restate_patterns")
 _DEFAULT_RETRY: Final = RetryPolicy()
 
 
@@ -132,7 +134,8 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     """Run a blocking function in a thread and give its result.
 
     A thread can't be stopped: a cancellation waits until the function has ended, and its outcome
-    counts. So what comes after never overtakes it. A function that no thread has begun is not run.
+    counts. So what comes after never overtakes it; one that goes on for long is named in the log. A function that
+    no thread has begun is not run.
     """
     call = functools.partial(fn, *args, **kwargs)
     work = _threads().submit(contextvars.copy_context().run, _outcome, call)
@@ -140,12 +143,22 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     if task is not None:
         _working[task] = work
     ended = asyncio.wrap_future(work)
+    warn_after_s: float | None = None
     while not ended.done():
         try:
-            await asyncio.wait([ended])
+            await asyncio.wait([ended], timeout=warn_after_s)
         except asyncio.CancelledError:
             if work.cancel():
                 raise
+            warn_after_s = limits.THREAD_STOP_WARNING_S
+            continue
+        if not ended.done():
+            _logger.warning(
+                "%s was asked to stop and still runs in its thread, which nothing can stop: its handler, with its undo "
+                "and its key, waits until it returns. Give what it waits for a timeout of its own",
+                getattr(fn, "__qualname__", fn),
+            )
+            warn_after_s = None
     result, error = ended.result()
     if error is not None:
         try:

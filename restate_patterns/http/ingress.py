@@ -67,8 +67,11 @@ class Ingress(Responder):
 
     @override
     def refuse(self, problem: Problem) -> Response:
-        source = "ingress" if problem.invocation_id is None else "invocation"
+        ended = problem.invocation_id is not None and problem.paused_because is None
+        source = "invocation" if ended else "ingress"
         body = {"code": problem.status, "message": problem.message, "source": source}
+        if problem.paused_because is not None:
+            body["pausedBecause"] = problem.paused_because
         headers = [_JSON_TYPE, (b"x-restate-error-source", source.encode()), *problem.headers]
         if problem.invocation_id is not None:
             headers.append((b"x-restate-id", problem.invocation_id.encode()))

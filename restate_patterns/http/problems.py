@@ -9,6 +9,7 @@ _STATUS_OF: dict[type[engine_errors.EngineError], int] = {
     engine_errors.InvocationCompleted: 409,
     engine_errors.InvocationNotCompleted: 409,
     engine_errors.InvocationNotPaused: 409,
+    engine_errors.InvocationPaused: 470,
     engine_errors.WorkflowAlreadyInvoked: 409,
     engine_errors.CancelRefused: 409,
     engine_errors.NotAccepting: 503,
@@ -25,6 +26,7 @@ class Problem(Exception):
         invocation_id: The invocation it is about, if there is one.
         headers: Headers to add to the answer.
         error: The class of the engine's error, for programs.
+        paused_because: Why the invocation is paused, when that is the problem.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Problem(Exception):
         invocation_id: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
         error: str | None = None,
+        paused_because: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -42,6 +45,7 @@ class Problem(Exception):
         self.invocation_id = invocation_id
         self.headers = headers
         self.error = error
+        self.paused_because = paused_because
 
 
 def problem_of(error: engine_errors.EngineError | errors.TerminalError) -> Problem:
@@ -49,7 +53,11 @@ def problem_of(error: engine_errors.EngineError | errors.TerminalError) -> Probl
     name = type(error).__name__
     if isinstance(error, errors.TerminalError):
         return Problem(error.code, error.message, error=name)
-    invocation_id = error.subject if isinstance(error, engine_errors.WorkflowAlreadyInvoked) else None
+    about = (engine_errors.WorkflowAlreadyInvoked, engine_errors.InvocationPaused)
+    invocation_id = error.subject if isinstance(error, about) else None
+    paused_because = error.reason if isinstance(error, engine_errors.InvocationPaused) else None
     headers = ((b"retry-after", b"1"),) if isinstance(error, engine_errors.NotAccepting) else ()
     status = _STATUS_OF.get(type(error), 500)
-    return Problem(status, str(error), invocation_id=invocation_id, headers=headers, error=name)
+    return Problem(
+        status, str(error), invocation_id=invocation_id, headers=headers, error=name, paused_because=paused_because
+    )

@@ -28,6 +28,7 @@ DIFFERENCES: Final[Mapping[str, str]] = {
         "the server takes a cancel of any invocation; one that is paused is told once it is resumed"
     ),
     "operating.pause_and_resume": _PAUSE,
+    "operating.paused_callers": "who calls waits, however long it takes until a person resumes the invocation",
     "operating.paused_over_a_restart": _PAUSE,
     "operating.kill_spares_sends": Sometimes(
         "the server kills what the victim has sent, too; the command names it and asks"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from restate_patterns.client.errors import InvocationPaused
 from restate_patterns.context import Context, ObjectContext, ObjectSharedContext
 from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import Cancelled, InvocationNotFound, Killed
 from restate_patterns.handlers import handler
+from restate_patterns.handles import NotReady
+from restate_patterns.options import RetryPolicy
 from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -47,6 +50,19 @@ class Victim(Recording, VirtualObject, name="ContractVictim"):
         return [first, second]
 
 
+class Broken(Recording, Service, name="ContractBroken"):
+    @handler(retry=RetryPolicy(max_attempts=1, then="pause"))
+    async def weather(self, ctx: Context, key: str) -> str:
+        await ctx.run("once", self.seen.act, key, "tried")
+        if self.seen.count(key, "mended") == 0:
+            raise ConnectionError("weather")
+        return "mended"
+
+    @handler
+    async def caller(self, ctx: Context, key: str) -> str:
+        return await ctx.service_client(Broken).weather.with_options(idempotency_key=key)(key)
+
+
 class VictimsChild(Recording, Service, name="ContractVictimsChild"):
     @handler
     async def work(self, ctx: Context, key: str) -> str:
@@ -54,7 +70,7 @@ class VictimsChild(Recording, Service, name="ContractVictimsChild"):
         return await ctx.run("child", self.seen.act, key, "child went on")
 
 
-DEFINITIONS = (Victim, VictimsChild)
+DEFINITIONS = (Victim, VictimsChild, Broken)
 
 
 @guarantee
@@ -130,6 +146,37 @@ async def paused_over_a_restart(stage: Stage) -> None:
     await stage.paused_because(sent.id)
     await stage.admin.resume(sent.id)
     equal(await stage.client.invocation(Victim.steps, sent.id).result(), ["first", "second"])
+
+
+@guarantee
+async def paused_callers(stage: Stage) -> None:
+    """Who waits outside for an invocation that pauses, or has paused, is told at once, with its id and the reason."""
+    key = stage.key()
+    broken = stage.client.service_client(Broken).weather.with_options(idempotency_key=key)
+    told = await raised(InvocationPaused, broken(key))
+    true("weather" in told.reason, f"the reason is {told.reason!r}")
+    handle = stage.client.invocation(Broken.weather, told.id)
+    for waiting in (broken(key), handle.result(), handle.result(timeout=timedelta(hours=1))):
+        equal((await raised(InvocationPaused, waiting)).id, told.id)
+    true(isinstance(await handle.output(), NotReady), "a paused invocation has an output")
+    stage.seen.note(key, "mended")
+    await stage.admin.resume(told.id)
+    equal(await handle.result(), "mended")
+
+
+@guarantee
+async def paused_callees(stage: Stage) -> None:
+    """A handler that calls an invocation which pauses waits until a person has resumed it."""
+    key = stage.key()
+    sent = await stage.client.service_client(Broken).caller.send(key)
+    waiting = asyncio.ensure_future(sent.result())
+    await stage.seen.until(key, "tried")
+    paused = await stage.client.service_client(Broken).weather.with_options(idempotency_key=key).send(key)
+    await stage.paused_because(paused.id)
+    true(not waiting.done(), "the caller did not wait")
+    stage.seen.note(key, "mended")
+    await stage.admin.resume(paused.id)
+    equal(await waiting, "mended")
 
 
 @guarantee

@@ -333,6 +333,33 @@ def test_rule_12_a_thread_is_waited_for_and_its_outcome_counts() -> None:
     within_loop(test)
 
 
+def test_rule_12_a_thread_that_does_not_end_is_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(steps.limits, "THREAD_STOP_WARNING_S", 0.01)
+    running, finish = threading.Event(), threading.Event()
+
+    def block() -> None:
+        running.set()
+        finish.wait(10)
+
+    async def test() -> None:
+        task = asyncio.ensure_future(in_thread(block))
+        while not running.is_set():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        assert caplog.messages == []
+        task.cancel()
+        while not caplog.messages:
+            await asyncio.sleep(0.001)
+        finish.set()
+        await task
+        assert len(caplog.messages) == 1
+        assert "block was asked to stop and still runs in its thread" in caplog.messages[0]
+
+    within_loop(test)
+
+
 def test_rule_12_a_function_that_no_thread_has_begun_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     busy, finish = threading.Event(), threading.Event()
     ran: list[str] = []

@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 
+from restate_patterns.engine_errors import InvocationPaused
 from restate_patterns.errors import Failure
 from restate_patterns.failures import failure_text
 from restate_patterns.seam import StepResult
@@ -52,6 +53,21 @@ async def test_attach_blocks_then_gives_the_result(
     assert answer.headers["x-restate-id"] == "inv_1"
     output = await ingress.get(f"{ref}/output")
     assert (output.status_code, output.json()) == (200, 42)
+
+
+@pytest.mark.parametrize(("sent", "ref"), REFS)
+async def test_attach_to_one_that_pauses_says_so(
+    ingress: httpx.AsyncClient, engine: FakeEngine, sent: str, ref: str
+) -> None:
+    await send(ingress, engine, sent)
+    attached = asyncio.ensure_future(ingress.get(f"{ref}/attach"))
+    await engine.until_waiting(1)
+    engine.invocations["inv_1"].done.set_exception(InvocationPaused("inv_1", "weather"))
+    answer = await attached
+    assert (answer.status_code, answer.headers["x-restate-id"]) == (470, "inv_1")
+    body = answer.json()
+    assert (body["code"], body["source"], body["pausedBecause"]) == (470, "ingress", "weather")
+    assert "invocations resume" in body["message"]
 
 
 async def test_attach_gives_the_type_of_the_handler(ingress: httpx.AsyncClient) -> None:
