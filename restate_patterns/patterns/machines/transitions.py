@@ -18,7 +18,7 @@ from restate_patterns.calls import HandlerClient, OwnHandler
 from restate_patterns.context import ObjectContext, ObjectSharedContext
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.handlers import Handler, HandlerRef, handler
-from restate_patterns.options import HandlerOptions
+from restate_patterns.options import HandlerOptions, RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +30,8 @@ ActionT = TypeVar("ActionT", bound=Callable[[Any, Any], Coroutine[Any, Any, None
 ENTRY: Final = "__restate_entry__"
 EXIT: Final = "__restate_exit__"
 _FIRE: Final = "__restate_event__"
+PATIENT: Final = RetryPolicy(initial=timedelta(seconds=1), maximum=timedelta(hours=1))
+"""How a transition of time that was refused is tried again unless it says otherwise: as long as the stay lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Rule(Generic[E]):
     sources: tuple[E, ...]
     target: E
     delay: timedelta | None = None
+    retry: RetryPolicy = PATIENT
+    """With a delay: when what was refused is tried again."""
 
 
 class Transition(Handler[ObjectContext, P, R]):
