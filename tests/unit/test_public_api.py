@@ -10,7 +10,7 @@ PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
     ClientError Clients Context ContextError DeadlockError Decision DecisionRequest Definition DefinitionError
     DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput InvocationHandle
-    InvocationNotFound JournalMismatch Killed Lockable NotDurable NotReady NotStuck ObjectContext
+    InvocationNotFound JournalMismatch Killed LateTimer Lockable NotDurable NotReady NotStuck ObjectContext
     ObjectSharedContext OutcomeUnknown RecordPending Restate RetryPolicy Saga SagaAction SagaFailed SagaLog
     SagaRecord SagaState SagaStep SagaStepKind SagaStepState ServerUnavailable ServerUnreachable Service State
     StateNotSet Step StepFailed StuckSagas StuckStep TerminalError UndefinedName UndoError UndoPolicy Undos

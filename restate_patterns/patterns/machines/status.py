@@ -12,10 +12,10 @@ from restate_patterns.context import ObjectContext
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.limits import MACHINE_HISTORY_COUNT
 from restate_patterns.options import RetryPolicy
+from restate_patterns.patterns.machines.timers import PATIENT
 from restate_patterns.patterns.machines.transitions import (
     ENTRY,
     EXIT,
-    PATIENT,
     ActionDecorator,
     EventDecorator,
     Rule,

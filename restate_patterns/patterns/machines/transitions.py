@@ -19,6 +19,7 @@ from restate_patterns.context import ObjectContext, ObjectSharedContext
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.handlers import Handler, HandlerRef, handler
 from restate_patterns.options import HandlerOptions, RetryPolicy
+from restate_patterns.patterns.machines.timers import PATIENT
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,8 +31,6 @@ ActionT = TypeVar("ActionT", bound=Callable[[Any, Any], Coroutine[Any, Any, None
 ENTRY: Final = "__restate_entry__"
 EXIT: Final = "__restate_exit__"
 _FIRE: Final = "__restate_event__"
-PATIENT: Final = RetryPolicy(initial=timedelta(seconds=1), maximum=timedelta(hours=1))
-"""How a transition of time that was refused is tried again unless it says otherwise: as long as the stay lasts."""
 
 
 @dataclass(frozen=True, slots=True)
