@@ -62,6 +62,7 @@ from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
 from restate_patterns.patterns.machines.history import Change
 from restate_patterns.patterns.machines.machine import StateMachine
 from restate_patterns.patterns.machines.status import Status
+from restate_patterns.patterns.machines.timers import LateTimer
 from restate_patterns.patterns.machines.transitions import Transition
 from restate_patterns.patterns.saga.actions import SagaAction
 from restate_patterns.patterns.saga.desk import Decision, DecisionRequest, SagaLog, StuckSagas, StuckStep, saga_services
@@ -124,6 +125,7 @@ __all__ = [
     "InvocationPaused",
     "JournalMismatch",
     "Killed",
+    "LateTimer",
     "Lockable",
     "NotDurable",
     "NotReady",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -20,6 +19,7 @@ from restate_patterns.errors import DefinitionError, StepFailed, UsageError, Wro
 from restate_patterns.execution import boundary
 from restate_patterns.execution.threads import DaemonThreads
 from restate_patterns.failures import to_failure
+from restate_patterns.log_lines import logger_named
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepAction, StepExhausted, StepProgress, StepResult
 from restate_patterns.storable import checked_value
@@ -28,7 +28,7 @@ from restate_patterns.wording import sentence_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 _DEFAULT_RETRY: Final = RetryPolicy()
 
 

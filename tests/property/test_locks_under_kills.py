@@ -9,7 +9,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -50,7 +50,8 @@ async def kill(env: TestEnvironment, invocation_id: str) -> None:
     while True:
         engine, crashed = await env.running(), env.crashed()
         killing = asyncio.ensure_future(engine.kill(invocation_id))
-        await asyncio.wait([killing, crashed], return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [killing, crashed]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not crashed.done() and not env.down:
             with suppress(EngineError):
                 await killing

@@ -5,7 +5,7 @@ Owns what happens at an event. Knows the table, not how it was declared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar, cast
@@ -15,6 +15,7 @@ from typing_extensions import override
 from restate_patterns.calls import HandlerClient
 from restate_patterns.context import ObjectContext, ObjectSharedContext
 from restate_patterns.definitions import VirtualObject
+from restate_patterns.errors import Cancelled, TerminalError
 from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.drawing import draw
@@ -22,6 +23,7 @@ from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
 from restate_patterns.patterns.machines.history import Change
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.table import Event, Move, Table, read_table
+from restate_patterns.patterns.machines.timers import LateTimer, Timers
 from restate_patterns.patterns.machines.transitions import Transition
 from restate_patterns.state import State
 
@@ -30,14 +32,6 @@ E = TypeVar("E", bound=Enum)
 _TABLE: Final = "__restate_table__"
 _VISIT: Final = "machine-visit"
 """The header by which a timer says which stay in a state it was set for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timers:
-    """What time may do in the stay that began with the invocation `visit`: delayed sends, by id."""
-
-    visit: str = ""
-    ids: tuple[str, ...] = ()
 
 
 class StateMachine(VirtualObject, Generic[E]):
@@ -96,6 +90,26 @@ class StateMachine(VirtualObject, Generic[E]):
         """Give the machine as a Mermaid state diagram with the live state marked."""
         return type(self).mermaid(await self.status.get(ctx))
 
+    @handler
+    async def late_timers(self, ctx: ObjectSharedContext) -> list[LateTimer]:
+        """Give the transitions of time that were due in this stay and were refused, the oldest refusal first."""
+        return sorted((await self._timers.get(ctx)).late, key=lambda late: late.since)
+
+    @handler
+    async def fire_late_timers(self, ctx: ObjectContext) -> list[str]:
+        """Have what is late tried again now, also what waits for a person; gives the wire names of the events."""
+        timers = await self._timers.get(ctx)
+        for late in timers.late:
+            move = self._timed(late.event, await self.status.get(ctx))
+            if move is None:
+                continue
+            if late.next_try is not None:
+                await ctx.invocation(getattr(type(self), move.event.attribute), late.invocation_id).cancel()
+            id_ = await self._send(ctx, move, timers.visit, timedelta(0))
+            timers = timers.with_late(replace(late, next_try=ctx.now(), invocation_id=id_))
+        self._timers.set(ctx, timers)
+        return [late.event for late in timers.late]
+
     @classmethod
     def mermaid(cls, live: E | None = None) -> str:
         """Give the machine as a Mermaid state diagram.
@@ -107,11 +121,22 @@ class StateMachine(VirtualObject, Generic[E]):
 
     async def __restate_event__(self, ctx: ObjectContext, transition: Transition[..., Any], args: Any) -> Any:
         """Do what a transition says, or refuse it without a trace."""
+        visit = ctx.headers.get(_VISIT)
+        if visit is None:
+            return await self._move(ctx, transition, args)
+        timers = await self._timers.get(ctx)
+        if visit != timers.visit:
+            return None  # a timer of a stay that is over
+        try:
+            return await self._move(ctx, transition, args)
+        except TerminalError as error:
+            with ctx.shielded():
+                await self._refused(ctx, transition, error)
+            raise
+
+    async def _move(self, ctx: ObjectContext, transition: Transition[..., Any], args: Any) -> Any:
         table = _table_of(type(self))
         here = await self.status.get(ctx)
-        visit = ctx.headers.get(_VISIT)
-        if visit is not None and visit != (await self._timers.get(ctx)).visit:
-            return None  # a timer of a stay that is over
         move = table.move(transition.attribute, here)
         if move is None:
             name = getattr(type(self), transition.attribute).name
@@ -142,19 +167,51 @@ class StateMachine(VirtualObject, Generic[E]):
         self.status.moved(ctx, cast("E", move.target))
         if table.has_timers:
             self._timers.set(ctx, begun)
-        for id_ in over.ids:
+        for id_ in over.pending():
             if id_ != ctx.invocation_id:
                 await ctx.invocation(getattr(type(self), move.event.attribute), id_).cancel()
 
     async def _start_timers(self, ctx: ObjectContext, moves: list[Move]) -> Timers:
-        me = ctx.object_client(type(self), ctx.key)
-        ids: list[str] = []
-        for move in moves:
-            assert move.delay is not None
-            event = cast("HandlerClient[ObjectContext, [], None]", getattr(me, move.event.attribute))
-            timer = await event.with_options(headers={_VISIT: ctx.invocation_id}).send_after(move.delay)
-            ids.append(timer.id)
+        ids = [await self._send(ctx, move, ctx.invocation_id, move.delay or timedelta(0)) for move in moves]
         return Timers(ctx.invocation_id, tuple(ids))
+
+    async def _send(self, ctx: ObjectContext, move: Move, visit: str, delay: timedelta) -> str:
+        me = ctx.object_client(type(self), ctx.key)
+        event = cast("HandlerClient[ObjectContext, [], None]", getattr(me, move.event.attribute))
+        return (await event.with_options(headers={_VISIT: visit}).send_after(delay)).id
+
+    async def _refused(self, ctx: ObjectContext, transition: Transition[..., Any], error: TerminalError) -> None:
+        """Keep what time could not do: it is tried again by its policy, and then waits for a person."""
+        here = await self.status.get(ctx)
+        move = _table_of(type(self)).move(transition.attribute, here)
+        timers = await self._timers.get(ctx)
+        event = getattr(type(self), transition.attribute).name
+        before = timers.late_one(event)
+        failed_count = 1 if before is None else before.failed_count + 1
+        wait_ms = None
+        if move is not None and not isinstance(error, Cancelled):
+            wait_ms = move.retry.delay_ms(failed_count)
+        id_, next_try = ctx.invocation_id, None
+        if move is not None and wait_ms is not None:
+            wait = timedelta(milliseconds=wait_ms)
+            id_, next_try = await self._send(ctx, move, timers.visit, wait), ctx.now() + wait
+        since = ctx.now() if before is None else before.since
+        late = LateTimer(event, str(error), failed_count, since, next_try, id_)
+        self._timers.set(ctx, timers.with_late(late))
+        ctx.logger.warning(
+            "%s/%s: time could not fire %r in the state %s (try %d): %s; %s",
+            _wire_name(self),
+            ctx.key,
+            event,
+            here.name,
+            failed_count,
+            error,
+            "it waits for a person: call fire_late_timers" if wait_ms is None else f"the next try is in {wait_ms} ms",
+        )
+
+    def _timed(self, event: str, state: Enum) -> Move | None:
+        moves = _table_of(type(self)).timers(state)
+        return next((move for move in moves if move.event.name == event), None)
 
 
 def _table_of(machine: type[StateMachine[Any]]) -> Table:

@@ -11,6 +11,8 @@ from typing_extensions import override
 from restate_patterns.context import ObjectContext
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.limits import MACHINE_HISTORY_COUNT
+from restate_patterns.options import RetryPolicy
+from restate_patterns.patterns.machines.timers import PATIENT
 from restate_patterns.patterns.machines.transitions import (
     ENTRY,
     EXIT,
@@ -75,18 +77,21 @@ class Status(State[E], Generic[E]):
         """
         return Ruled(Rule(sources, to))
 
-    def after(self, delay: timedelta, *sources: E, to: E) -> TimerDecorator:
+    def after(self, delay: timedelta, *sources: E, to: E, retry: RetryPolicy = PATIENT) -> TimerDecorator:
         """Declare a transition that time makes: a durable timer starts when a transition enters a source.
 
         Leaving the source ends the timer; entering it again starts a new one. The handler is private unless
-        it says `@handler(private=False)` or has an `on` as well.
+        it says `@handler(private=False)` or has an `on` as well. A transition that a guard or a terminal error refuses
+        is tried again, as long as the machine stays; `late_timers` shows it, and `fire_late_timers` tries it now.
 
         Args:
             delay: How long after the entry.
             sources: The states that time ends.
             to: Where it leads.
+            retry: When it is tried again after a refusal. After the last try it waits for a person, whatever `then`
+                says. Default: after a second, then ever more rarely, at least once an hour, with no end.
         """
-        return Ruled(Rule(sources, to, delay))
+        return Ruled(Rule(sources, to, delay, retry))
 
     def entry(self, *states: E) -> ActionDecorator:
         """Declare a method that runs when a transition enters one of the states.

@@ -15,6 +15,7 @@ from restate_patterns.context import ObjectContext
 from restate_patterns.errors import DefinitionError, UndefinedName
 from restate_patterns.handlers import declarations, wire_name
 from restate_patterns.losing import comes_back
+from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import ENTRY, EXIT, Transition
 from restate_patterns.reading import resolve
@@ -42,6 +43,8 @@ class Move:
     source: Enum
     target: Enum
     delay: timedelta | None
+    retry: RetryPolicy
+    """With a delay: when what was refused is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def _moves(machine: type, attribute: str, transition: Transition[..., Any]) -> I
     )
     for rule in transition.rules:
         for source in rule.sources:
-            yield Move(event, source, rule.target, rule.delay)
+            yield Move(event, source, rule.target, rule.delay, rule.retry)
 
 
 def _actions(machine: type, tag: str) -> Mapping[Enum, Sequence[str]]:

@@ -18,7 +18,8 @@ from restate_patterns.calls import HandlerClient, OwnHandler
 from restate_patterns.context import ObjectContext, ObjectSharedContext
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.handlers import Handler, HandlerRef, handler
-from restate_patterns.options import HandlerOptions
+from restate_patterns.options import HandlerOptions, RetryPolicy
+from restate_patterns.patterns.machines.timers import PATIENT
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +40,8 @@ class Rule(Generic[E]):
     sources: tuple[E, ...]
     target: E
     delay: timedelta | None = None
+    retry: RetryPolicy = PATIENT
+    """With a delay: when what was refused is tried again."""
 
 
 class Transition(Handler[ObjectContext, P, R]):

@@ -76,16 +76,17 @@ class Forward:
             )
             return await self._must(task, begun)
         call, timeout_s = patient(known.call)
+        going_on = self._saga.begun(self._group, known.name)  # also where a timeout gives up the wait for it
 
         async def once() -> Any:
-            with begun, self._noted(known.name, known.participant) as step:
+            with going_on, self._noted(known.name, known.participant) as step:
                 await self._teller.tell()
                 result = await call(*args, **kwargs)
                 step.state = SagaStepState.DONE
                 succeeded(result)
                 return result
 
-        with self._saga.ctx.shielded():
+        with begun, self._saga.ctx.shielded():
             return await to_the_end(once(), timeout_s)
 
     async def run(

@@ -110,20 +110,7 @@ class Lockable(VirtualObject):
     @handler
     async def release(self, ctx: ObjectContext, owner: str) -> str | None:
         """Take the mark of a saga away, and it out of the line; gives who owns the record now."""
-        mark = await self.mark.get(ctx)
-        mark.line = [waiting for waiting in mark.line if waiting.owner != owner]
-        if mark.owner != owner:
-            self.mark.set(ctx, mark)
-            return mark.owner
-        mark.owner, mark.invocation, mark.committed = None, "", {}
-        while mark.line and mark.owner is None:
-            following = mark.line.pop(0)
-            await following.turn.resolve(ctx, True)
-            if following.owner is not None:
-                await self._give(ctx, mark, following.owner, following.invocation)
-        if mark.owner is None:
-            self.mark.clear(ctx)
-        return mark.owner
+        return await self._release(ctx, await self.mark.get(ctx), owner)
 
     @handler
     async def await_release(self, ctx: ObjectContext, turn: AwakeableId[bool]) -> None:
@@ -136,14 +123,21 @@ class Lockable(VirtualObject):
             self.mark.set(ctx, mark)
 
     @handler(private=True)
-    async def release_at_end(self, ctx: ObjectSharedContext, held: Held) -> None:
-        """Take the mark of a saga away once its invocation has ended, if it has not given it back by then.
+    async def watch_owner(self, ctx: ObjectSharedContext, held: Held) -> None:
+        """Wait until the invocation of a saga has ended, whatever ended it.
 
-        Of a saga that is killed no code runs, so this waits beside it.
+        Of a saga that is killed no code runs, so this waits beside it. What is marked by then only an exclusive
+        handler can tell: this one may see the state as it was when it began.
         """
         with ctx.shielded(), suppress(TerminalError):
             await scope_of(ctx).attempt.attach(held.invocation, None)
-        if (await self.mark.get(ctx)).owner != held.owner:
+        await ctx.object_client(type(self), ctx.key).owner_ended.send(held)
+
+    @handler(private=True)
+    async def owner_ended(self, ctx: ObjectContext, held: Held) -> None:
+        """Take the mark of a saga away that has not given it back."""
+        mark = await self.mark.get(ctx)
+        if mark.owner != held.owner:
             return
         ctx.logger.warning(
             "the saga %s has ended without giving back %s (was it killed?): nothing was undone there, and what it "
@@ -151,7 +145,16 @@ class Lockable(VirtualObject):
             held.owner,
             _name(ctx),
         )
-        await ctx.object_client(type(self), ctx.key).release.send(held.owner)
+        await self._release(ctx, mark, held.owner)
+
+    @handler(private=True)
+    async def committed_value(self, ctx: ObjectSharedContext, name: str) -> str | None:
+        """Give a state as no running saga can take it back, in base64: for who began to read before it was so."""
+        mark = await self.mark.get(ctx)
+        if mark.owner is not None:
+            return mark.committed.get(name)
+        value = await scope_of(ctx).attempt.get_state(name)
+        return None if value is None else _text(value)
 
     @handler
     async def pending(self, ctx: ObjectSharedContext) -> str | None:
@@ -192,13 +195,29 @@ class Lockable(VirtualObject):
             turn = ctx.awakeable(bool)
             await ctx.object_client(type(self), ctx.key).await_release.send(turn.id)
             await turn
-            mark = await self.mark.get(ctx)  # the next in line may own it by now; what it found is committed
+            # The next in line may own it by now; what it found is committed. This handler may see what it began with.
+            after = await ctx.object_client(type(self), ctx.key).committed_value(state.name)
+            return state.read(ctx, _data(after))
         if mark.owner is None or ctx.headers.get(SAGA_HEADER) == mark.owner:
             return await state.get(ctx)
         if policy == "reject":
             raise RecordPending(record=_name(ctx), owner=mark.owner)
-        before = mark.committed.get(state.name)
-        return state.read(ctx, None if before is None else base64.b64decode(before))
+        return state.read(ctx, _data(mark.committed.get(state.name)))
+
+    async def _release(self, ctx: ObjectContext, mark: Mark, owner: str) -> str | None:
+        mark.line = [waiting for waiting in mark.line if waiting.owner != owner]
+        if mark.owner != owner:
+            self.mark.set(ctx, mark)
+            return mark.owner
+        mark.owner, mark.invocation, mark.committed = None, "", {}
+        while mark.line and mark.owner is None:
+            following = mark.line.pop(0)
+            await following.turn.resolve(ctx, True)
+            if following.owner is not None:
+                await self._give(ctx, mark, following.owner, following.invocation)
+        if mark.owner is None:
+            self.mark.clear(ctx)
+        return mark.owner
 
     async def _watch(self, ctx: ObjectContext, owner: str, invocation: str) -> None:
         """Have somebody wait for the end of a saga that owns the record.
@@ -208,7 +227,7 @@ class Lockable(VirtualObject):
         """
         if invocation:
             held = Held(owner=owner, invocation=invocation)
-            await ctx.object_client(type(self), ctx.key).release_at_end.send(held)
+            await ctx.object_client(type(self), ctx.key).watch_owner.send(held)
 
     async def _give(self, ctx: ObjectContext, mark: Mark, owner: str, invocation: str) -> None:
         attempt = scope_of(ctx).attempt
@@ -216,11 +235,17 @@ class Lockable(VirtualObject):
         values = {name: await attempt.get_state(name) for name in names}
         await self._watch(ctx, owner, invocation)
         mark.owner, mark.invocation = owner, invocation
-        mark.committed = {
-            name: base64.b64encode(value).decode("ascii") for name, value in values.items() if value is not None
-        }
+        mark.committed = {name: _text(value) for name, value in values.items() if value is not None}
         self.mark.set(ctx, mark)
 
 
 def _name(ctx: ObjectSharedContext) -> str:
     return f"{scope_of(ctx).service.name}/{ctx.key}"
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _data(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)

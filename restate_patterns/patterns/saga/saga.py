@@ -154,7 +154,7 @@ class Saga(Undos, Owing):
             raise UsageError("the saga has passed its pivot: it has one")
         if asyncio.current_task() is not self._task:
             raise UsageError("saga.pivot() belongs in the block of the saga itself, not in a task started there")
-        if begun := ", ".join(self._under_way.names(self._root)):
+        if begun := ", ".join(dict.fromkeys(self._under_way.names(self._root))):
             raise UsageError(f"saga.pivot() while {begun} may still fail: await what was begun before it")
         self._root.close("the saga has passed its pivot and only goes forward; register undo actions before it")
         self._state = "pivoted"

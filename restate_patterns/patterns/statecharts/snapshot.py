@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -21,6 +22,17 @@ class PendingEvent(BaseModel):
     """The state whose exit ends it, for the timeout of a state."""
     invocation: str = ""
     """The delayed send that delivers it."""
+    failed_count: int = 0
+    """How often it was delivered in vain."""
+    error: str = ""
+    """What the last delivery ended with."""
+    next_try: datetime | None = None
+    """After a delivery in vain: when the next one is; None when it waits for a person."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it was due, and was refused."""
+        return self.failed_count > 0
 
 
 class ChartSnapshot(BaseModel):

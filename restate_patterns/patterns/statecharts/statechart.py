@@ -13,9 +13,11 @@ from typing_extensions import override
 
 from restate_patterns.context import ObjectContext, ObjectSharedContext
 from restate_patterns.definitions import VirtualObject
-from restate_patterns.errors import DefinitionError, UnreadableValue
+from restate_patterns.errors import Cancelled, DefinitionError, TerminalError, UnreadableValue
 from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
+from restate_patterns.patterns.machines.errors import IllegalEvent
+from restate_patterns.patterns.machines.timers import PATIENT
 from restate_patterns.patterns.statecharts.events import (
     ChartEventHandler,
     can_name_handler,
@@ -23,7 +25,7 @@ from restate_patterns.patterns.statecharts.events import (
     check_payload,
     undeclared,
 )
-from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot
+from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
 from restate_patterns.state import State
 
 if TYPE_CHECKING:
@@ -153,7 +155,45 @@ class Statechart(VirtualObject):
             return
         rest = {key: timer for key, timer in stored.timers.items() if key != id}
         message = _part("running").Message(event.event, event.data, tuple(event.args), is_due=True)
-        await self._process(ctx, message, stored.model_copy(update={"timers": rest}))
+        try:
+            await self._process(ctx, message, stored.model_copy(update={"timers": rest}))
+        except TerminalError as error:
+            with ctx.shielded():
+                await self._refused(ctx, stored, id, error)
+            raise
+
+    @handler
+    async def late_events(self, ctx: ObjectSharedContext) -> dict[str, PendingEvent]:
+        """Give the delayed events that were due and were refused, by id."""
+        stored = await self._load(ctx)
+        return {id_: event for id_, event in stored.timers.items() if event.is_late} if stored else {}
+
+    @handler
+    async def fire_late_events(self, ctx: ObjectContext) -> list[str]:
+        """Have the late events delivered again now, also those that wait for a person; gives their ids."""
+        stored = await self._load(ctx)
+        late = {id_: event for id_, event in stored.timers.items() if event.is_late} if stored else {}
+        for id_, event in late.items():
+            if event.next_try is not None:
+                await ctx.invocation(type(self).timer, event.invocation).cancel()
+            sent = await ctx.object_client(type(self), ctx.key).timer.send(id_)
+            late[id_] = event.model_copy(update={"invocation": sent.id, "next_try": ctx.now()})
+        if stored is not None and late:
+            self._snapshot.set(ctx, stored.model_copy(update={"timers": {**stored.timers, **late}}))
+        return list(late)
+
+    @handler
+    async def drop_late_event(self, ctx: ObjectContext, id: str) -> bool:
+        """Forget a late event: it is not delivered any more. False when there is none of this id."""
+        stored = await self._load(ctx)
+        event = stored.timers.get(id) if stored else None
+        if stored is None or event is None or not event.is_late:
+            return False
+        if event.next_try is not None:
+            await ctx.invocation(type(self).timer, event.invocation).cancel()
+        rest = {key: timer for key, timer in stored.timers.items() if key != id}
+        self._snapshot.set(ctx, stored.model_copy(update={"timers": rest}))
+        return True
 
     @classmethod
     def mermaid(cls, live: list[str] | tuple[str, ...] = ()) -> str:
@@ -199,6 +239,34 @@ class Statechart(VirtualObject):
         with ctx.shielded():  # from here on it happens, all of it
             await self._store(ctx, after, delays)
         return after.configuration
+
+    async def _refused(self, ctx: ObjectContext, stored: ChartSnapshot, id_: str, error: TerminalError) -> None:
+        """Keep a delayed event that was due and refused.
+
+        It is delivered again later; one that leads nowhere where the chart is, or was cancelled, waits for a person.
+        """
+        event = stored.timers[id_]
+        wait_ms = None
+        if not isinstance(error, Cancelled | IllegalEvent):
+            wait_ms = PATIENT.delay_ms(event.failed_count + 1)
+        late: dict[str, Any] = {"failed_count": event.failed_count + 1, "error": str(error), "next_try": None}
+        if wait_ms is not None:
+            wait = timedelta(milliseconds=wait_ms)
+            sent = await ctx.object_client(type(self), ctx.key).timer.send_after(wait, id_)
+            late.update(invocation=sent.id, next_try=ctx.now() + wait)
+        timers = {**stored.timers, id_: event.model_copy(update=late)}
+        self._snapshot.set(ctx, stored.model_copy(update={"timers": timers}))
+        ctx.logger.warning(
+            "%s/%s: the delayed event %r was refused (try %d): %s; %s",
+            type(self).__restate_options__.name,
+            ctx.key,
+            event.event,
+            late["failed_count"],
+            error,
+            "it waits for a person: call fire_late_events or drop_late_event"
+            if wait_ms is None
+            else f"the next try is in {wait_ms} ms",
+        )
 
     async def _store(self, ctx: ObjectContext, after: ChartSnapshot, delays: Delays) -> None:
         me = ctx.object_client(type(self), ctx.key)
