@@ -15,6 +15,7 @@ import pytest
 
 from restate_patterns import limits
 from restate_patterns.errors import ContextError, StepFailed, TerminalError
+from restate_patterns.execution import steps
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.steps import StepRunner, in_thread
 from restate_patterns.failures import from_failure
