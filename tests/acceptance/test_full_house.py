@@ -73,6 +73,16 @@ async def ask(port: int, method: str, path: str) -> int:
         return answer.status
 
 
+async def said_to_http2(port: int) -> bytes:
+    """Begin with HTTP/2 and give all that comes until the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
 async def check_alive(house: DevServer) -> None:
     """Whoever does not wait is answered: looks, sends, admin."""
     ingress, admin = port_of(house.ingress_url), port_of(house.admin_url)
@@ -171,6 +181,8 @@ async def test_full_of_uploads_the_rest_get_a_reason(house: DevServer) -> None:
             answer = await exchange(port, PING)
         assert answer is not None
         assert (answer.status, b"open files" in answer.body) == (503, True)
+        async with asyncio.timeout(30):
+            assert b"open files" in await said_to_http2(port)
         assert await ask(port_of(house.admin_url), "GET", "/health") == 200
     async with asyncio.timeout(30):
         while await exchange(port, PING) != Answer(200, b'"pong"'):
