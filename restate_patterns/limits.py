@@ -69,8 +69,8 @@ SHOWN_CHARS_MAX: Final = 60
 PATHS_KNOWN_MAX: Final = 1_000
 """Paths of handlers without a key that are not read again with each request."""
 
-HOSTS_KNOWN_MAX: Final = 1_000
-"""Values of `Host` that were let through and are not read again with each request."""
+ASKERS_KNOWN_MAX: Final = 1_000
+"""Kinds of requests (host, origin, browser, type) that were let through and are not looked at again."""
 
 SHUTDOWN_GRACE_S: Final = 10.0
 """How long a server that was told to stop may take until it has left; running requests may finish in it."""

@@ -15,10 +15,9 @@ from restate_patterns.errors import DefinitionError
 from restate_patterns.http.asgi import Response, Scope
 from restate_patterns.http.hosts import ANY, Hosts
 from restate_patterns.http.problems import Problem
+from restate_patterns.limits import ASKERS_KNOWN_MAX
 
-_WATCHED: Final = frozenset(
-    {b"host", b"origin", b"sec-fetch-site", b"user-agent", b"referer", b"content-type", b"authorization"}
-)
+_WATCHED: Final = frozenset({b"host", b"origin", b"sec-fetch-site", b"user-agent", b"referer", b"content-type"})
 _BROWSERS: Final = b"mozilla/"
 """How every browser that can be made to send requests begins its name; pages can't change that unasked."""
 _SHOWN_CHARS: Final = 100
@@ -36,7 +35,7 @@ class Guard:
         origins: The origins whose pages may ask, as from `checked_origins`; `*` is any. None: no page is ever told
             that it may.
         token: What a request must bring as `authorization: Bearer ...`. Default: nothing.
-        open_path: Answered without the token.
+        open_path: Answered to whoever asks for a host of ours: it runs nothing.
     """
 
     def __init__(
@@ -53,6 +52,7 @@ class Guard:
         self._any_origin = ANY.encode() in self._origins
         self._token = None if token is None else token.encode()
         self._open_path = open_path
+        self._let_through: set[tuple[object, ...]] = set()
 
     def admit(self, scope: Scope) -> Response | None:
         """Let a request through, or answer it here when a page asks what it may do.
@@ -62,17 +62,13 @@ class Guard:
         Raises:
             Problem: 400, 401 or 403: it may not; with what to do.
         """
-        seen: dict[bytes, list[bytes]] = {}
-        for name, value in scope["headers"]:
-            if name in _WATCHED:
-                seen.setdefault(name, []).append(value)
-        self._check_host(scope, seen.get(b"host", ()))
-        if not self._any_origin:
-            self._check_origin(scope["method"], seen)
+        asker = (scope["method"], *[pair for pair in scope["headers"] if pair[0] in _WATCHED])
+        if asker not in self._let_through:
+            self._check_asker(scope, asker)
         if scope["method"] == "OPTIONS" and self._answers_options:
             return _preflight(scope)
         if self._token is not None and scope["raw_path"] != self._open_path:
-            self._check_token(seen.get(b"authorization", ()))
+            self._check_token([value for name, value in scope["headers"] if name == b"authorization"])
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"authorization"]
         return None
 
@@ -88,15 +84,28 @@ class Guard:
                 response.headers.append((b"access-control-expose-headers", b"*"))
                 return
 
-    def _check_host(self, scope: Scope, hosts: Sequence[bytes]) -> None:
-        if len(hosts) == 1 and hosts[0] in self._hosts:
+    def _check_asker(self, scope: Scope, asker: tuple[object, ...]) -> None:
+        seen: dict[bytes, list[bytes]] = {}
+        for name, value in scope["headers"]:
+            if name in _WATCHED:
+                seen.setdefault(name, []).append(value)
+        host = self._check_host(scope, seen.get(b"host", ()))
+        if scope["raw_path"] == self._open_path:
             return
+        if not self._any_origin:
+            self._check_origin(scope["method"], seen)
+        if host and len(self._let_through) < ASKERS_KNOWN_MAX:
+            self._let_through.add(asker)
+
+    def _check_host(self, scope: Scope, hosts: Sequence[bytes]) -> bytes:
+        if len(hosts) == 1 and hosts[0] in self._hosts:
+            return hosts[0]
         if len(hosts) > 1:
             raise Problem(400, "the request has more than one Host header: send one")
         if not hosts or not hosts[0]:
             # Only what speaks HTTP/1.0 may leave it out, and no browser does.
             if scope["http_version"] in ("1", "1.0"):
-                return
+                return b""
             raise Problem(400, "the request has no Host header: send the host that it is for")
         raise Problem(
             403,

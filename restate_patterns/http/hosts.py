@@ -12,7 +12,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from restate_patterns.errors import DefinitionError
-from restate_patterns.limits import HOSTS_KNOWN_MAX
 
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.%\w]+)\]|(?P<name>[^\s\[\]:/@?#\\,]+))(?::[0-9]{0,5})?", re.ASCII)
 _LOCAL_NAME: Final = "localhost"
@@ -38,18 +37,9 @@ class Hosts:
         bound_ip = address_of(self._bound)
         self._every_address = self._bound == "" or (bound_ip is not None and bound_ip.is_unspecified)
         self._names = frozenset(_checked(name) for name in names)
-        self._known: set[bytes] = set()
 
     def __contains__(self, host: bytes) -> bool:
         """Whether a request with this `Host` is for here; its port says nothing."""
-        if host in self._known:
-            return True
-        found = self._allows(host)
-        if found and len(self._known) < HOSTS_KNOWN_MAX:
-            self._known.add(host)
-        return found
-
-    def _allows(self, host: bytes) -> bool:
         if ANY in self._names:
             return True
         match = _HOST.fullmatch(host.decode("latin-1"))

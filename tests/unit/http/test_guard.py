@@ -82,6 +82,17 @@ async def test_a_page_of_another_origin_calls_nothing(engine: FakeEngine, header
     assert answer.status_code == 403
 
 
+async def test_health_is_for_all_that_name_a_host_of_ours(engine: FakeEngine) -> None:
+    for headers in FOREIGN:
+        answer = await asked(Exposure(ingress_token="t0p"), engine, headers, method="GET", path="/restate/health")
+        assert answer.status_code == 200
+        assert "access-control-allow-origin" not in answer.headers
+    for path in ("/restate/health/", "/restate/health?x", "/restate//health", "/restate/%68ealth"):
+        answer = await asked(Exposure(ingress_token="t0p"), engine, {}, method="GET", path=path)
+        assert answer.status_code in (200, 401)
+    assert engine.requests == []
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
 async def test_simple_requests_of_a_page_send_no_body_either(engine: FakeEngine, kind: str | None) -> None:
     headers = {"origin": "https://evil.example"} | ({} if kind is None else {"content-type": kind})
