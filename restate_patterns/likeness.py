@@ -58,10 +58,12 @@ def hint(difference: Difference) -> str:
     given, back = difference.given, difference.back
     if isinstance(given, datetime | time) and type(given) is type(back):
         return "only a fixed offset travels: send it in UTC, and the name of the zone in a field of its own"
+    if type(back) is not type(given) and isinstance(back, type(given)) and isinstance(given, BaseModel):
+        return f"make it a {type(back).__name__}"  # a generic model without its types
     if isinstance(given, BaseModel) or dataclasses.is_dataclass(given):
         name = type(given).__name__
         return f"declare {name} there; where it is one of several types, tell them apart by Field(discriminator=...)"
-    if isinstance(given, float):
+    if isinstance(given, float) and not math.isfinite(given):
         return 'JSON has no inf and no nan: in a model, set model_config = ConfigDict(ser_json_inf_nan="constants")'
     if type(given) is type(back) or back is None:
         return "declare a type that keeps what it is"
@@ -78,6 +80,8 @@ def _parts(given: Any, back: Any) -> Iterable[tuple[str, object, object]] | None
         return _of_model(given, back)
     if dataclasses.is_dataclass(given):
         names = [field.name for field in dataclasses.fields(given)]
+        if getattr(given, "__pydantic_config__", {}).get("extra") == "allow":
+            names = [*vars(given)]
         return ((f".{name}", getattr(given, name, _MISSING), getattr(back, name, _MISSING)) for name in names)
     if isinstance(given, _SEQUENCES):
         return _of_sequence(given, back)

@@ -35,15 +35,15 @@ AT_ONCE = 24
 def same(given_: Any, back: Any) -> bool:
     """Tell whether two values are one, to the types inside; written apart from what it checks."""
     if type(given_) is int and type(back) is float:
-        return given_ == back  # an int is a float to type checkers
+        return bool(given_ == back)  # an int is a float to type checkers
     if type(given_) is not type(back):
         return False
     if isinstance(given_, float):
         return repr(given_) == repr(back)
     if isinstance(given_, datetime | time):
-        return given_ == back and given_.utcoffset() == back.utcoffset() and given_.fold == back.fold
+        return same((given_.utcoffset(), given_.fold), (back.utcoffset(), back.fold)) and bool(given_ == back)
     if isinstance(given_, BaseModel):
-        return same(vars(given_), vars(back)) and given_.__pydantic_extra__ == back.__pydantic_extra__
+        return same(vars(given_), vars(back)) and same(given_.__pydantic_extra__, back.__pydantic_extra__)
     if isinstance(given_, Mapping):
         return same([*given_], [*back]) and same([*given_.values()], [*back.values()])
     if isinstance(given_, Set):

@@ -14,7 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
-from pydantic import ConfigDict, Field, create_model
+from pydantic import Field, create_model
 from typing_extensions import TypedDict
 
 Drawn: TypeAlias = tuple[Any, st.SearchStrategy[Any]]
@@ -63,7 +63,7 @@ _LEAVES: Final[Sequence[Drawn]] = (
     (Corner, st.builds(Corner, st.integers(), st.floats())),
     (Literal["a", 1, True], st.sampled_from(["a", 1, True])),
 )
-_STRANGERS: Final = st.sampled_from(
+_STRANGERS: Final[st.SearchStrategy[Any]] = st.sampled_from(
     [None, True, 1, 1.0, "1", "yes", b"1", (), [], {}, {1}, Word.YES, Digit.ONE, Tone.LIGHT, Decimal(1), [None]]
 )  # fmt: skip
 _KEYS: Final[Sequence[Drawn]] = tuple(
@@ -107,8 +107,9 @@ def _tuples(draw: st.DrawFn, depth: int) -> Drawn:
     parts = draw(st.lists(_types(depth), min_size=1, max_size=3))
     if draw(st.booleans()):
         type_, values = parts[0]
-        return tuple[type_, ...], st.lists(values, max_size=3).map(tuple)
-    return tuple[*(type_ for type_, _ in parts)], st.tuples(*(values for _, values in parts))
+        kind: Any = tuple
+        return kind[type_, ...], st.lists(values, max_size=3).map(tuple)
+    return tuple.__class_getitem__(tuple(type_ for type_, _ in parts)), st.tuples(*(values for _, values in parts))
 
 
 @st.composite
@@ -136,10 +137,12 @@ def _optionals(draw: st.DrawFn, depth: int) -> Drawn:
 @st.composite
 def _models(draw: st.DrawFn, depth: int) -> Drawn:
     (one, ones), (two, twos) = draw(_types(depth)), draw(_types(depth))
-    config = draw(st.sampled_from([{}, {"extra": "forbid"}, {"extra": "allow"}, {"frozen": True}, _BASE64, _STRIPS]))
-    alias = draw(st.sampled_from([{}, {"alias": "oneAlias"}, {"alias": "oneAlias", "serialization_alias": "one"}]))
+    config: Any = draw(
+        st.sampled_from([{}, {"extra": "forbid"}, {"extra": "allow"}, {"frozen": True}, _BASE64, _STRIPS])
+    )
+    alias: Any = draw(st.sampled_from([{}, {"alias": "oneAlias"}, {"alias": "oneAlias", "serialization_alias": "one"}]))
     fields: dict[str, Any] = {"one": (one, Field(**alias)), "two": (two, None)}
-    model: Any = create_model("Model", __config__=ConfigDict(**config), **fields)
+    model: Any = create_model("Model", __config__=config, **fields)
     name = alias.get("alias", "one")
     checked = ones.map(lambda value: model.model_construct(None, **{name: value, "one": value}))
     both = st.tuples(ones, twos).map(lambda pair: model.model_construct(None, **{name: pair[0], "two": pair[1]}))
@@ -149,7 +152,7 @@ def _models(draw: st.DrawFn, depth: int) -> Drawn:
 @st.composite
 def _dataclasses(draw: st.DrawFn, depth: int) -> Drawn:
     (one, ones), (two, twos) = draw(_types(depth)), draw(_types(depth))
-    options = draw(st.sampled_from([{}, {"slots": True}, {"frozen": True}, {"kw_only": True}, {"eq": False}]))
+    options: Any = draw(st.sampled_from([{}, {"slots": True}, {"frozen": True}, {"kw_only": True}, {"eq": False}]))
     base: Any = dataclasses.make_dataclass("Record", [("one", one), ("two", two, None)], **options)
     derived: Any = dataclasses.make_dataclass("Derived", [("three", int, 0)], bases=(base,), **options)
     cls = st.sampled_from([base, base, derived])
@@ -159,7 +162,8 @@ def _dataclasses(draw: st.DrawFn, depth: int) -> Drawn:
 @st.composite
 def _typed_dicts(draw: st.DrawFn, depth: int) -> Drawn:
     (one, ones), (two, twos) = draw(_types(depth)), draw(_types(depth))
-    type_: Any = TypedDict("Row", {"one": one, "two": two}, total=draw(st.booleans()))  # type: ignore[operator, misc]
+    made: Any = TypedDict
+    type_ = made("Row", {"one": one, "two": two}, total=draw(st.booleans()))
     return type_, st.fixed_dictionaries({"one": ones}, optional={"two": twos, "three": st.integers()})
 
 

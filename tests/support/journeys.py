@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from restate_patterns import (
     Client,
@@ -52,7 +52,7 @@ class Journeys:
 
     async def go(self, client: Client, admin: Admin, place: str, number: int, key: str) -> str:
         """Give a value at a place; gives the sentence that refused it, or nothing when it came back."""
-        workflow: Any = client.workflow_client(type(self.definition), key)
+        workflow: Any = client.workflow_client(cast("Any", type(self.definition)), key)
         if place in INSIDE:
             return str(await asyncio.wait_for(workflow.run(f"{place} {number}"), _PATIENCE_S))
         sent = await getattr(workflow, place).send(number)
@@ -63,6 +63,7 @@ class Journeys:
                     reason = await admin.paused_because(sent.id)
                     if reason is not None:
                         await admin.kill(sent.id)
+                        await asyncio.wait([ended])  # it has the answer that it was killed
                         return reason
                     await asyncio.sleep(0.02)
             await self._arrived(place, ended, key)

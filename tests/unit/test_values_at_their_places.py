@@ -97,7 +97,8 @@ def test_a_type_that_never_comes_back_is_refused_when_the_class_is_made() -> Non
 
         class R(Service):
             @handler
-            async def give(self, ctx: Context) -> list[Login]: ...
+            async def give(self, ctx: Context) -> list[Login]:
+                return []
 
     with pytest.raises(DefinitionError, match=rf"O\.login: the state: .*{why}"):
 
