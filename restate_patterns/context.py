@@ -81,8 +81,9 @@ class Context(Clients):
 
     @property
     def logger(self) -> LoggerAdapter[Logger]:
-        """A logger named after the handler, silent while the handler replays.
+        """A logger named after the handler that says each line once, whatever is replayed and tried again.
 
+        A process that has just started may repeat the lines between the last entry of the journal and a failure.
         Its records carry `invocation_id` as an extra.
         """
         return logger_of(self._attempt, self._scope.handler)

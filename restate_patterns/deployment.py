@@ -12,6 +12,7 @@ from restate_patterns.clients import ClientProxy
 from restate_patterns.definitions import Definition
 from restate_patterns.errors import DefinitionError, InvalidInput, UsageError, WrongValue
 from restate_patterns.execution.attempt import DurableAttempt
+from restate_patterns.execution.said import SaidLines
 from restate_patterns.kept import kept
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import (
@@ -44,6 +45,7 @@ class AppDeployment(Deployment):
     def __init__(self, definitions: Sequence[Definition]) -> None:
         self._services: dict[str, ServiceInfo] = {}
         self._mains: dict[tuple[str, str], Main] = {}
+        self._said = SaidLines()
         for instance in definitions:
             self._add(instance)
 
@@ -57,6 +59,7 @@ class AppDeployment(Deployment):
         target = invocation.target
         attempt = DurableAttempt(invocation, operations, self._mains.get((target.service, target.handler), _gone))
         attempt.hosted = self._services
+        attempt.said = self._said
         return attempt
 
     def _add(self, instance: Definition) -> None:

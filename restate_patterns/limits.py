@@ -208,6 +208,12 @@ QUERY_TRIES_MAX: Final = 50
 QUERY_RETRY_S: Final = 0.1
 """Wait before such a query is tried again."""
 
+SAID_INVOCATIONS_MAX: Final = 10_000
+"""Invocations of which a process remembers what they have logged since the last entry of their journal."""
+
+SAID_LINES_MAX: Final = 1_000
+"""Lines that it remembers of each; what an attempt logs beyond them is logged by the next one too."""
+
 MACHINE_HISTORY_COUNT: Final = 32
 """Changes that a state machine remembers per key unless it says otherwise; they are written anew at each change."""
 

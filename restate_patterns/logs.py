@@ -1,4 +1,4 @@
-"""Loggers of handlers: named after the handler, silent while it replays."""
+"""Loggers of handlers: named after the handler, saying each line once, whatever is replayed and tried again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):
-    """Drops what the handler says while it replays: it was said before."""
+    """Drops what an earlier attempt of the handler has said."""
 
     def __init__(self, logger: logging.Logger, attempt: DurableAttempt) -> None:
         super().__init__(logger, {"invocation_id": attempt.invocation.id})
@@ -23,6 +23,13 @@ class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):
     @override
     def isEnabledFor(self, level: int) -> bool:
         return not self._attempt.replaying and super().isEnabledFor(level)
+
+    @override
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if super().isEnabledFor(level) and self._attempt.says((level, str(msg))):
+            text, options = self.process(msg, kwargs)
+            options["stacklevel"] = options.get("stacklevel", 1) + 1  # the caller is the handler, not this method
+            self.logger.log(level, text, *args, **options)
 
     @override
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:

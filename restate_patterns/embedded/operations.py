@@ -120,7 +120,12 @@ class JournalOperations(Operations):
     @property
     @override
     def replaying(self) -> bool:
-        return self._recorded is not None
+        recorded = self._recorded
+        if recorded is None:
+            return False
+        # A drain that an error cut short may have come farther now than it did then.
+        cut_short = self._record.failure is not None and self._cursor >= len(recorded) and self._is_last_delivered()
+        return not cut_short
 
     @property
     @override

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable, Container, Generator
+from collections.abc import Awaitable, Callable, Container, Generator, Hashable
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +15,7 @@ from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
 from restate_patterns.execution.boundary import final_failure, leaves_of
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.randomness import AttemptRandom
+from restate_patterns.execution.said import SaidLines, Saying
 from restate_patterns.execution.steps import StepRunner
 from restate_patterns.execution.tasks import InnerTask
 from restate_patterns.execution.tracking import Tracked
@@ -51,6 +52,8 @@ class Primitives(Caller):
     invocation: Invocation
     hosted: Container[str] = ()
     """The wire names of the services that the same app hosts."""
+    said: SaidLines | None = None
+    """What earlier attempts have logged, where they have it in common."""
 
     def __init__(self, invocation: Invocation, operations: Operations, loop: InnerLoop) -> None:
         self.invocation = invocation
@@ -75,6 +78,14 @@ class Primitives(Caller):
     def random(self) -> AttemptRandom:
         """The dice of the invocation: they roll the same on each replay."""
         return AttemptRandom(self.invocation.random_seed, self._loop)
+
+    @functools.cached_property
+    def _saying(self) -> Saying:
+        return Saying(self.said or SaidLines(), self.invocation.id)
+
+    def says(self, line: Hashable) -> bool:
+        """Tell whether a line of the log is new: no earlier attempt has said it."""
+        return self._saying.is_new(line, self._loop.count, replaying=self.replaying)
 
     def now_ms(self) -> int:
         """Give durable time in Unix milliseconds: the same on each replay."""

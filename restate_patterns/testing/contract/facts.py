@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from typing_extensions import override
@@ -11,6 +13,7 @@ from typing_extensions import override
 from restate_patterns.context import Context
 from restate_patterns.definitions import Service
 from restate_patterns.handlers import handler
+from restate_patterns.options import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
@@ -54,6 +57,21 @@ class Facts(Recording, Service, name="ContractFacts"):
         await ctx.run("hold", self.seen.hold, key, "hold")
         ctx.logger.warning("%s after", key)
 
+    @handler(retry=RetryPolicy(initial=timedelta(milliseconds=1)))
+    async def logs_and_fails(self, ctx: Context, key: str) -> None:
+        ctx.logger.warning("%s first", key)
+        await ctx.run("step", self.seen.act, key, "step")
+        ctx.logger.warning("%s second", key)
+        self.seen.note(key, "attempt")
+        for number in range(self.seen.count(key, "attempt")):
+            ctx.logger.warning("%s number %d", key, number)
+        if self.seen.count(key, "attempt") < 3:
+            raise OSError("not yet")
+        await asyncio.sleep(0.01)
+        ctx.logger.warning("%s slept", key)
+        await ctx.run("step", self.seen.act, key, "step")
+        ctx.logger.warning("%s last", key)
+
     @handler
     async def effect_key(self, ctx: Context, key: str) -> str:
         return await ctx.run("effect", self.effect, key, str(ctx.uuid4()))
@@ -75,6 +93,19 @@ class Lines(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
+
+
+@contextmanager
+def logged(handler_name: str) -> Generator[list[str]]:
+    """Keep what a handler logs."""
+    lines = Lines()
+    logger = logging.getLogger(f"{__name__}.ContractFacts.{handler_name}")  # noqa: TID251  the logger of a handler
+    logger.addHandler(lines)
+    logger.setLevel(logging.WARNING)
+    try:
+        yield lines.lines
+    finally:
+        logger.removeHandler(lines)
 
 
 DEFINITIONS = (Facts,)
@@ -127,16 +158,22 @@ async def key_of_an_effect(stage: Stage) -> None:
 @guarantee
 async def logs(stage: Stage) -> None:
     """What a handler logs is not logged again while it replays."""
-    key, lines = stage.key(), Lines()
-    logger = logging.getLogger(f"{__name__}.ContractFacts.logs")  # noqa: TID251  the logger of a handler
-    logger.addHandler(lines)
-    logger.setLevel(logging.WARNING)
-    try:
+    key = stage.key()
+    with logged("logs") as lines:
         sent = await stage.client.service_client(Facts).logs.send(key)
         await stage.seen.until(key, "hold")
         await stage.restart()
         stage.seen.open(key, "hold")
         await stage.client.invocation(Facts.logs, sent.id).result()
-    finally:
-        logger.removeHandler(lines)
-    equal([line for line in lines.lines if key in line], [f"{key} before", f"{key} after"])
+    equal([line for line in lines if key in line], [f"{key} before", f"{key} after"])
+
+
+@guarantee
+async def logs_of_attempts_that_fail(stage: Stage) -> None:
+    """What a handler logs behind the place where an earlier attempt failed is logged, and nothing twice."""
+    key = stage.key()
+    with logged("logs_and_fails") as lines:
+        await stage.client.service_client(Facts).logs_and_fails(key)
+    numbers = [f"number {number}" for number in range(3)]
+    mine = [line for line in lines if key in line]
+    equal(mine, [f"{key} {what}" for what in ("first", "second", *numbers, "slept", "last")])
