@@ -181,7 +181,7 @@ async def test_a_write_of_state_that_waits_for_its_turn_ends_with_the_engine() -
 async def test_over_http_a_closed_client_says_so_too() -> None:
     engine = Embedded().engine(App([Slow()]).deployment)
     await engine.start()
-    async with HttpServer(engine, host="127.0.0.1", ingress_port=0, admin_port=0) as server:
+    async with HttpServer(engine, ingress_port=0, admin_port=0) as server:
         client = Client(server.ingress_url, admin_url=server.admin_url)
         slow = client.service_client(Slow)
         handle = await slow.wait.send()
