@@ -1,4 +1,4 @@
-"""Who outside waits for an answer of the engine: nobody of them is left behind when it stops."""
+"""Who asks the engine from outside: where they may, and that nobody is left waiting when it stops."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from typing import Any, TypeVar
 
 from restate_patterns.engine_errors import EngineStopped
+from restate_patterns.errors import UsageError
+from restate_patterns.execution.loop import InnerLoop
 
 T = TypeVar("T")
 
@@ -33,3 +35,24 @@ class Callers:
         for future in self._open:
             if not future.done():
                 future.set_exception(EngineStopped())
+
+
+def refuse_foreign_loop() -> None:
+    """Refuse who asks from another event loop than the engine's; what asks from no loop waits for nothing.
+
+    Raises:
+        UsageError: There is such a loop: that of a handler, or of another thread.
+    """
+    running = asyncio._get_running_loop()
+    if isinstance(running, InnerLoop):
+        raise UsageError(
+            "the client of app.start(...) was used inside a handler: what it does is in no journal. Take a client "
+            "from the context: ctx.service_client(...), ctx.object_client(..., key), ctx.workflow_client(..., key)"
+        )
+    if running is not None:
+        raise UsageError(
+            "the client of app.start(...) was used in another event loop than the one its block runs in (another "
+            "thread, or another asyncio.run). Use it there: `asyncio.run_coroutine_threadsafe(coroutine, "
+            "loop).result()` from a thread, with the loop of the block. Or serve the app and take Client(URL), one "
+            "for each loop"
+        )

@@ -13,6 +13,7 @@ from typing import TypeVar
 from typing_extensions import override
 
 from restate_patterns.clock import Clock, SystemClock
+from restate_patterns.embedded.callers import refuse_foreign_loop
 from restate_patterns.embedded.codec import check_text
 from restate_patterns.embedded.content import meta_of
 from restate_patterns.embedded.core import Core
@@ -34,8 +35,7 @@ from restate_patterns.engine_port import (
     InvocationFilter,
     InvocationView,
 )
-from restate_patterns.errors import InvocationNotFound, UsageError
-from restate_patterns.execution.loop import InnerLoop
+from restate_patterns.errors import InvocationNotFound
 from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.grace import Grace
 from restate_patterns.limits import (
@@ -217,9 +217,8 @@ class Engine(EnginePort):
         core = self._running
         if core is None or self._stopping is not None:
             raise EngineStopped
-        running = _get_running_loop()
-        if running is not core.loop and running is not None:
-            raise UsageError(_foreign_loop(running))
+        if _get_running_loop() is not core.loop:
+            refuse_foreign_loop()
         return core
 
     @property
@@ -399,19 +398,6 @@ class Engine(EnginePort):
 def _done(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _foreign_loop(running: asyncio.AbstractEventLoop) -> str:
-    if isinstance(running, InnerLoop):
-        return (
-            "the client of app.start(...) was used inside a handler: what it does is in no journal. Take a client "
-            "from the context: ctx.service_client(...), ctx.object_client(..., key), ctx.workflow_client(..., key)"
-        )
-    return (
-        "the client of app.start(...) was used in another event loop than the one its block runs in (another thread, "
-        "or another asyncio.run). Use it there: `asyncio.run_coroutine_threadsafe(coroutine, loop).result()` from a "
-        "thread, with the loop of the block. Or serve the app and take Client(URL), one for each loop"
-    )
 
 
 def _completed(record: Record) -> CompletedResult:
