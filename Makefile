@@ -35,6 +35,7 @@ format: venv ## Mend style where a tool can
 	$(BIN)/ruff format .
 	$(BIN)/python -m tests.support.cli_reference
 	$(BIN)/python -m tests.support.backends_page
+	$(BIN)/python -m tests.support.values_page
 
 # Run plainly: with -q or -v a strict build that found bad anchors still exits 0.
 .PHONY: docs

@@ -15,6 +15,7 @@ from restate_patterns.backends.restate import Restate
 from restate_patterns.calls import HandlerClient
 from restate_patterns.client import Client
 from restate_patterns.client.errors import (
+    ClientClosed,
     ClientError,
     OutcomeUnknown,
     ServerUnavailable,
@@ -47,6 +48,7 @@ from restate_patterns.errors import (
     StateNotSet,
     StepFailed,
     TerminalError,
+    TimedOut,
     UndefinedName,
     UnreadableValue,
     UsageError,
@@ -98,6 +100,7 @@ __all__ = [
     "ChartMessage",
     "ChartSnapshot",
     "Client",
+    "ClientClosed",
     "ClientError",
     "Clients",
     "Context",
@@ -154,6 +157,7 @@ __all__ = [
     "StuckSagas",
     "StuckStep",
     "TerminalError",
+    "TimedOut",
     "Transition",
     "UndefinedName",
     "UndoError",

@@ -17,13 +17,14 @@ from weakref import WeakKeyDictionary
 from restate_patterns.clients import ClientProxy, Clients
 from restate_patterns.errors import DefinitionError, UsageError, WrongValue
 from restate_patterns.execution.steps import in_thread
+from restate_patterns.kept import kept_arguments
 from restate_patterns.options import Step
+from restate_patterns.rebuilding import PLAIN
 from restate_patterns.serde import Codec, codec
 
 _AWAITABLES: Final = (Coroutine, Awaitable, types.CoroutineType)
 _OF_HANDLERS: Final = (Clients, ClientProxy)
 _SELF: Final[Any] = typing.Self
-_PLAIN_SCALARS: Final = (str, int, float, bool, type(None))
 
 
 @dataclass(slots=True)
@@ -33,17 +34,21 @@ class Action:
     step: Step
     function: Callable[..., Any]
     args: tuple[Any, ...]
+    """As they were when they were given; each try gets its own, whatever an earlier one did to them."""
     kwargs: Mapping[str, Any]
+    is_plain: bool
+    """Whether nobody can change the arguments."""
     is_async: bool
     codec: Codec[Any] | None
     """How the result is stored; None where the function does not say, and the result must be plain JSON."""
 
     async def __call__(self) -> bytes:
         """Do it, and give the encoded result."""
+        args, kwargs = (self.args, self.kwargs) if self.is_plain else kept_arguments(self.args, self.kwargs)
         if self.is_async:
-            result = await self.function(*self.args, **self.kwargs)
+            result = await self.function(*args, **kwargs)
         else:
-            result = await in_thread(self.function, *self.args, **self.kwargs)
+            result = await in_thread(self.function, *args, **kwargs)
             if inspect.isawaitable(result):
                 result = await result
         return self._encode(result)
@@ -55,19 +60,20 @@ class Action:
     def _encode(self, result: Any) -> bytes:
         if isinstance(result, _OF_HANDLERS):
             raise _is_context(result, f"step {self.step.name!r}: the result")
-        if self.codec is None:
-            if not _is_plain(result):
-                raise UsageError(
-                    f"step {self.step.name!r}: {_name(self.function)} has no return annotation, and returned a "
-                    f"{type(result).__qualname__}, which a replay could not give back; annotate what it returns"
-                )
-            return codec(Any).encode(result)
         try:
-            return self.codec.encode(result)
+            return (self.codec or codec(Any)).encode(result)
         except WrongValue as error:
             raise UsageError(
-                f"step {self.step.name!r}: {_name(self.function)} returned what its annotation does not say: {error}"
+                f"step {self.step.name!r}: {_name(self.function)} {self._wrong_because(error, result)}"
             ) from None
+
+    def _wrong_because(self, error: WrongValue, result: object) -> str:
+        if self.codec is not None:
+            return f"returned what its annotation does not say: {error}"
+        return (
+            f"has no return annotation, and returned a {type(result).__qualname__}, which a replay could not give "
+            f"back; annotate what it returns. {error}"
+        )
 
 
 def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Action:
@@ -83,11 +89,16 @@ def action_of(function: Callable[..., Any], step: Step, args: tuple[Any, ...], k
             given.close()
             hint = " (it was called already: write `fn, arg` instead of `fn(arg)`)"
         raise UsageError(f"step {step.name!r}: give ctx.run a function and its arguments, not {given!r}{hint}")
+    is_plain = True
     for value in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(value, _OF_HANDLERS):
-            raise _is_context(value, f"step {step.name!r}: an argument")
+        if type(value) not in PLAIN:
+            is_plain = False
+            if isinstance(value, _OF_HANDLERS):
+                raise _is_context(value, f"step {step.name!r}: an argument")
+    if not is_plain:
+        args, kwargs = kept_arguments(args, kwargs)
     is_async, result_codec = _known(function)
-    return Action(step, function, args, kwargs, is_async, result_codec)
+    return Action(step, function, args, kwargs, is_plain, is_async, result_codec)
 
 
 def _is_context(value: object, what: str) -> UsageError:
@@ -135,17 +146,17 @@ def _find(function: Any) -> _Facts:
 
 def _result_codec(function: Any) -> Codec[Any] | None:
     if isinstance(function, type):
-        return _codec_or_none(function)
+        return _codec_or_none(function, function)
     try:
         hint: Any = typing.get_type_hints(inspect.unwrap(function), include_extras=True).get("return", Any)
     except (NameError, TypeError, AttributeError, ValueError):
         return None
     if typing.get_origin(hint) in _AWAITABLES:
         hint = typing.get_args(hint)[-1]
-    return _codec_or_none(hint)
+    return _codec_or_none(hint, function)
 
 
-def _codec_or_none(hint: Any) -> Codec[Any] | None:
+def _codec_or_none(hint: Any, function: Any) -> Codec[Any] | None:
     if hint in (Any, object, typing.Never, typing.NoReturn, _SELF) or isinstance(hint, TypeVar):
         return None
     if getattr(hint, "__parameters__", ()):
@@ -153,19 +164,7 @@ def _codec_or_none(hint: Any) -> Codec[Any] | None:
     try:
         return codec(hint)
     except DefinitionError as error:
-        raise UsageError(f"the result of an action can't be stored: {error}") from None
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell whether a value reads back from JSON as it was."""
-    items: Any = value
-    if type(value) in _PLAIN_SCALARS:
-        return True
-    if type(value) is list:
-        return all(map(_is_plain, items))
-    if type(value) is not dict:
-        return False
-    return all(type(key) is str and _is_plain(item) for key, item in items.items())
+        raise UsageError(f"the result of an action can't be stored: {_name(function)}: {error}") from None
 
 
 def _name(function: Any) -> str:

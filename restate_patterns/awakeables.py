@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 from typing_extensions import override
 
 from restate_patterns.clients import link_of, watched
-from restate_patterns.failures import to_failure
+from restate_patterns.failures import travelling
 from restate_patterns.seam import StepResult
 from restate_patterns.serde import Codec, codec
 
@@ -37,8 +37,11 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
         Args:
             via: A context inside a handler, a client outside.
             value: What the one who awaits it gets.
+
+        Raises:
+            WrongValue: The value is not of the type of the awakeable, or would come back as another.
         """
-        data = (self._codec or codec(Any)).encode(value)
+        data = (self._codec or codec(Any)).give(value, "the answer of {}", self.label)
         await self._complete(via, StepResult(data, None))
 
     @watched
@@ -48,8 +51,11 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
         Args:
             via: A context inside a handler, a client outside.
             error: The error; its class and fields travel.
+
+        Raises:
+            WrongValue: A field of the error is not of its type, or would come back as another value.
         """
-        await self._complete(via, StepResult(None, to_failure(error)))
+        await self._complete(via, StepResult(None, travelling(error)))
 
     @property
     def label(self) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 
 from typing_extensions import override
 
 from restate_patterns.errors import UsageError
 from restate_patterns.handles import InvocationHandle
+from restate_patterns.kept import all_plain
 from restate_patterns.links import Link, Linked, tracked
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.serde import JSON
+from restate_patterns.storable import checked_headers, checked_text
 
 if TYPE_CHECKING:
     from restate_patterns.context import Context
@@ -36,6 +38,12 @@ class CallOptions:
 _NO_OPTIONS = CallOptions()
 
 
+class _Encoded(NamedTuple):
+    """An argument that was encoded when it was given: what becomes of it until the call is awaited is not seen."""
+
+    body: bytes
+
+
 class HandlerClient(Linked, Generic[C, P, R]):
     """A handler seen through a client, or on `self`. Made by attribute access, never by hand."""
 
@@ -53,7 +61,8 @@ class HandlerClient(Linked, Generic[C, P, R]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the handler and wait for its result.
 
-        Inside a handler the call is durable: made once, whatever crashes, and its result is recorded.
+        Inside a handler the call is durable: made once, whatever crashes, and its result is recorded. The argument
+        goes as it is now, whenever the call is awaited.
 
         Returns:
             What the handler returns.
@@ -67,7 +76,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
 
     @tracked
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> InvocationHandle[R]:
-        """Have the handler called, without waiting for it.
+        """Have the handler called, without waiting for it. The argument goes as it is now.
 
         Returns:
             A handle to wait for the result, look at it, or cancel.
@@ -112,11 +121,17 @@ class HandlerClient(Linked, Generic[C, P, R]):
             idempotency_key: Calls with the same key to the same handler happen once.
             headers: Sent along; the handler reads them in `ctx.headers`, their names in lower case.
             timeout: The longest wait of a call. The callee goes on after it.
+
+        Raises:
+            WrongValue: A header or the idempotency key is no text that can be stored.
         """
+        if idempotency_key is not None:
+            idempotency_key = checked_text(idempotency_key, f"{self._label}: the idempotency key")
+        given = checked_headers(headers or {}, self._label)
         options = replace(
             self._options,
             idempotency_key=idempotency_key if idempotency_key is not None else self._options.idempotency_key,
-            headers={**self._options.headers, **{name.lower(): value for name, value in (headers or {}).items()}},
+            headers={**self._options.headers, **{name.lower(): value for name, value in given.items()}},
             timeout_s=timeout.total_seconds() if timeout is not None else self._options.timeout_s,
         )
         return HandlerClient(self._link, self._spec, self._key, options)
@@ -136,8 +151,18 @@ class HandlerClient(Linked, Generic[C, P, R]):
             f"`.with_options(idempotency_key=...).handle()`. By id it is `client.invocation({self._label}, id)`"
         )
 
+    @override
+    def _given(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if all_plain(args) and (not kwargs or all_plain(kwargs.values())):
+            return args, kwargs
+        before = args[:1] if method == "send_after" else ()
+        return (*before, _Encoded(self._spec.encode_arguments(args[len(before) :], kwargs))), {}
+
     def _request(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Request:
-        body = self._spec.encode_arguments(args, kwargs)
+        first = args[0] if args else None
+        body = first.body if isinstance(first, _Encoded) else self._spec.encode_arguments(args, kwargs)
         headers = self._options.headers
         argument = self._spec.argument
         if body and argument is not None and argument.codec.content_type != JSON:
@@ -199,6 +224,12 @@ class OwnHandler(HandlerClient[C, P, R]):
     @override
     def handle(self) -> InvocationHandle[R]:
         raise self._refused("handle")
+
+    @override
+    def _given(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, kwargs
 
     @override
     def _track(self, coroutine: Coroutine[Any, Any, Any], method: str) -> NoReturn:

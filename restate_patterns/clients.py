@@ -17,9 +17,11 @@ from restate_patterns.declared import Declared
 from restate_patterns.errors import UsageError
 from restate_patterns.handlers import HandlerRef
 from restate_patterns.handles import InvocationHandle
+from restate_patterns.kept import kept
 from restate_patterns.links import Link
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import ServiceKind
+from restate_patterns.storable import checked_text
 
 if TYPE_CHECKING:
     from restate_patterns.definitions import Definition, Service, VirtualObject, Workflow
@@ -130,7 +132,8 @@ class Clients:
                 f"invocation(handler, id): name the handler on its class (`Ticket.reserve`), not {handler!r}"
             )
         spec = resolve(handler.definition).handlers[handler.attribute]
-        return InvocationHandle(self._link, id, spec.output, spec.label)
+        id_ = checked_text(id, "invocation(handler, id): the id")
+        return InvocationHandle(self._link, id_, spec.output, spec.label)
 
     def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> ClientProxy:
         if not is_definition(definition):
@@ -139,8 +142,8 @@ class Clients:
         if spec.kind is not kind:
             right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
             raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
-        if key.__class__ is not str and kind is not ServiceKind.SERVICE and not isinstance(key, str):
-            raise UsageError(f"{_method(kind)}({definition.__qualname__}, key): the key is a str, not {key!r}")
+        if kind is not ServiceKind.SERVICE:
+            key = checked_text(cast("str", key), f"{_method(kind)}({definition.__qualname__}, key): the key")
         return ClientProxy(self._link, spec, key)
 
 
@@ -156,13 +159,13 @@ class _Labelled(Protocol):
 def watched(method: F) -> F:
     """Make an `async def` method that takes a context or client first one whose coroutines are watched.
 
-    Its type stays. What it is called on says its own `label`.
+    Its type stays. What it is called on says its own `label`. Its other arguments are kept as they are given.
     """
     name = method.__name__
 
     @functools.wraps(method)
     def call(self: _Labelled, /, *args: Any) -> Coroutine[Any, Any, Any]:
-        coroutine = method(self, *args)
+        coroutine = method(self, *args[:1], *map(kept, args[1:])) if len(args) > 1 else method(self, *args)
         via = args[0] if args else None
         track = via._link.track if isinstance(via, Clients) else None  # pyright: ignore[reportPrivateUsage] - as above
         return coroutine if track is None else track(coroutine, f"{self.label}.{name}")

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from typing_extensions import override
 
+from restate_patterns.limits import CLOCK_LOOK_MS, CLOCK_MOVED_MS
+
 
 class Cancellable(Protocol):
     """Something that was scheduled and can be called off."""
@@ -40,6 +42,10 @@ class Clock(Protocol):
         """Sleep for `delay_ms` milliseconds of this clock."""
         ...
 
+    def watch(self, moved: Callable[[], None]) -> Cancellable:
+        """Call `moved` soon after wall and monotonic time moved apart: the machine slept, or its clock was set."""
+        ...
+
 
 def wall_ms() -> int:
     """Give the machine's wall clock in Unix milliseconds; for what only shows times to people."""
@@ -59,7 +65,7 @@ class SystemClock(Clock):
 
     @override
     def wall_ms(self) -> int:
-        return wall_ms()
+        return time.time_ns() // 1_000_000
 
     @override
     def monotonic_ms(self) -> float:
@@ -72,3 +78,31 @@ class SystemClock(Clock):
     @override
     async def sleep(self, delay_ms: float) -> None:
         await asyncio.sleep(delay_ms / 1000)
+
+    @override
+    def watch(self, moved: Callable[[], None]) -> Cancellable:
+        return _Watch(self, moved)
+
+
+class _Watch(Cancellable):
+    """Compares the two clocks of the machine every `CLOCK_LOOK_MS`, by the monotonic one."""
+
+    def __init__(self, clock: Clock, moved: Callable[[], None]) -> None:
+        self._clock = clock
+        self._moved = moved
+        self._apart_ms = self._read()
+        self._alarm = clock.call_later(CLOCK_LOOK_MS, self._look)
+
+    def _read(self) -> float:
+        return self._clock.wall_ms() - self._clock.monotonic_ms()
+
+    def _look(self) -> None:
+        self._alarm = self._clock.call_later(CLOCK_LOOK_MS, self._look)
+        apart_ms = self._read()
+        if abs(apart_ms - self._apart_ms) > CLOCK_MOVED_MS:
+            self._apart_ms = apart_ms
+            self._moved()
+
+    @override
+    def cancel(self) -> None:
+        self._alarm.cancel()

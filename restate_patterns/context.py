@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar,
 from restate_patterns.actions import action_of
 from restate_patterns.awakeables import Awakeable, AwakeableId
 from restate_patterns.clients import Clients
+from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.fingerprints import fingerprint
 from restate_patterns.links import Link
 from restate_patterns.logs import logger_of
@@ -123,7 +124,7 @@ class Context(Clients):
             step: The step's name, or a `Step` with retry policy and timeout.
             action: What to do. Its return annotation says how the result is stored; without one the
                 result must be plain JSON.
-            args: For the action.
+            args: For the action, which gets them as they are now, on each try: data is copied.
             kwargs: For the action.
 
         Returns:
@@ -138,10 +139,10 @@ class Context(Clients):
             One entry, matched by name and arguments; a replay returns its result.
         """
         bound = action_of(action, step if isinstance(step, Step) else _step_named(step), args, kwargs)
-        return self._attempt.track(self._run(bound), _label_of(bound.step.name))
+        arguments = fingerprint(*bound.args, **bound.kwargs)
+        return self._attempt.track(self._run(bound, arguments), _label_of(bound.step.name))
 
-    async def _run(self, action: Action) -> Any:
-        arguments = fingerprint(*action.args, **action.kwargs)
+    async def _run(self, action: Action, arguments: bytes) -> Any:
         return action.read(await self._attempt.step(action.step, arguments, action) or b"")
 
     def awakeable(self, type: type[T], /) -> Awakeable[T]:
@@ -152,9 +153,15 @@ class Context(Clients):
 
         Returns:
             The awakeable: hand out its `id`, then await it.
+
+        Raises:
+            UsageError: Values of the type never come back as they were.
         """
+        try:
+            value_codec: Codec[T] = codec(type)
+        except DefinitionError as error:
+            raise UsageError(f"ctx.awakeable: {error}") from None
         id_, answer = self._attempt.awakeable()
-        value_codec: Codec[T] = codec(type)
         return Awakeable(AwakeableId[T].typed(id_, value_codec), answer, value_codec)
 
     def shielded(self) -> AbstractContextManager[None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, get_ar
 from typing_extensions import override
 
 from restate_patterns.errors import DefinitionError, UsageError
+from restate_patterns.wording import why_no_text
 
 if TYPE_CHECKING:
     from restate_patterns.context import Scope
@@ -21,6 +22,9 @@ class Declared(Generic[T]):
 
     Args:
         name: The wire name. Default: the name of the attribute.
+
+    Raises:
+        DefinitionError: The name is no text that can be stored.
     """
 
     kind: ClassVar[str]
@@ -32,6 +36,8 @@ class Declared(Generic[T]):
     __orig_class__: Any
 
     def __init__(self, name: str | None) -> None:
+        if name is not None and (reason := why_no_text(name)) is not None:
+            raise DefinitionError(f"{type(self).__name__}: the name {reason}")
         self._name = name
         self._attribute = ""
         self._owner = ""

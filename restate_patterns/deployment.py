@@ -12,6 +12,7 @@ from restate_patterns.clients import ClientProxy
 from restate_patterns.definitions import Definition
 from restate_patterns.errors import DefinitionError, InvalidInput, UsageError, WrongValue
 from restate_patterns.execution.attempt import DurableAttempt
+from restate_patterns.kept import kept
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import (
     Attempt,
@@ -102,7 +103,8 @@ def _main(instance: Definition, service: ServiceSpec, handler: HandlerSpec) -> M
     async def with_argument(attempt: DurableAttempt) -> bytes:
         assert argument is not None
         body = attempt.invocation.body
-        value = argument.default if not body and argument.default is not REQUIRED else argument.codec.decode(body)
+        has_default = not body and argument.default is not REQUIRED
+        value = kept(argument.default) if has_default else argument.codec.decode(body)
         return encode(await function(instance, context(attempt, service, handler), value))
 
     def encode(result: object) -> bytes:
@@ -130,6 +132,7 @@ def _handler_info(spec: HandlerSpec) -> HandlerInfo:
             "input_required": argument.default is REQUIRED,
             "input_content_type": argument.codec.content_type,
             "input_schema": argument.codec.json_schema("validation"),
+            "read_input": argument.codec.decode,
         }
     return HandlerInfo(
         spec.name,

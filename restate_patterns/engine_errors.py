@@ -8,6 +8,7 @@
     * `WorkflowAlreadyInvoked`: the one run of this workflow key exists.
     * `CancelRefused`: the handler cannot reach its undo (journal mismatch), so a cancel is refused.
     * `NotAccepting`: no new work is taken (the disk is full).
+    * `EngineStopped`: the engine does not run any more.
 
 An id that is well formed and names nothing is `errors.InvocationNotFound`.
 """
@@ -73,6 +74,18 @@ class CancelRefused(EngineError):
             subject,
             f"the invocation '{subject}' cannot be cancelled: {reason}. Run the old code and resume it, "
             "restart it as new, or kill it",
+        )
+
+
+class EngineStopped(EngineError):
+    """The engine does not run, or stopped before there was an answer; what was accepted is kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "",
+            "the engine has stopped: its client is good inside the block of `async with app.start(...)` only. What was "
+            "accepted goes on when the app is started on the same file again; ask for its result there, by its id or "
+            "idempotency key",
         )
 
 

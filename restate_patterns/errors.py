@@ -5,6 +5,7 @@
 * `TerminalError`: ends an invocation for good; travels to the caller with its fields.
     * `Cancelled`: the invocation was cancelled.
     * `Killed`: the invocation was killed.
+    * `TimedOut`: a handler let the `TimeoutError` of a time limit pass.
     * `StateNotSet`: a state without default was read before it was set.
     * `DeadlockError`: a call would have closed a cycle of waiting objects.
     * `InvocationNotFound`: no invocation has this id, or it is past its retention.
@@ -23,12 +24,19 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from typing_extensions import Format, dataclass_transform, get_annotations, override
+
+from restate_patterns.limits import FAILURE_CODE_MAX
+from restate_patterns.wording import sentence_of, shown, text_of, why_no_text
+
+_NAMED_FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +78,12 @@ class TerminalError(_ErrorWithFields):
 
     Args:
         message: The sentence people read.
-        code: An HTTP-like code; 200 to 999 become the HTTP status. Default: the class's.
+        code: An HTTP-like code from 1 to 65,535; 200 to 999 become the HTTP status. Default: the class's.
         fields: The fields that the class declares.
 
     Raises:
         TypeError: A declared field is missing, or an argument is not a declared field.
+        WrongValue: The message is no text, or the code no such number.
     """
 
     message: str = "terminal error"
@@ -87,16 +96,25 @@ class TerminalError(_ErrorWithFields):
 
     def __init__(self, message: str | None = None, *, code: int | None = None, **fields: object) -> None:
         self._set_fields(fields)
+        own = type(self).__qualname__
         if code is not None:
-            self.code = code
-        self.message = self.describe() if message is None else message
-        super().__init__(self.message)
+            number = code_of(code)
+            if number is None:
+                raise WrongValue(f"{own}: the code must be a number from 1 to {FAILURE_CODE_MAX}, not {shown(code)}")
+            self._say("code", number)
+        if message is None:
+            message = self._described()
+        elif not isinstance(message, str):
+            raise WrongValue(f"{own}: the message must be text, not {shown(message)}; write `str(...)` around it")
+        self._say("message", message)
+        super().__init__(message)
 
     @override
     def __init_subclass__(cls, *, code: int | None = None, name: str | None = None) -> None:
         super().__init_subclass__()
         if code is not None:
             cls.code = code
+        _check_class(cls, name)
         if "message" not in cls.__dict__:
             cls.message = _first_line(cls.__dict__.get("__doc__")) or cls.__name__
         cls.error_name = name or cls.__name__
@@ -116,10 +134,27 @@ class TerminalError(_ErrorWithFields):
 
     def describe(self) -> str:
         """Compose the sentence from the fields; called when no `message=` is given."""
-        template = type(self).message
+        template = text_of(type(self).message)
         if not self.field_names or "{" not in template:
             return template
-        return template.format_map({name: getattr(self, name) for name in self.field_names})
+        fields = {name: getattr(self, name) for name in self.field_names}
+        try:
+            return template.format_map(fields)
+        except Exception:  # noqa: BLE001 - braces that stand for no field, or a field that can't be formatted
+            return _NAMED_FIELD.sub(lambda named: text_of(fields.get(named[1], named[0])), template)
+
+    def _described(self) -> str:
+        try:
+            return text_of(self.describe())
+        except Exception as error:  # noqa: BLE001 - the error ends the invocation, whatever its sentence comes to
+            return f"{type(self).__qualname__} (its describe() raised {sentence_of(error)})"
+
+    def _say(self, name: str, value: object) -> None:
+        """Set what a subclass may have made a property of."""
+        try:
+            setattr(self, name, value)
+        except AttributeError:
+            pass
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -135,7 +170,9 @@ class TerminalError(_ErrorWithFields):
         """
         error = cls.__new__(cls, message)
         error._set_fields(fields)
-        error.code, error.message, error._metadata = code, message, MappingProxyType(dict(metadata))
+        error._say("code", code)
+        error._say("message", message)
+        error._metadata = MappingProxyType(dict(metadata))
         error.args = (message,)
         return error
 
@@ -162,6 +199,25 @@ class TerminalError(_ErrorWithFields):
         return f"{type(self).__qualname__}({self.message!r}{fields})"
 
 
+def code_of(value: Any) -> int | None:
+    """Give a code as a plain number; None when it is no whole number, or out of range."""
+    try:
+        code = int(operator.index(value))
+    except Exception:  # noqa: BLE001 - whatever it is, it is no number
+        return None
+    return code if 1 <= code <= FAILURE_CODE_MAX and not isinstance(value, bool) else None
+
+
+def _check_class(cls: type[TerminalError], name: str | None) -> None:
+    own = cls.__dict__.get("code")
+    if own is not None and not hasattr(own, "__get__") and code_of(own) is None:
+        raise DefinitionError(
+            f"{cls.__qualname__}: the code must be a number from 1 to {FAILURE_CODE_MAX}, not {shown(own)}"
+        )
+    if name is not None and (reason := why_no_text(name)) is not None:
+        raise DefinitionError(f"{cls.__qualname__}: the name on the wire {reason}")
+
+
 def _first_line(documentation: str | None) -> str:
     return documentation.strip().partition("\n")[0] if documentation else ""
 
@@ -182,6 +238,16 @@ class Killed(TerminalError, code=409):
     """The invocation was killed."""
 
     message = "killed"
+
+
+class TimedOut(TerminalError, code=408):
+    """A handler let a `TimeoutError` pass: a time limit of its own was over and nothing caught it.
+
+    The limit is in the journal, so the next attempt would meet the same end. It is no `TimeoutError` itself: who
+    calls the handler with a time limit must be able to tell the callee's from the own.
+    """
+
+    message = "timed out"
 
 
 class StateNotSet(TerminalError, code=500):

@@ -10,15 +10,19 @@ metadata to read, and hands it on unchanged. Where only text travels, all of tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final, get_type_hints
 from weakref import WeakKeyDictionary
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 from typing_extensions import Format, TypedDict, get_annotations
 
-from restate_patterns.errors import DefinitionError, Failure, InvalidInput, TerminalError, WrongValue
+from restate_patterns import limits
+from restate_patterns.canonical import in_order
+from restate_patterns.errors import DefinitionError, Failure, TerminalError, code_of
 from restate_patterns.serde import Codec, codec
+from restate_patterns.wording import sentence_of, shortened, storable, text_of
 
 _TEXT_MARK: Final = "\n\nrestate-patterns/failure "
 """Stands between the sentence of a failure and the rest of it where only text travels."""
@@ -28,12 +32,13 @@ CLASS_KEY: Final = "error.class"
 
 _TEXT_CODE: Final = 500
 
+_NOTHING: Final = MappingProxyType[str, str]({})
 _BYTES_AS_TEXT: Final[object] = Annotated[bytes, "metadata is text"]
 _field_codecs: WeakKeyDictionary[type[TerminalError], Mapping[str, Codec[Any]]] = WeakKeyDictionary()
 
 
 class _Rest(TypedDict):
-    code: int
+    code: Annotated[int, Field(ge=1, le=limits.FAILURE_CODE_MAX)]
     metadata: dict[str, str]
 
 
@@ -41,19 +46,64 @@ _TEXT_REST: Final = TypeAdapter(_Rest)
 
 
 def to_failure(error: TerminalError) -> Failure:
-    """Give the wire form of an error; never raises, a field that can't be JSON goes as its text."""
+    """Give the wire form of an error; never raises: what has no such form goes as its text, and too much of it not."""
     cls = type(error)
-    metadata = dict(error.metadata)
+    metadata = {text_of(name): text_of(text) for name, text in _read(error, "metadata", _NOTHING).items()}
     if cls is not TerminalError:
-        metadata[NAME_KEY] = cls.error_name
-        metadata[CLASS_KEY] = _place(cls)
+        metadata[NAME_KEY] = text_of(cls.error_name)
+        metadata[CLASS_KEY] = storable(_place(cls))
     for name, field_codec in _codecs_of(cls).items():
-        value = getattr(error, name, None)
+        metadata[name] = _field_text(error, name, field_codec)
+    code = code_of(_read(error, "code", None)) or TerminalError.code
+    message = shortened(_message(error), limits.FAILURE_CHARS_MAX)
+    chars = sum(len(name) + len(text) for name, text in metadata.items())
+    if chars > limits.FAILURE_CHARS_MAX:
+        return Failure(
+            code,
+            f"{message} (the fields of this {cls.__qualname__} have {chars} characters, over the limit of "
+            f"{limits.FAILURE_CHARS_MAX}, and were left out)",
+        )
+    return Failure(code, message, metadata)
+
+
+def _read(error: TerminalError, name: str, default: Any) -> Any:
+    try:
+        return getattr(error, name, default)
+    except Exception:  # noqa: BLE001 - a property of the user's class
+        return default
+
+
+def _message(error: TerminalError) -> str:
+    try:
+        return text_of(error.message)
+    except Exception as broken:  # noqa: BLE001 - a property of the user's class
+        return f"{type(error).__qualname__} (its message raised {sentence_of(broken)})"
+
+
+def _field_text(error: TerminalError, name: str, field_codec: Codec[Any]) -> str:
+    value = _read(error, name, None)
+    try:
+        return field_codec.encode(value).decode()
+    except Exception:  # noqa: BLE001 - whatever encoding it runs into, the error ends the invocation
         try:
-            metadata[name] = field_codec.encode(value).decode()
-        except (WrongValue, ValueError):
-            metadata[name] = to_json(value, fallback=str, inf_nan_mode="constants", bytes_mode="base64").decode()
-    return Failure(error.code, error.message, metadata)
+            shown = to_json(in_order(value), fallback=text_of, inf_nan_mode="constants", bytes_mode="base64")
+            return shown.decode()
+        except Exception:  # noqa: BLE001 - likewise
+            return to_json(text_of(value)).decode()
+
+
+def travelling(error: TerminalError) -> Failure:
+    """Give the wire form of an error that is raised or given by the user, with all its fields as they are.
+
+    Raises:
+        WrongValue: A field is not of its type, or would come back as another value.
+    """
+    cls = type(error)
+    for name, field_codec in _codecs_of(cls).items():
+        resolved = "" if field_codec.type is not Any else " (whose annotation says nothing at run time)"
+        if hasattr(error, name):
+            field_codec.give(getattr(error, name), "{}: the field {!r}{}", cls.__qualname__, name, resolved)
+    return to_failure(error)
 
 
 def from_failure(failure: Failure) -> TerminalError:
@@ -105,7 +155,7 @@ def _fitting(name: str, failure: Failure) -> Iterator[TerminalError]:
                 if field in failure.metadata
             }
             yield cls.restored(failure.message, failure.code, fields, failure.metadata)
-        except (TypeError, ValueError, InvalidInput):
+        except Exception:  # noqa: BLE001 - whatever a class of the user's does, the error arrives, if need be without it
             continue
 
 

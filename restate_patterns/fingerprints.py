@@ -1,7 +1,8 @@
-"""Fingerprints of arguments: eight bytes that tell whether a replayed operation got the same ones.
+"""Fingerprints: eight bytes that tell whether a replayed operation got the same arguments.
 
-The same arguments give the same bytes in every process: sets are sorted, dictionaries compare by
-content, and what has no stable form (a connection, a lock) counts by the name of its type.
+Of values, for the arguments of steps, and of bytes, for what is sent or stored. The same arguments give the same
+bytes in every process, and what `==` ignores does not count: sets are sorted, dictionaries compare by content,
+models and dataclasses by their fields. What has no stable form (a connection, a lock) counts by the name of its type.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-from collections.abc import Mapping, Sequence, Set
+import json
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -52,6 +54,29 @@ def fingerprint(*args: object, **kwargs: object) -> bytes:
     return _digest(form)
 
 
+class Unordered(bytes):
+    """JSON that may hold dictionaries: in which order their keys come is no part of the value."""
+
+    __slots__ = ()
+
+
+def wire_fingerprint(*parts: bytes) -> bytes:
+    """Give eight bytes that stand for bytes that are sent or stored."""
+    return _digest(b"\0".join([in_key_order(part) for part in parts]))
+
+
+def in_key_order(data: bytes) -> bytes:
+    """Give the form of `data` that is the same for equal values."""
+    if type(data) is not Unordered or data.count(b":") < 2:  # one key has no order
+        return data
+    return json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
+
+
+def canonical_form(value: object) -> bytes:
+    """Give bytes that stand for a value, the same in every process; what sets are sorted by."""
+    return _form(value, 0)
+
+
 def _digest(form: bytes) -> bytes:
     digest = _EMPTY.copy()  # two thirds of what making one costs
     digest.update(form)
@@ -78,30 +103,48 @@ def _compound(value: object, depth: int) -> bytes:
     if isinstance(value, str):
         return _EXACT[str](str.__str__(value))
     if isinstance(value, int | float):
-        return _opaque(value) + repr(value).encode()
+        return _opaque(value) + _words(value)
     if isinstance(value, _BY_REPR):
-        return b"r" + repr(value).encode()
+        return b"r" + _words(value)
     if isinstance(value, bytearray | memoryview):
         return b"b" + bytes(cast("bytes", value))
     if isinstance(value, Mapping):
         return _mapping(cast("Mapping[object, object]", value), depth)
     if isinstance(value, Set):
         return _join(b"S", sorted(_form(item, depth) for item in cast("Set[object]", value)))
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence | ValuesView):
         return _join(b"l", [_form(item, depth) for item in cast("Sequence[object]", value)])
     return _record(value, depth)
 
 
 def _record(value: object, depth: int) -> bytes:
     if isinstance(value, BaseModel):
-        return _opaque(value) + _mapping(value.__dict__, depth)
+        # Not all of its `__dict__`: a cached property that was read is no field.
+        given = vars(value)
+        fields = {name: given[name] for name in type(value).__pydantic_fields__ if name in given}
+        return _opaque(value) + _mapping({**fields, **(value.__pydantic_extra__ or {})}, depth)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+        fields = {field.name: _field(value, field.name) for field in dataclasses.fields(value) if field.compare}
         return _opaque(value) + _mapping(fields, depth)
     if isinstance(value, functools.partial):
         bound = cast("functools.partial[object]", value)
         return _join(b"p", [_form(item, depth) for item in (bound.func, bound.args, bound.keywords)])
     return _opaque(value)
+
+
+def _field(value: object, name: str) -> object:
+    """Give what a field holds, without what a descriptor would do to find it."""
+    given = getattr(value, "__dict__", None)
+    return getattr(value, name, None) if given is None or name not in given else given[name]
+
+
+def _words(value: object) -> bytes:
+    """Give how a value is written; one that shows an address, as of a time zone of one's own, by what it says."""
+    words = repr(value)
+    if " at 0x" not in words:
+        return words.encode()
+    said = value.isoformat() if isinstance(value, datetime | time) else ""
+    return _opaque(value) + said.encode()
 
 
 def _mapping(value: Mapping[Any, object], depth: int) -> bytes:

@@ -10,14 +10,64 @@ DRAIN_CALLBACKS_MAX: Final = 200_000
 CANCEL_REDELIVERIES_MAX: Final = 16
 """Times anyio may redeliver a cancellation for each completion that is delivered."""
 
+PLAIN_DEPTH_MAX: Final = 100
+"""Lists and dictionaries inside each other that are taken for readable unseen; JSON is read to 200."""
+
 THREADS_MAX: Final = 40
 """Synchronous actions of steps that run at the same time in threads."""
 
 BODY_BYTES_MAX: Final = 10 * 1024 * 1024
 """Largest body of a request over HTTP."""
 
+BODY_IDLE_S: Final = 30.0
+"""How long a body may bring no byte, and how long it may be slower than the rate, until its request is a 408."""
+
+BODY_RATE_BYTES_S_MIN: Final = 1024
+"""Bytes a second that a body must bring on the average once it has lasted longer than that."""
+
+BODY_DISCARD_BYTES_MAX: Final = 4 * BODY_BYTES_MAX
+"""How much of a body that is refused is taken anyway, so that its sender gets to see the answer."""
+
+BODY_DISCARD_S: Final = 10.0
+"""How long it is taken."""
+
+REQUEST_HEAD_S: Final = 30.0
+"""How long a connection of HTTP/1.1 that has begun a request may take to send its headers."""
+
+WAITING_CALLERS_MAX: Final = 20_000
+"""Callers that may wait for answers at a port, of HTTP/1.1 and of HTTP/2 each; fewer where descriptors are few."""
+
+DESCRIPTORS_MAX: Final = 65_536
+"""Open files that a server asks the system for, and connections it counts on, at most."""
+
+DESCRIPTORS_RESERVED: Final = 256
+"""Open files that connections leave to the engine and to handlers; a quarter of all where there are few."""
+VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Largest value that is stored: an argument, a result, a state, an answer. SQLite's own end is at 10^9 bytes."""
+
+COMMANDS_BYTES_MAX: Final = 128 * 1024 * 1024
+"""What a handler may ask for between two waits, with the values it reads there: it is one entry of the journal."""
+
+TEXT_CHARS_MAX: Final = 1024 * 1024
+"""Longest key, name, idempotency key or id, and all headers of a request together."""
+
+FAILURE_CHARS_MAX: Final = 8 * 1024 * 1024
+"""Longest sentence of a terminal error, and all its fields together; a character takes up to twelve bytes."""
+
+ERROR_CHARS_MAX: Final = 64 * 1024
+"""How much is kept of what an error says that is retried or pauses."""
+
+FAILURE_CODE_MAX: Final = 65_535
+"""Largest code of a terminal error: what a Restate server has room for."""
+
+SHOWN_CHARS_MAX: Final = 60
+"""How much of a wrong value is shown in the sentence about it."""
+
 PATHS_KNOWN_MAX: Final = 1_000
 """Paths of handlers without a key that are not read again with each request."""
+
+HOSTS_KNOWN_MAX: Final = 1_000
+"""Values of `Host` that were let through and are not read again with each request."""
 
 SHUTDOWN_GRACE_S: Final = 10.0
 """How long a server that was told to stop lets running requests finish."""
@@ -34,6 +84,18 @@ STORE_CACHE_KIB: Final = 32 * 1024
 DISK_RESERVE_BYTES: Final = 8 * 1024 * 1024
 """Disk held back beside the file, given free when the disk is full so that accepted work can finish."""
 
+DISK_PROBE_BYTES: Final = 64 * 1024
+"""Disk asked for beyond the reserve, to tell a disk that is full from one that is broken."""
+
+DISK_PROBE_MS: Final = 1_000
+"""How often an engine that refuses new work for want of room looks whether there is some."""
+
+OWNER_WAIT_S: Final = 0.3
+"""How long a start waits for the owner of its file to go: a process that was killed lets go a moment later."""
+
+FILE_LOOK_S: Final = 1.0
+"""How often an engine looks whether its file is still where it was opened."""
+
 FLUSH_PUT_OFF_MAX: Final = 2
 """Turns of the loop for which a batch waits for invocations that are about to advance."""
 
@@ -44,7 +106,13 @@ COMMIT_RETRY_MS: Final = 250
 """Wait before a batch that could not be written is tried again."""
 
 CLOCK_GAP_WARNING_MS: Final = 1_000
-"""How far the wall clock may be behind the file at start before that is worth a warning."""
+"""How far the wall clock may be behind, or jump, before that is worth a warning."""
+
+CLOCK_LOOK_MS: Final = 1_000
+"""How often a machine's two clocks are compared: what is due after a sleep or a set clock is at most so late."""
+
+CLOCK_MOVED_MS: Final = 50
+"""How far two clocks must move apart to count as moved; less is the time between two readings."""
 
 INACTIVITY_TIMEOUT_MS: Final = 60_000
 """How long an idle invocation stays in memory by default."""
@@ -106,6 +174,9 @@ SERVER_STOP_TIMEOUT_S: Final = 10.0
 
 ADMIN_TIMEOUT_S: Final = 60.0
 """How long the admin client waits for one answer."""
+
+PAUSE_S: Final = 10.0
+"""How long an attempt that can't go on waits for the Restate server to take note that it is to be paused."""
 
 STATE_WRITE_WAIT_S: Final = 30.0
 """How long the admin client waits for a write of state to get its turn on a Restate server."""

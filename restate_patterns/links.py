@@ -47,6 +47,12 @@ class Linked:
         assert self._link is not None
         return self._link.caller
 
+    def _given(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Give the arguments of a tracked method as they are to be when its coroutine runs."""
+        return args, kwargs
+
     def _track(self, coroutine: Coroutine[Any, Any, T], method: str) -> Coroutine[Any, Any, T]:
         track = None if self._link is None else self._link.track
         if track is None:
@@ -60,6 +66,7 @@ def tracked(method: F) -> F:
 
     @functools.wraps(method)
     def call(self: Linked, /, *args: object, **kwargs: object) -> Coroutine[Any, Any, Any]:
-        return self._track(method(self, *args, **kwargs), name)  # pyright: ignore[reportPrivateUsage] - the methods of `Linked` itself
+        given, named = self._given(name, args, kwargs)  # pyright: ignore[reportPrivateUsage] - the methods of `Linked` itself
+        return self._track(method(self, *given, **named), name)  # pyright: ignore[reportPrivateUsage] - likewise
 
     return cast("F", call)

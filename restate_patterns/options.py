@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from restate_patterns.errors import DefinitionError
+from restate_patterns.wording import shown, why_no_text
 
 _ZERO = timedelta(0)
 
@@ -36,15 +38,17 @@ class RetryPolicy:
     then: Literal["pause", "fail"] = "pause"
 
     def __post_init__(self) -> None:
+        _check_duration("RetryPolicy: initial", self.initial)
+        _check_duration("RetryPolicy: maximum", self.maximum)
         if self.initial < _ZERO or self.maximum < self.initial:
             raise DefinitionError(
                 f"RetryPolicy: initial={self.initial} and maximum={self.maximum} must be 0 <= initial <= maximum"
             )
-        if self.factor < 1:
-            raise DefinitionError(f"RetryPolicy: factor={self.factor} must be at least 1")
-        if self.max_attempts is not None and self.max_attempts < 1:
+        if not _is_number(self.factor) or not (1 <= self.factor < math.inf):
+            raise DefinitionError(f"RetryPolicy: factor={shown(self.factor)} must be a number of at least 1")
+        if self.max_attempts is not None and (not _is_whole(self.max_attempts) or self.max_attempts < 1):
             raise DefinitionError(
-                f"RetryPolicy: max_attempts={self.max_attempts} must be at least 1, or None for no end"
+                f"RetryPolicy: max_attempts={shown(self.max_attempts)} must be at least 1, or None for no end"
             )
         if self.then not in ("pause", "fail"):
             raise DefinitionError(f'RetryPolicy: then={self.then!r} must be "pause" or "fail"')
@@ -53,6 +57,8 @@ class RetryPolicy:
         """Give the wait in milliseconds after `failed_count` failures, or None when tries are used up."""
         if self.max_attempts is not None and failed_count >= self.max_attempts:
             return None
+        if not self.initial:
+            return 0
         initial_ms = self.initial / timedelta(milliseconds=1)
         maximum_ms = self.maximum / timedelta(milliseconds=1)
         try:
@@ -77,10 +83,17 @@ class Step:
     timeout: timedelta | None = None
 
     def __post_init__(self) -> None:
+        reason = why_no_text(self.name)
+        if reason is not None:
+            raise DefinitionError(f"Step: the name {reason}")
         if not self.name:
             raise DefinitionError("Step: the name must not be empty")
-        if self.timeout is not None and self.timeout <= _ZERO:
-            raise DefinitionError(f"Step {self.name!r}: timeout={self.timeout} must be above 0")
+        if self.retry is not None and not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance] - what types can't stop
+            raise DefinitionError(f"Step {self.name!r}: retry must be a RetryPolicy, not {shown(self.retry)}")
+        if self.timeout is not None:
+            _check_duration(f"Step {self.name!r}: timeout", self.timeout)
+            if self.timeout <= _ZERO:
+                raise DefinitionError(f"Step {self.name!r}: timeout={self.timeout} must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +115,15 @@ class HandlerOptions:
     private: bool | None = None
     lazy_state: bool | None = None
 
+    def __post_init__(self) -> None:
+        if self.retry is not None and not isinstance(self.retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance] - what types can't stop
+            raise DefinitionError(f"retry must be a RetryPolicy, not {shown(self.retry)}")
+        for name, duration in (("retention", self.retention), ("inactivity_timeout", self.inactivity_timeout)):
+            if duration is not None:
+                _check_duration(name, duration)
+                if duration < _ZERO:
+                    raise DefinitionError(f"{name}={duration} must not be below 0")
+
     def or_else(self, other: HandlerOptions) -> HandlerOptions:
         """Give these options with what is None taken from `other`."""
         return replace(
@@ -114,3 +136,16 @@ class HandlerOptions:
             private=self.private if self.private is not None else other.private,
             lazy_state=self.lazy_state if self.lazy_state is not None else other.lazy_state,
         )
+
+
+def _check_duration(what: str, duration: Any) -> None:
+    if not isinstance(duration, timedelta):
+        raise DefinitionError(f"{what} must be a timedelta, not {shown(duration)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

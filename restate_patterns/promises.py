@@ -9,7 +9,7 @@ from typing_extensions import override
 from restate_patterns.clients import watched
 from restate_patterns.context import WorkflowSharedContext, scope_of
 from restate_patterns.declared import Declared, T, check_context
-from restate_patterns.failures import to_failure
+from restate_patterns.failures import travelling
 from restate_patterns.handles import NOT_READY, NotReady
 from restate_patterns.seam import ServiceKind, StepResult
 
@@ -61,9 +61,11 @@ class DurablePromise(Declared[T]):
 
         Raises:
             AlreadyCompleted: It was set or rejected before. Terminal.
+            WrongValue: The value is not of the declared type, or would come back as another.
         """
         codec = self._for(ctx, "resolve")
-        await scope_of(ctx).attempt.promise_complete(self.name, StepResult(codec.encode(value), None))
+        data = codec.give(value, "{}.resolve(ctx, ...)", self.label)
+        await scope_of(ctx).attempt.promise_complete(self.name, StepResult(data, None))
 
     @watched
     async def reject(self, ctx: WorkflowSharedContext, error: TerminalError, /) -> None:
@@ -71,9 +73,10 @@ class DurablePromise(Declared[T]):
 
         Raises:
             AlreadyCompleted: It was set or rejected before. Terminal.
+            WrongValue: A field of the error is not of its type, or would come back as another value.
         """
         self._for(ctx, "reject")
-        await scope_of(ctx).attempt.promise_complete(self.name, StepResult(None, to_failure(error)))
+        await scope_of(ctx).attempt.promise_complete(self.name, StepResult(None, travelling(error)))
 
     def _for(self, ctx: WorkflowSharedContext, verb: str) -> Codec[T]:
         check_context(ctx, WorkflowSharedContext, f"{self.label}.{verb}(ctx)")

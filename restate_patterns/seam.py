@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import enum
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -19,6 +19,7 @@ from typing_extensions import override
 from restate_patterns.clock import Clock
 from restate_patterns.errors import Failure
 from restate_patterns.options import HandlerOptions
+from restate_patterns.wording import repr_of
 
 Handle: TypeAlias = int
 """Names one operation of one invocation: its position, the same on every replay."""
@@ -143,7 +144,7 @@ class StepExhausted(Exception):  # noqa: N818 - an outcome that the backend turn
     """
 
     def __init__(self, step: str, cause: BaseException) -> None:
-        super().__init__(f"step {step!r} is not tried again: the last try raised {cause!r}")
+        super().__init__(f"step {step!r} is not tried again: the last try raised {repr_of(cause)}")
         self.step = step
         self.cause = cause
 
@@ -198,6 +199,18 @@ class Operations(Protocol):
     @property
     def replaying(self) -> bool:
         """Whether what the handler does right now was in the journal before (logs stay quiet then)."""
+        ...
+
+    @property
+    def at_journal_end(self) -> bool:
+        """Whether no earlier attempt came further than this one is now."""
+        ...
+
+    def cancel_ahead(self) -> bool:
+        """Tell whether a cancellation of the invocation is known that `deliver_cancel` has not told of yet.
+
+        Asked only when nothing else is left to do: an attempt that waits for nothing goes on with it.
+        """
         ...
 
     def call(self, request: Request, *, shielded: bool) -> Handle:
@@ -331,6 +344,8 @@ class Failed:
     """The handler ended with a terminal error: it is the result of the invocation."""
 
     failure: Failure
+    broken_off: bool = False
+    """Whether it was cancelled where it could not clean up: the backend stops its steps and calls as it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +413,8 @@ class HandlerInfo:
     input_schema: Mapping[str, object] | None = None
     output_schema: Mapping[str, object] | None = None
     documentation: str | None = None
+    read_input: Callable[[bytes], object] | None = field(default=None, compare=False, repr=False)
+    """Reads an argument, to look whether it is one before it is accepted; raises `InvalidInput`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Values to bytes and back: one cached pydantic adapter per type, and fingerprints of arguments.
 
-Owns the wire form of a value (JSON, or the bytes themselves for `bytes`; nothing for None) and the
-sentences about bodies that do not fit. Knows no handler, no state and no journal.
+Owns the wire form of a value (JSON, or the bytes themselves for `bytes`; nothing for None), the law that a value
+comes back as it was or is refused when it is given, and the sentences about values and bodies that do not fit.
+Knows no handler, no state and no journal.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
 
+from restate_patterns.canonical import writer
 from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue, WrongValue
+from restate_patterns.likeness import Difference, first_difference, hint
+from restate_patterns.losing import why_never
+from restate_patterns.plainness import plain_check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,21 +32,25 @@ _LOSSLESS = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", va
 _INVALID: Final = "input validation error: "
 _SHOWN_ERRORS_COUNT = 5
 _SHOWN_INPUT_CHARS = 60
+_INT_CHARS_MAX = 4000
+"""Longer ones are looked at: JSON is read up to 4300 digits."""
 
 
 class Codec(Generic[T]):
     """Turns values of one type into bytes and back.
 
-    `bytes` travel as they are, None as no bytes at all, everything else as JSON in pydantic's form.
+    `bytes` travel as they are, None as no bytes at all, everything else as JSON in pydantic's form. What is given
+    comes back: `decode(encode(value))` equals `value`, with the same types at every depth, or `encode` refuses it.
+    Equal values give equal bytes in every process, but for the order of a dictionary's keys, which is kept.
 
     Args:
         type_: Any type that pydantic's `TypeAdapter` takes.
 
     Raises:
-        DefinitionError: pydantic does not know how to (de)serialise the type.
+        DefinitionError: pydantic does not know how to (de)serialise the type, or its values never come back.
     """
 
-    __slots__ = ("_adapter", "_exact", "_is_empty", "_is_raw", "_to_json", "_validate_json", "type")
+    __slots__ = ("_adapter", "_exact", "_is_empty", "_is_plain", "_is_raw", "_to_json", "_validate_json", "type")
 
     def __init__(self, type_: Any) -> None:
         self.type = type_
@@ -50,8 +58,11 @@ class Codec(Generic[T]):
         self._is_empty = type_ is None or type_ is type(None)
         self._exact: Any = type_ if type_ in (str, int, bool) else None
         self._adapter: TypeAdapter[T] = _adapter_of(type_)
-        self._to_json = self._adapter.serializer.to_json
+        self._to_json = writer(self._adapter)
         self._validate_json = self._adapter.validator.validate_json
+        self._is_plain = plain_check(cast("Any", self._adapter.core_schema))
+        if why := why_never(cast("Any", self._adapter.core_schema)):
+            raise DefinitionError(f"{type_name(type_)} never comes back as it was given: {why}")
 
     @property
     def content_type(self) -> str:
@@ -67,28 +78,80 @@ class Codec(Generic[T]):
         """Give the wire form of `value`.
 
         Raises:
-            WrongValue: The value is not of the type.
+            WrongValue: The value is not of the type, or would come back as another.
         """
-        if type(value) is self._exact:
-            return self._to_json(value)  # what follows would be the same, at twenty times the cost
-        if self._is_empty and value is None:
-            return b""
-        if self._is_raw and isinstance(value, bytes):
-            return value
         try:
-            return self._to_json(value, by_alias=True, warnings="error")
-        except PydanticSerializationError:
-            return self._encode_converted(value)
+            if type(value) is self._exact:
+                data = self._to_json(value)  # what follows would be the same, at twenty times the cost
+                if len(data) < _INT_CHARS_MAX or self._exact is not int:
+                    return data
+            elif self._is_empty and value is None:
+                return b""
+            elif self._is_raw:
+                if type(value) is bytes:
+                    return cast("bytes", value)
+            elif self._is_plain(value):
+                return self._to_json(value, by_alias=True, warnings="error")
+        except Exception:  # noqa: BLE001 - what is wrong with it is found out below
+            pass
+        return self._encode_doubtful(value)
 
-    def _encode_converted(self, value: T) -> bytes:
-        """Encode what is not quite of the type but converts (a tuple for a list), as `decode` would."""
+    def give(self, value: T, what: str, *names: object) -> bytes:
+        """Give the wire form of `value`, which is given at a place that the error names.
+
+        Args:
+            value: The value.
+            what: The place, in words, for the error; `names` fill its `{}` there.
+            names: See `what`.
+
+        Raises:
+            WrongValue: The value is not of the type, or would come back as another.
+        """
         try:
-            return self._to_json(self._adapter.validate_python(value), by_alias=True, warnings="error")
+            return self.encode(value)
+        except WrongValue as error:
+            raise WrongValue(f"{what.format(*names) if names else what}: {error}") from None
+
+    def _encode_doubtful(self, value: T) -> bytes:
+        """Encode a value whose type does not tell that it comes back: decode it and compare."""
+        if self._is_raw:
+            raise self._not_of_type(value, f"give bytes, not {type(value).__qualname__}")
+        try:
+            data = self._to_json(value, by_alias=True, warnings=False)
+            difference = first_difference(value, self._validate_json(data))
         except ValidationError as error:
-            why = _sentences(error.errors(include_url=False, include_context=False))
-        except PydanticSerializationError as error:
-            why = str(error).partition("\n")[2].strip() or str(error)
-        raise WrongValue(f"{_shown(value)} is not of the type {type_name(self.type)}: {why}") from None
+            raise self._unreadable(value, error) from None
+        except RecursionError:
+            raise self._not_of_type(value, "it is nested too deeply, or contains itself") from None
+        except Exception as error:  # noqa: BLE001 - of pydantic, or of the user's own serializers and validators
+            raise WrongValue(
+                f"{_shown(value)} can't be written as {type_name(self.type)} and read back: {_first_line(error)}"
+            ) from None
+        if difference is not None:
+            raise self._changed(value, difference)
+        return data
+
+    def _changed(self, value: T, difference: Difference) -> WrongValue:
+        path = difference.path.strip(" .")
+        given, back = _shown_with_type(difference.given), _shown_with_type(difference.back)
+        changed = f"{_shown(value)} would come back changed: {path} is {given} and" if path else given
+        return WrongValue(f"{changed} would be {back} when it is read as {type_name(self.type)}; {hint(difference)}")
+
+    def _unreadable(self, value: T, error: ValidationError) -> WrongValue:
+        why = _sentences(error.errors(include_url=False, include_context=False))
+        try:
+            self._adapter.validate_python(value)
+        except ValidationError as wrong:
+            return self._not_of_type(value, _sentences(wrong.errors(include_url=False, include_context=False)))
+        except Exception as wrong:  # noqa: BLE001 - the user's own validators
+            return self._not_of_type(value, _first_line(wrong))
+        return WrongValue(
+            f"{_shown(value)} can't be read back as {type_name(self.type)} from what is written of it: {why}. Give a "
+            "value that JSON can hold, or declare a type that does"
+        )
+
+    def _not_of_type(self, value: object, why: str) -> WrongValue:
+        return WrongValue(f"{_shown(value)} is not of the type {type_name(self.type)}: {why}")
 
     def decode(self, data: bytes) -> T:
         """Give the value behind `data`.
@@ -202,6 +265,18 @@ def _sentence(error: ErrorDetails) -> str:
     return f"{place}: {error['msg']}{found}" if place else f"{error['msg']}{found}"
 
 
+def _first_line(error: Exception) -> str:
+    first, _, rest = str(error).partition("\n")
+    return rest.strip().partition("\n")[0] if first.endswith(":") and rest else first or type(error).__name__
+
+
+def _shown_with_type(value: object) -> str:
+    return f"{_shown(value)} ({type(value).__qualname__})"
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - of the user's own class
+        text = f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= _SHOWN_INPUT_CHARS else text[: _SHOWN_INPUT_CHARS - 3] + "..."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from restate_patterns.errors import WrongValue
+from restate_patterns.likeness import first_difference
 from restate_patterns.seam import RUN_HANDLER, HandlerKind, ServiceKind
 
 if TYPE_CHECKING:
@@ -63,13 +64,23 @@ class HandlerSpec:
         argument = self.argument
         if argument is not None:
             if len(args) == 1 and not kwargs:
-                return argument.codec.encode(args[0])
+                return self._body(argument, args[0])
             if not args and len(kwargs) == 1 and argument.name in kwargs:
-                return argument.codec.encode(kwargs[argument.name])
+                return self._body(argument, kwargs[argument.name])
         if not args and not kwargs and (argument is None or argument.default is not REQUIRED):
             return b""
         takes = "no argument" if argument is None else f"one argument, {argument.name!r}"
         raise WrongValue(f"{self.label} takes {takes}; it was called with {_described(args, kwargs)}")
+
+    def _body(self, argument: Argument, value: object) -> bytes:
+        body = argument.codec.give(value, "{}, the argument {!r}", self.label, argument.name)
+        default = argument.default
+        if not body and default is not REQUIRED and first_difference(value, default) is not None:
+            raise WrongValue(
+                f"{self.label}, the argument {argument.name!r}: {value!r} travels as an empty body, for which the "
+                f"handler takes its default {default!r}; make {value!r} the default, or put the argument into a model"
+            )
+        return body
 
 
 def _described(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from restate_patterns.clients import watched
 from restate_patterns.context import ObjectContext, ObjectSharedContext, scope_of
 from restate_patterns.declared import Declared, T, check_context
 from restate_patterns.errors import DefinitionError, StateNotSet
+from restate_patterns.kept import kept
 from restate_patterns.seam import ServiceKind
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class State(Declared[T]):
     and `self.tickets.set(ctx, [...])`.
 
     Args:
-        default: What `get` gives while nothing is set.
+        default: What `get` gives while nothing is set; a copy each time where it can be changed.
         default_factory: Makes it anew each time; for lists, dictionaries and other mutable values.
         name: The wire name. Default: the name of the attribute.
 
@@ -102,7 +103,7 @@ class State(Declared[T]):
             return self._default_factory()
         if self._default is _MISSING:
             raise StateNotSet(state=self.name)
-        return self._default
+        return kept(self._default)
 
     def set(self, ctx: ObjectContext, value: T, /) -> None:
         """Write the state of this key.
@@ -112,10 +113,11 @@ class State(Declared[T]):
             value: The new value; later changes to it are not seen.
 
         Raises:
-            WrongValue: The value is not of the declared type.
+            WrongValue: The value is not of the declared type, or would come back as another.
         """
         codec = self._for(ctx, ObjectContext, "set")
-        scope_of(ctx).attempt.set_state(self.name, codec.encode(value))
+        data = codec.give(value, "{}.set(ctx, ...)", self.label)
+        scope_of(ctx).attempt.set_state(self.name, data)
 
     def clear(self, ctx: ObjectContext, /) -> None:
         """Remove the state of this key: `get` gives the default again."""

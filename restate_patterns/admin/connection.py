@@ -151,6 +151,6 @@ def _answer(answer: httpx.Response) -> Answer:
     if not isinstance(found, Mapping):
         raise unexpected(answer)
     fields = cast("JsonObject", found)
-    if not answer.is_success and not isinstance(fields.get("message"), str):
+    if answer.status_code == 401 or (not answer.is_success and not isinstance(fields.get("message"), str)):
         raise unexpected(answer)
     return Answer(answer.status_code, fields)

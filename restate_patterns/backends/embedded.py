@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import DefinitionError
+from restate_patterns.http.exposure import LOOPBACK, Exposure
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
 from restate_patterns.seam import Caller, Deployment
@@ -28,29 +29,40 @@ class Embedded(Backend):
     Args:
         file: The file; made when it is missing, owned by this process while it runs. Default: in memory,
             gone at the end.
-        host: The address `serve` binds. Default: loopback only.
+        host: The address on which `serve` takes calls. Default: loopback only.
+        admin_host: The address on which it is administered; another than loopback needs `admin_token`.
         ingress_port: Where `serve` takes calls; 0 takes a free port.
         admin_port: Where `serve` is administered; 0 takes a free port.
+        allowed_hosts: Names by which `serve` may be asked for, besides its addresses: `["shop.example.com"]`;
+            `.example.com` is example.com and all below it.
+        allowed_origins: Origins whose web pages may call: `["https://shop.example.com"]`; `*` is any.
+        ingress_token: What calls must bring as `authorization: Bearer ...`. Default: nothing.
+        admin_token: The same for the admin API.
         inactivity_timeout: How long an idle invocation stays in memory before it is suspended to the file.
             Zero replays at every wait, which finds code that is not deterministic. Default: one minute.
 
     Raises:
-        DefinitionError: An option is out of range.
+        DefinitionError: An option makes no sense, or the admin API would be open to others.
     """
 
     def __init__(
         self,
         file: str | Path = ":memory:",
         *,
-        host: str = "127.0.0.1",
+        host: str = LOOPBACK,
+        admin_host: str = LOOPBACK,
         ingress_port: int = 8080,
         admin_port: int = 9070,
+        allowed_hosts: Sequence[str] = (),
+        allowed_origins: Sequence[str] = (),
+        ingress_token: str | None = None,
+        admin_token: str | None = None,
         inactivity_timeout: timedelta | None = None,
     ) -> None:
         if inactivity_timeout is not None and inactivity_timeout < timedelta(0):
             raise DefinitionError(f"Embedded: inactivity_timeout={inactivity_timeout} must not be negative")
         self._file = file
-        self._host = host
+        self._exposure = Exposure(host, admin_host, allowed_hosts, allowed_origins, ingress_token, admin_token)
         self._ingress_port = ingress_port
         self._admin_port = admin_port
         self._inactivity_timeout_ms = (
@@ -60,6 +72,10 @@ class Embedded(Backend):
     def engine(self, deployment: Deployment) -> Engine:
         """Give an engine for these services on this backend's file; it is not started."""
         return Engine(deployment, Store(self._file), inactivity_timeout_ms=self._inactivity_timeout_ms)
+
+    def http_server(self, engine: Engine) -> HttpServer:
+        """Give the HTTP face of an engine of this backend; it is not started."""
+        return HttpServer(engine, exposure=self._exposure, ingress_port=self._ingress_port, admin_port=self._admin_port)
 
     @override
     def start(self, deployment: Deployment) -> AbstractAsyncContextManager[Caller]:
@@ -84,7 +100,7 @@ class Embedded(Backend):
         """
         engine = self.engine(deployment)
         await engine.start()
-        server = HttpServer(engine, host=self._host, ingress_port=self._ingress_port, admin_port=self._admin_port)
+        server = self.http_server(engine)
 
         def listening() -> None:
             services = ", ".join(sorted(deployment.services))

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.output import print_json
+from restate_patterns.cli.output import print_json, print_output, say
 from restate_patterns.client.errors import ClientError, ServerUnavailable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import TerminalError
@@ -22,8 +22,7 @@ def call(arguments: Namespace) -> None:
     """Call a handler and print its output."""
     output = asyncio.run(_call(arguments))
     if output:
-        sys.stdout.buffer.write(output if output.endswith(b"\n") else output + b"\n")
-        sys.stdout.flush()
+        print_output(output)
 
 
 def send(arguments: Namespace) -> None:
@@ -32,7 +31,7 @@ def send(arguments: Namespace) -> None:
     if arguments.json:
         print_json({"invocationId": invocation_id})
     else:
-        print(invocation_id)
+        say(invocation_id)
 
 
 async def _call(arguments: Namespace) -> bytes:
@@ -81,7 +80,7 @@ def _request(arguments: Namespace) -> Request:
     if body and headers.setdefault("content-type", "application/json") == "application/json":
         try:
             json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CommandError(
                 Exit.USAGE,
                 f"the body is not JSON ({error}); write text with its quotes, as in '\"text\"', or give "

@@ -10,10 +10,23 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from restate_patterns.cli import calls, deployments, dev, invocations, kv, migrate, sagas, serve, server, services
+from restate_patterns.cli import (
+    calls,
+    deployments,
+    dev,
+    embedded,
+    invocations,
+    kv,
+    migrate,
+    sagas,
+    serve,
+    server,
+    services,
+)
 from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
+from restate_patterns.cli.tokens import ADMIN_TOKEN, INGRESS_TOKEN, add_token
 from restate_patterns.engine_port import InvocationStatus
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.server import DEFAULT_DIRECTORY, VERSION
@@ -41,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
     except CommandError as error:
-        complain(str(error))
+        complain(str(error), error.output)
         return error.code
     except KeyboardInterrupt:
         return 130
@@ -80,10 +93,7 @@ def _add_dev(commands: Subparsers) -> None:
         "dev", help="serve an app, again after each change of its code", description="Serve an app."
     )
     sub.add_argument("app", metavar="MODULE:APP", help="the App to serve, as in signup:app")
-    sub.add_argument("--db", metavar="FILE", help="the SQLite file that makes it durable (default: MODULE.db)")
-    sub.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
-    sub.add_argument("--ingress-port", type=int, default=8080, metavar="N", help="where to call it (%(default)s)")
-    sub.add_argument("--admin-port", type=int, default=9070, metavar="N", help="where to manage it (%(default)s)")
+    embedded.add_options(sub)
     sub.add_argument(
         "--inactivity-timeout",
         type=int,
@@ -110,7 +120,7 @@ def _add_call(commands: Subparsers, name: str, run: Callable[[Namespace], None],
         metavar="URL",
         help="the ingress (RESTATE_INGRESS_URL, or %(default)s)",
     )
-    _add_common(sub)
+    _add_common(sub, INGRESS_TOKEN)
     sub.set_defaults(run=run)
 
 
@@ -214,13 +224,13 @@ def _admin_command(verbs: Subparsers, name: str, run: AdminCommand, text: str) -
         metavar="URL",
         help="the admin API (RESTATE_ADMIN_URL, or %(default)s)",
     )
-    _add_common(sub)
+    _add_common(sub, ADMIN_TOKEN)
 
     defaults: dict[str, Any] = {"run": partial(run_admin, run)}
     sub.set_defaults(**defaults)
     return sub
 
 
-def _add_common(sub: ArgumentParser) -> None:
+def _add_common(sub: ArgumentParser, token_variable: str) -> None:
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+    add_token(sub, token_variable)

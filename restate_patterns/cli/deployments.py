@@ -7,7 +7,7 @@ from argparse import Namespace
 from restate_patterns.admin import AdminClient
 from restate_patterns.admin.deployments import deployment_json
 from restate_patterns.admin.services import service_json
-from restate_patterns.cli.output import ago, print_json, print_table
+from restate_patterns.cli.output import ago, print_json, print_table, say
 from restate_patterns.clock import wall_ms
 
 
@@ -38,9 +38,9 @@ async def register(arguments: Namespace, admin: AdminClient) -> None:
         )
         return
     if not done.changes:
-        print(f"{done.deployment_id}: {done.url} was registered before, and nothing has changed")
+        say(f"{done.deployment_id}: {done.url} was registered before, and nothing has changed")
     else:
-        print(f"{done.deployment_id}: {done.url} is registered")
+        say(f"{done.deployment_id}: {done.url} is registered")
     print_table(
         ("SERVICE", "REVISION", "HANDLERS"),
         [
@@ -56,4 +56,4 @@ async def remove(arguments: Namespace, admin: AdminClient) -> None:
     if arguments.json:
         print_json({"id": arguments.id})
     else:
-        print(f"{arguments.id}: removed")
+        say(f"{arguments.id}: removed")

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from restate_patterns.app import App
-from restate_patterns.backends.embedded import Embedded
 from restate_patterns.cli.changes import SourceWatch
+from restate_patterns.cli.embedded import backend_of, file_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
-from restate_patterns.cli.output import complain
+from restate_patterns.cli.output import complain, say
 from restate_patterns.embedded.file_errors import FileError
+from restate_patterns.errors import DefinitionError
 from restate_patterns.http.ports import PortError
-from restate_patterns.http.server import HttpServer
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 
@@ -54,12 +54,14 @@ def dev(arguments: Namespace) -> None:
 
 async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path | None:
     """Serve; gives the file whose change ended it, or None for a signal."""
-    file = arguments.db or f"{arguments.app.partition(':')[0].rpartition('.')[2]}.db"
+    arguments.ingress_port, arguments.admin_port = _ports(arguments)
     inactivity = None if arguments.inactivity_timeout is None else timedelta(milliseconds=arguments.inactivity_timeout)
-    backend = Embedded(file, inactivity_timeout=inactivity)
+    try:
+        backend = backend_of(arguments, inactivity_timeout=inactivity)
+    except DefinitionError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
     engine = backend.engine(app.deployment)
-    ingress_port, admin_port = _ports(arguments)
-    server = HttpServer(engine, host=arguments.host, ingress_port=ingress_port, admin_port=admin_port)
+    server = backend.http_server(engine)
     try:
         await engine.start()
     except FileError as error:
@@ -71,8 +73,8 @@ async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path |
             except PortError as error:
                 raise CommandError(Exit.CANNOT_START, str(error)) from None
             services = ", ".join(sorted(app.deployment.services))
-            print(f"serving {services} from {file}", file=sys.stderr)
-            print(f"ingress {server.ingress_url}, admin {server.admin_url}", file=sys.stderr, flush=True)
+            say(f"serving {services} from {file_of(arguments)}", sys.stderr)
+            say(f"ingress {server.ingress_url}, admin {server.admin_url}", sys.stderr)
             signal = asyncio.ensure_future(signals.next())
             change = asyncio.ensure_future(sources.changed() if arguments.reload else _never())
             await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
@@ -113,5 +115,5 @@ async def _never() -> Path:
 
 
 def _start_again(changed: Path) -> None:
-    print(f"{changed} changed: starting again", file=sys.stderr, flush=True)
+    say(f"{changed} changed: starting again", sys.stderr)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -30,8 +30,10 @@ class CommandError(Exception):
     Args:
         code: The exit code.
         message: The sentence.
+        output: What a program said that is the reason, in lines.
     """
 
-    def __init__(self, code: Exit, message: str) -> None:
+    def __init__(self, code: Exit, message: str, *, output: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.output = output

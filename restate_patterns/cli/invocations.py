@@ -18,7 +18,7 @@ from restate_patterns.admin import (
 )
 from restate_patterns.cli.admin import AdminCommand, command_error
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.output import ago, print_fields, print_json, print_table
+from restate_patterns.cli.output import ago, complain, print_fields, print_json, print_table, say
 from restate_patterns.client.errors import ClientError
 from restate_patterns.clock import wall_ms
 from restate_patterns.errors import TerminalError
@@ -87,7 +87,7 @@ async def describe(arguments: Namespace, admin: AdminClient) -> None:
             ("failure", f"{found.failure.code}: {found.failure.message}" if found.failure else ""),
             ("last failure", found.last_failure or ""),
             ("next retry", _moment(found.next_retry_ms, now_ms)),
-            ("waits for", "\n".join(found.waits_for)),
+            ("waits for", found.waits_for),
             ("idempotency key", found.idempotency_key or ""),
             ("invoked by", found.invoked_by or ""),
         ]
@@ -120,11 +120,13 @@ def verb(name: str) -> AdminCommand:
                 continue
             outcomes.append({"id": invocation_id, **({"new_invocation_id": new_id} if new_id else {})})
             if not arguments.json:
-                print(f"{invocation_id}: {_DONE[name]} {new_id}".rstrip())
+                say(f"{invocation_id}: {_DONE[name]} {new_id}".rstrip())
         if arguments.json:
             print_json({"invocations": outcomes})
+        for each in failed[:-1]:
+            complain(str(each))
         if failed:
-            raise CommandError(failed[0].code, "\n".join(map(str, failed)))
+            raise CommandError(failed[0].code, str(failed[-1]))
 
     return act
 
@@ -153,11 +155,11 @@ async def _confirm_kill(ids: Sequence[str], admin: AdminClient) -> None:
         raise CommandError(Exit.USAGE, "kill runs no undo, so it asks first; give --yes where nobody can answer")
     for invocation_id in ids:
         found = (await admin.describe_invocation(invocation_id)).view
-        print(f"{invocation_id}: {found.target}, {found.status.value}")
+        say(f"{invocation_id}: {found.target}, {found.status.value}")
         for waiting in found.waits_for:
-            print(f"  waits for {waiting}")
+            say(f"  waits for {waiting}")
         for each in await admin.killed_with(invocation_id):
-            print(f"  kills {each.target} ({each.id}), which is {each.status.value}")
+            say(f"  kills {each.target} ({each.id}), which is {each.status.value}")
     if (await admin.server()).kind is ServerKind.EMBEDDED:
         print("Its undo does not run; the calls it waits for are killed too, what it has sent goes on.")
     else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 
 from restate_patterns.admin import AdminClient
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.output import print_json, print_table
+from restate_patterns.cli.output import json_text, print_json, print_table, say
+from restate_patterns.http.json_text import read_json
 from restate_patterns.http.views import state_bytes, state_json
 
 
@@ -18,7 +18,7 @@ async def get(arguments: Namespace, admin: AdminClient) -> None:
     if arguments.name is None:
         _print(state, arguments)
     elif arguments.name in state:
-        print(_json_text(state[arguments.name]))
+        print(json_text(state[arguments.name]))
     else:
         names = ", ".join(state) or "no state"
         raise CommandError(
@@ -30,7 +30,7 @@ async def get(arguments: Namespace, admin: AdminClient) -> None:
 async def set_value(arguments: Namespace, admin: AdminClient) -> None:
     """Write one name in the key's turn."""
     try:
-        value: object = json.loads(arguments.value)
+        value = read_json(arguments.value)
     except ValueError as error:
         raise CommandError(
             Exit.USAGE, f"the value is not JSON ({error}); write text with its quotes, as in '\"text\"'"
@@ -57,10 +57,6 @@ def _print(state: Mapping[str, object], arguments: Namespace) -> None:
     if arguments.json:
         print_json(state)
     elif state:
-        print_table(("NAME", "VALUE"), [(name, _json_text(value)) for name, value in state.items()])
+        print_table(("NAME", "VALUE"), [(name, json_text(value)) for name, value in state.items()])
     else:
-        print(f"{arguments.service}/{arguments.key} has no state")
-
-
-def _json_text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+        say(f"{arguments.service}/{arguments.key} has no state")

@@ -13,7 +13,8 @@ from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.couriers import courier_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.move_report import report_json, show
-from restate_patterns.cli.output import print_json
+from restate_patterns.cli.output import print_json, say
+from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.client.urls import checked_url, is_loopback, on_port
 from restate_patterns.clock import wall_ms
@@ -64,7 +65,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
     sub.add_argument("--undo", action="store_true", help="take the file back: what was carried runs in both places")
     sub.add_argument("--yes", "-y", action="store_true", help="do not ask")
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+    add_token(sub, ADMIN_TOKEN)
     sub.set_defaults(run=migrate)
 
 
@@ -114,7 +115,7 @@ async def _move(file: ParkedFile, arguments: Namespace) -> None:
         elif arguments.dry_run:
             print("nothing was changed; without --dry-run it is carried")
         else:
-            print(f"done: {file.path} has moved to {destination.admin_url}, and nothing starts on it any more")
+            say(f"done: {file.path} has moved to {destination.admin_url}, and nothing starts on it any more")
 
 
 def _destination(arguments: Namespace) -> Destination:
@@ -136,7 +137,7 @@ def _say_done(file: ParkedFile, move: Move, arguments: Namespace) -> None:
     if arguments.json:
         print_json({"file": str(file.path), "to": move.to, "moved": True, "already": True})
     else:
-        print(f"{file.path} moved to {move.to} on {rfc3339(move.done_ms or 0)[:19]}Z; nothing is left to do")
+        say(f"{file.path} moved to {move.to} on {rfc3339(move.done_ms or 0)[:19]}Z; nothing is left to do")
 
 
 def _undo(file: ParkedFile, arguments: Namespace) -> None:
@@ -148,7 +149,7 @@ def _undo(file: ParkedFile, arguments: Namespace) -> None:
     if arguments.json:
         print_json({"file": str(file.path), "to": move.to, "moved": False})
     else:
-        print(f"{file.path} can be served again; what was carried to {move.to} is still there: remove it before")
+        say(f"{file.path} can be served again; what was carried to {move.to} is still there: remove it before")
 
 
 def _confirm(arguments: Namespace, question: str, why: str) -> None:
@@ -162,4 +163,4 @@ def _confirm(arguments: Namespace, question: str, why: str) -> None:
 
 
 def _tell(what: str, count: int) -> None:
-    print(f"{what}: {count}", file=sys.stderr, flush=True)
+    say(f"{what}: {count}", sys.stderr)

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from restate_patterns.cli.output import ago, print_fields, print_table
+from restate_patterns.cli.output import ago, print_fields, print_table, say
 from restate_patterns.embedded.inventory import Finished, ParkedFile
 from restate_patterns.http.durations import rfc3339
 from restate_patterns.moving.plan import Plan
@@ -18,7 +18,7 @@ _SHOWN_MAX: Final = 20
 
 def show(plan: Plan, file: Path, to: str, now_ms: int) -> None:
     """Print a plan."""
-    print(f"{file} to {to}")
+    say(f"{file} to {to}")
     print_fields(
         [
             ("state", f"{_count(plan.state.keys, 'key')} with {_count(plan.state.values, 'value')}"),

@@ -1,4 +1,4 @@
-"""What the command prints: tables for people, JSON for programs."""
+"""What the command prints: tables for people, JSON for programs. Whatever others wrote stays in its line and cell."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from restate_patterns.printable import printable, printable_json, printable_lines
 
 _PIPE_WIDTH = 1_000
 _STATUS_STYLES = {
@@ -26,7 +29,26 @@ _STATUS_STYLES = {
 
 def print_json(value: object) -> None:
     """Print JSON, indented."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value, indent=2))
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Give JSON that may be printed."""
+    return printable_json(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print one line; to standard output unless told otherwise."""
+    print(printable(line), file=file, flush=file is not None)
+
+
+def print_output(output: bytes) -> None:
+    """Print what a handler gave: to a program the bytes, to a person their text."""
+    if sys.stdout.isatty():
+        print(printable_lines(output.decode(errors="backslashreplace").removesuffix("\n")))
+    else:
+        sys.stdout.buffer.write(output if output.endswith(b"\n") else output + b"\n")
+    sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,20 +61,22 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     _print(table)
 
 
-def print_fields(fields: Sequence[tuple[str, str]]) -> None:
-    """Print names and values, one a line; empty values are left out."""
+def print_fields(fields: Sequence[tuple[str, str | Sequence[str]]]) -> None:
+    """Print names and values, one a line; empty values are left out, and several are below each other."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields:
         if value:
-            table.add_row(name, _cell(name.upper(), value))
+            table.add_row(name, _cell(name.upper(), *([value] if isinstance(value, str) else value)))
     _print(table)
 
 
-def complain(message: str) -> None:
-    """Print an error sentence."""
-    print(f"restate-patterns: {message}", file=sys.stderr)
+def complain(message: str, output: str = "") -> None:
+    """Print an error sentence, and below it what a program said."""
+    say(f"restate-patterns: {message}", sys.stderr)
+    if output:
+        print(printable_lines(output), file=sys.stderr)
 
 
 def ago(time: object, now_ms: int) -> str:
@@ -72,13 +96,13 @@ def _span(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def _cell(column: str, text: str) -> str:
-    style = _STATUS_STYLES.get(text) if column == "STATUS" else None
-    return f"[{style}]{escape(text)}[/]" if style else escape(text)
+def _cell(column: str, *lines: str) -> Text:
+    style = _STATUS_STYLES.get(lines[0], "") if column == "STATUS" else ""
+    return Text("\n".join(map(printable, lines)), style)
 
 
 def _print(table: Table) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     with console.capture() as captured:
         console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    print("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))

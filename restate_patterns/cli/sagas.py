@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.output import ago, print_fields, print_json, print_table
+from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say
+from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
 from restate_patterns.client import Client
 from restate_patterns.client.errors import ClientError, ServerUnavailable
 from restate_patterns.clock import wall_ms
@@ -23,6 +24,7 @@ from restate_patterns.patterns.saga.desk import DESK, Decision, DecisionRequest,
 from restate_patterns.patterns.saga.diagram import saga_diagram
 from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
 from restate_patterns.patterns.saga.record import SagaRecord, SagaStep
+from restate_patterns.printable import printable_lines
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result
@@ -70,7 +72,7 @@ def _add(
         help="the ingress (RESTATE_INGRESS_URL, or %(default)s)",
     )
     sub.add_argument("--json", action="store_true", help="print JSON")
-    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+    add_token(sub, INGRESS_TOKEN)
 
     def ask(arguments: Namespace) -> None:
         asyncio.run(_ask(arguments, run))
@@ -119,7 +121,7 @@ def _row(step: StuckStep, now_ms: int) -> tuple[str, ...]:
 async def _show(arguments: Namespace, client: Client) -> None:
     record = await client.object_client(SagaLog, arguments.saga).show()
     if arguments.mermaid:
-        print(saga_diagram(record), end="")
+        print(printable_lines(saga_diagram(record)), end="")
     elif arguments.json:
         print_json(record.model_dump(mode="json"))
     else:
@@ -135,7 +137,7 @@ def _print(record: SagaRecord) -> None:
             ("started", record.started_at.isoformat(timespec="milliseconds") if record.started_at else ""),
             ("updated", record.updated_at.isoformat(timespec="milliseconds") if record.updated_at else ""),
             ("error", f"{record.error.code}: {record.error.message}" if record.error else ""),
-            ("would undo", "\n".join(record.owed)),
+            ("would undo", record.owed),
         ]
     )
     if record.steps:
@@ -165,4 +167,4 @@ async def _decide(arguments: Namespace, client: Client) -> None:
     if arguments.json:
         print_json({"decided": [step.model_dump(mode="json") for step in decided]})
     for step in [] if arguments.json else decided:
-        print(f"{step.saga}: step {step.number}, {step.name}: {decision.words()}")
+        say(f"{step.saga}: step {step.number}, {step.name}: {decision.words()}")

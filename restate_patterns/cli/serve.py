@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from restate_patterns.admin import AdminError
 from restate_patterns.backend import Backend
-from restate_patterns.backends.embedded import Embedded
 from restate_patterns.backends.restate import Restate
+from restate_patterns.cli import embedded
 from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
+from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
@@ -34,11 +35,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
     )
     sub.add_argument("app", metavar="MODULE:APP", help="the App to serve, as in signup:app")
     sub.add_argument("--backend", choices=("embedded", "restate"), default="embedded", help="(default: %(default)s)")
-    embedded = sub.add_argument_group("on a file (--backend embedded)")
-    embedded.add_argument("--db", metavar="FILE", help="the SQLite file (default: MODULE.db)")
-    embedded.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
-    embedded.add_argument("--ingress-port", type=int, default=8080, metavar="N", help="where to call it (%(default)s)")
-    embedded.add_argument("--admin-port", type=int, default=9070, metavar="N", help="where to manage it (%(default)s)")
+    embedded.add_options(sub.add_argument_group("on a file (--backend embedded)"))
     restate = sub.add_argument_group("on a Restate server (--backend restate)")
     restate.add_argument("--bind", default="127.0.0.1:9080", metavar="HOST:PORT", help="where the server finds it")
     restate.add_argument("--register", metavar="ADMIN_URL", help="register the services there at the start")
@@ -66,7 +63,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
     restate.add_argument(
         "--grace", type=float, default=SHUTDOWN_GRACE_S, metavar="S", help="time to drain (%(default)s)"
     )
-    sub.add_argument("--token", default=os.environ.get("RESTATE_TOKEN"), help="sent as a bearer token (RESTATE_TOKEN)")
+    add_token(restate, ADMIN_TOKEN)
     sub.set_defaults(run=serve)
 
 
@@ -97,8 +94,7 @@ def _backend(arguments: Namespace) -> Backend:
             token=arguments.token,
             grace=_grace(arguments.grace),
         )
-    file = arguments.db or f"{arguments.app.partition(':')[0].rpartition('.')[2]}.db"
-    return Embedded(file, host=arguments.host, ingress_port=arguments.ingress_port, admin_port=arguments.admin_port)
+    return embedded.backend_of(arguments)
 
 
 def _grace(seconds: float) -> timedelta:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.http.signals import stop_signals
+from restate_patterns.printable import printable_lines
 from restate_patterns.server import (
     DEFAULT_DIRECTORY,
     VERSION,
@@ -29,7 +30,7 @@ def install_server(arguments: Namespace) -> None:
     try:
         binary = install(Path(arguments.dir), tell=_tell)
     except ServerError as error:
-        raise CommandError(Exit.CANNOT_START, str(error)) from None
+        raise _cannot_start(error) from None
     _tell(f"restate-server {VERSION} is installed; `restate-patterns server run` starts it")
     print(binary)
 
@@ -39,7 +40,12 @@ def run_server(arguments: Namespace) -> None:
     try:
         asyncio.run(_until_signal(_config(arguments)))
     except ServerError as error:
-        raise CommandError(Exit.CANNOT_START, str(error)) from None
+        raise _cannot_start(error) from None
+
+
+def _cannot_start(error: ServerError) -> CommandError:
+    message, _, output = str(error).partition("\n")
+    return CommandError(Exit.CANNOT_START, message, output=output)
 
 
 def _config(arguments: Namespace) -> ServerConfig:
@@ -133,4 +139,4 @@ def _shown(directory: Path) -> str:
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable_lines(line), file=sys.stderr, flush=True)

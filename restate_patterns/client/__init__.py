@@ -26,6 +26,7 @@ class Client(Clients):
         ingress_url: Where the server takes calls.
         admin_url: Where its admin API is, which `cancel` needs. Default: the same host, port 9070.
         token: Sent as `authorization: Bearer ...` with each request.
+        admin_token: The one of the admin API. Default: the same.
 
     Raises:
         ValueError: A URL is none of a server.
@@ -37,8 +38,11 @@ class Client(Clients):
         *,
         admin_url: str | None = None,
         token: str | None = None,
+        admin_token: str | None = None,
     ) -> None:
-        self._http: HttpCaller | None = HttpCaller(ingress_url, admin_url=admin_url, token=token)
+        self._http: HttpCaller | None = HttpCaller(
+            ingress_url, admin_url=admin_url, token=token, admin_token=admin_token
+        )
         super().__init__(Link(self._http))
 
     @classmethod

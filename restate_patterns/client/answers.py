@@ -86,6 +86,8 @@ def error_of(answer: httpx.Response) -> Exception:
     if not isinstance(message, str) or not isinstance(code, int):
         return _unexpected(answer)
     if fields.get("source") != "invocation":
+        if answer.status_code == 401:
+            return _unexpected(answer)
         if answer.status_code == 503:
             return ServerUnavailable(message)
         return terminal_error(Failure(code, message))
@@ -113,6 +115,8 @@ def refused_verb(answer: httpx.Response, invocation_id: str) -> Exception | None
 
 def _admin_error(answer: httpx.Response, invocation_id: str) -> Exception:
     message = _message(answer)
+    if answer.status_code == 401:
+        return _unexpected(answer)
     if answer.status_code == 503:
         return ServerUnavailable(message)
     if answer.status_code == 404:

@@ -13,6 +13,7 @@ from restate_patterns.engine_errors import EngineError, InvocationCompleted
 from restate_patterns.engine_port import CompletedResult, EnginePort
 from restate_patterns.errors import TerminalError
 from restate_patterns.seam import Caller, HandlerKind, InvocationRef, Request, StepResult
+from restate_patterns.storable import checked_ref, checked_request, checked_result, checked_text
 
 
 class EngineCaller(Caller):
@@ -27,7 +28,7 @@ class EngineCaller(Caller):
 
     @override
     async def call(self, request: Request, timeout_s: float | None) -> bytes:
-        self._check(request)
+        request = self._checked(request)
         try:
             if timeout_s is None:
                 return _output(await self._engine.call(request))
@@ -37,24 +38,25 @@ class EngineCaller(Caller):
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
-        self._check(request)
+        request = self._checked(request)
         with _translated():
             return (await self._engine.submit(request, delay_ms or None)).invocation_id
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
         with _translated():
-            return _output(await _within(timeout_s, self._engine.result(ref), str(ref)))
+            return _output(await _within(timeout_s, self._engine.result(checked_ref(ref)), str(ref)))
 
     @override
     async def output(self, ref: InvocationRef) -> bytes | None:
         with _translated():
-            found = await self._engine.output(ref)
+            found = await self._engine.output(checked_ref(ref))
             return None if found is None else _output(found)
 
     @override
     async def cancel(self, ref: InvocationRef) -> None:
         with _translated():
+            ref = checked_ref(ref)
             try:
                 await self._engine.cancel(ref if isinstance(ref, str) else await self._engine.resolve_ref(ref))
             except InvocationCompleted:
@@ -63,14 +65,17 @@ class EngineCaller(Caller):
     @override
     async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
         with _translated():
-            await self._engine.complete_awakeable(awakeable_id, result)
+            await self._engine.complete_awakeable(
+                checked_text(awakeable_id, "the awakeable id"), checked_result(result, "the answer of {}", awakeable_id)
+            )
 
-    def _check(self, request: Request) -> None:
-        """Refuse what the ingress would refuse."""
+    def _checked(self, request: Request) -> Request:
+        """Give what the ingress would take."""
+        request = checked_request(request)
         service = self._engine.services.get(request.target.service)
         handler = None if service is None else service.handlers.get(request.target.handler)
         if handler is None:
-            return
+            return request
         if handler.options.private:
             raise TerminalError("the invoked service is not public", code=400)
         if handler.kind is HandlerKind.WORKFLOW and request.idempotency_key:
@@ -78,6 +83,7 @@ class EngineCaller(Caller):
                 "a workflow runs once per key: an idempotency key cannot be given to its run handler",
                 code=400,
             )
+        return request
 
 
 async def _within(

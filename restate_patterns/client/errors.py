@@ -4,6 +4,7 @@
     * `ServerUnreachable`: no connection; nothing was sent.
     * `OutcomeUnknown`: the connection broke after the request was sent.
     * `ServerUnavailable`: the server takes no work now (shutting down, disk full).
+    * `ClientClosed`: the block that the client belongs to has ended.
     * `UnexpectedAnswer`: what answers is not a server of this kind, or refuses the token.
 """
 
@@ -49,6 +50,10 @@ class ServerUnavailable(ClientError):
     """The server takes no work now; the message is its own. Try again later."""
 
 
+class ClientClosed(ClientError):
+    """The block that the client belongs to has ended; what it had asked for may have been accepted."""
+
+
 class UnexpectedAnswer(ClientError):
     """What answered does not speak this API, or does not let us in.
 
@@ -60,7 +65,7 @@ class UnexpectedAnswer(ClientError):
 
     def __init__(self, url: str, status: int, body: str) -> None:
         if status in (401, 403):
-            hint = "the token is missing or not accepted: give `token=`"
+            hint = "the token is missing or not accepted: give `token=` (for the command: RESTATE_TOKEN)"
         else:
             hint = (
                 "this does not look like a Restate ingress or admin API; is the URL right? By default the "

@@ -13,7 +13,7 @@ import httpx
 from typing_extensions import override
 
 from restate_patterns.client import answers
-from restate_patterns.client.errors import OutcomeUnknown, ServerUnreachable
+from restate_patterns.client.errors import ClientClosed, OutcomeUnknown, ServerUnreachable
 from restate_patterns.client.resolving import AdminRequest, resolve, server_version
 from restate_patterns.client.servers import ServerVersion
 from restate_patterns.client.urls import (
@@ -34,6 +34,10 @@ RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedel
 
 _CONNECT_S: Final = 5.0
 _UNAVAILABLE: Final = (502, 503, 504)
+_CLOSED: Final = (
+    "the client is closed: its block (`async with Client(...)`, `async with app.start(...)`) has ended. Take another "
+    "one; what was accepted goes on at the server, and its result can be asked for by its id or idempotency key"
+)
 
 
 class HttpCaller(Caller):
@@ -46,6 +50,7 @@ class HttpCaller(Caller):
         ingress_url: The ingress.
         admin_url: The admin API, for `cancel`. Default: the ingress's host, port 9070.
         token: Sent as `authorization: Bearer ...`.
+        admin_token: The one of the admin API. Default: the same.
         retries: How it is repeated.
         transport: What carries the requests. Default: sockets.
     """
@@ -56,15 +61,18 @@ class HttpCaller(Caller):
         *,
         admin_url: str | None = None,
         token: str | None = None,
+        admin_token: str | None = None,
         retries: RetryPolicy = RETRIES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._ingress_url = checked_url(ingress_url)
         self._admin_url = checked_url(admin_url) if admin_url else admin_beside(self._ingress_url)
+        self._admin_headers = {} if admin_token is None else _bearer(admin_token)
         self._retries = retries
         self._server: ServerVersion | None = None
+        self._closed = False
         self._http = httpx.AsyncClient(
-            headers={} if token is None else {"authorization": f"Bearer {token}"},
+            headers={} if token is None else _bearer(token),
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             # A proxy of the environment can't reach this machine's loopback.
@@ -73,7 +81,8 @@ class HttpCaller(Caller):
         )
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections; who still waits for an answer gets `ClientClosed`."""
+        self._closed = True
         await self._http.aclose()
 
     @override
@@ -108,7 +117,8 @@ class HttpCaller(Caller):
     async def cancel(self, ref: InvocationRef) -> None:
         invocation_id = await self._resolved(ref)
         url = f"{self._admin_url}/invocations/{quote(invocation_id, safe='')}/cancel"
-        answer = await self._repeatable("PATCH", url, f"the cancel of {ref_words(ref)}")
+        what = f"the cancel of {ref_words(ref)}"
+        answer = await self._repeatable("PATCH", url, what, headers=self._admin_headers)
         refused = answers.refused_verb(answer, invocation_id)
         if refused is not None:
             raise refused
@@ -143,10 +153,8 @@ class HttpCaller(Caller):
             return ref
 
         async def ask(request: AdminRequest) -> httpx.Response:
-            url = f"{self._admin_url}{request.path}"
-            return await self._repeatable(
-                request.method, url, f"finding {ref_words(ref)}", request.content, request.headers
-            )
+            url, headers = f"{self._admin_url}{request.path}", {**self._admin_headers, **request.headers}
+            return await self._repeatable(request.method, url, f"finding {ref_words(ref)}", request.content, headers)
 
         if self._server is None:
             self._server = await server_version(ask)
@@ -191,11 +199,17 @@ class HttpCaller(Caller):
             await self._again(failed_count, failure)
 
     async def _request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        if self._closed:
+            raise ClientClosed(_CLOSED)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             return await self._http.request(method, url, content=content, headers=raw)
         except httpx.LocalProtocolError as error:
             raise ValueError(f"a header or idempotency key cannot be sent: {error}") from None
+        except httpx.TransportError:
+            if self._closed:
+                raise ClientClosed(_CLOSED) from None
+            raise
 
     async def _again(self, failed_count: int, failure: Exception) -> None:
         """Wait for the next try, or raise after the last."""
@@ -212,6 +226,10 @@ async def _bounded(timeout_s: float | None, what: str) -> AsyncGenerator[None]:
             yield
     except TimeoutError:
         raise TimeoutError(f"{what} took over {timeout_s} s; the invocation goes on") from None
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
 
 
 def _is_output(answer: httpx.Response) -> bool:

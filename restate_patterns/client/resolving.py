@@ -129,7 +129,7 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     if answer.is_success:
         return answer
     message = fields_of(answer).get("message")
-    if not isinstance(message, str):
+    if not isinstance(message, str) or answer.status_code == 401:
         raise unexpected(answer)
     if answer.status_code == 503:
         raise ServerUnavailable(message)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from restate_patterns.client.errors import ServerUnavailable
-from restate_patterns.engine_errors import EngineError, MalformedId, NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.client.errors import ClientClosed, ServerUnavailable
+from restate_patterns.engine_errors import EngineError, EngineStopped, MalformedId, NotAccepting, WorkflowAlreadyInvoked
 from restate_patterns.errors import (
     AlreadyCompleted,
     AlreadyInvoked,
@@ -34,6 +34,8 @@ def terminal_error(failure: Failure) -> TerminalError:
 
 def outside_error(error: EngineError) -> Exception:
     """Give what a caller outside sees for an error of the engine."""
+    if isinstance(error, EngineStopped):
+        return ClientClosed(str(error))
     if isinstance(error, NotAccepting):
         return ServerUnavailable(str(error))
     if isinstance(error, WorkflowAlreadyInvoked):

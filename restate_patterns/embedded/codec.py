@@ -1,7 +1,8 @@
 """Commands and failures as stored bytes.
 
 A journal row's commands are one blob: for each command its kind, a flag byte, and its name,
-fingerprint, value and failure with their lengths. Lengths are 4 bytes, big endian.
+fingerprint, value and failure with their lengths. Lengths are 4 bytes, big endian. A blob that begins with a zero
+stands for commands that could not be written, and says why.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable
+from typing import Any
 
 from restate_patterns.embedded.records import Command, CommandKind
 from restate_patterns.errors import Failure
@@ -17,6 +19,11 @@ _HEAD = struct.Struct(">BBII")
 _LENGTH = struct.Struct(">I")
 _HAS_VALUE = 1
 _HAS_FAILURE = 2
+_UNWRITTEN = b"\0"
+
+
+class UnwrittenError(ValueError):
+    """Something could not be written when it was due; the file has the reason in its place."""
 
 
 def check_text(*texts: str) -> None:
@@ -28,11 +35,6 @@ def check_text(*texts: str) -> None:
     for text in texts:
         if not text.isascii():
             text.encode()
-
-
-def printable(error: BaseException) -> str:
-    """Give an error in words that a file can hold: names of files, for one, may be no Unicode."""
-    return f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
 
 
 def failure_text(failure: Failure | None) -> str | None:
@@ -47,6 +49,8 @@ def failure_from_text(text: str | None) -> Failure | None:
     if text is None:
         return None
     code, message, metadata = json.loads(text)
+    if not (isinstance(code, int) and isinstance(message, str) and isinstance(metadata, dict)):
+        raise ValueError(f"{text[:80]!r} is no failure")
     return Failure(code, message, metadata)
 
 
@@ -65,14 +69,48 @@ def encode_commands(commands: Iterable[Command]) -> bytearray:
     return blob
 
 
+def unwritten_commands(reason: str) -> bytes:
+    """Give the blob that stands for commands that could not be written."""
+    return _UNWRITTEN + reason.encode()
+
+
+def unwritten_headers(reason: str) -> str:
+    """Give the text that stands for the headers of an invocation that could not be written."""
+    return json.dumps(reason)
+
+
+def headers_from_text(text: str) -> dict[str, str]:
+    """Read the headers of an invocation.
+
+    Raises:
+        UnwrittenError: It could not be written.
+        ValueError: They are not readable.
+    """
+    headers: Any = json.loads(text)
+    if isinstance(headers, str):
+        raise UnwrittenError(headers)
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise ValueError("they are no object of texts")
+    return headers
+
+
 def decode_commands(blob: bytes | bytearray) -> list[Command]:
-    """Read what `encode_commands` wrote."""
+    """Read what `encode_commands` wrote.
+
+    Raises:
+        UnwrittenError: They could not be written.
+        ValueError: They are not readable.
+    """
+    if blob.startswith(_UNWRITTEN):
+        raise UnwrittenError(blob[1:].decode(errors="replace"))
     commands: list[Command] = []
     at = 0
 
     def take(length: int) -> bytes:
         nonlocal at
         at += length
+        if at > len(blob):
+            raise ValueError("it ends in the middle of a command")
         return bytes(blob[at - length : at])
 
     while at < len(blob):

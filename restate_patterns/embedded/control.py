@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from restate_patterns.embedded.records import CANCEL_ROW, Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER
@@ -20,6 +20,9 @@ from restate_patterns.seam import RUN_HANDLER, Handle, HandlerKind, Request
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
+
+_HANDLES_UNREAD: Final = 1 << 20
+"""More handles than what can't be read of a journal has given."""
 
 _NOT_STARTED = (Status.SCHEDULED, Status.QUEUED)
 
@@ -61,6 +64,13 @@ class Control:
         callee = self._core.records.peek(num)
         if callee is not None and (callee.caller, callee.caller_handle) == (caller.num, handle):
             self.cancel_child(num)
+
+    def abandon(self, record: Record) -> None:
+        """Stop the steps of an invocation that ends as cancelled, and cancel the calls it waits for."""
+        self._core.steps.drop(record.num)
+        for handle, num in record.calls.items():
+            if handle not in record.done:
+                self.cancel_callee(num, record, handle)
 
     def kill(self, record: Record) -> CancelOutcome:
         """End an invocation and its child calls; sends survive."""
@@ -116,10 +126,25 @@ class Control:
             raise InvocationNotPaused(record.id, record.status.name.lower(), "resume")
         if record.status is Status.BACKING_OFF:
             self._core.timers.drop(record.num, RETRY_TIMER)
+        if record.broken is not None:  # somebody may have mended the file, or the version that reads it
+            record = self._core.records.read_again(record)
+            if record.broken is not None:
+                self._core.endings.break_off(record, record.broken)
+                return
         record.failed_count = 0
         record.mismatch = False
         self._core.records.bind(record)
-        self._core.wake(record)
+        self._go_on(record)
+
+    def _go_on(self, record: Record) -> None:
+        """Let an invocation advance, or wait for its turn: one that could not be read may not have begun."""
+        if record.queue_sequence is None or record.key is None:
+            self._core.admission.enqueue(record)
+        elif self._core.keys.entry(record.service, record.key).holder == record.num:
+            self._core.wake(record)
+        else:
+            record.status = Status.QUEUED
+            self._core.log.append(record)
 
     def restart(self, record: Record) -> Record:
         """Start again from the beginning: a completed invocation as a new one, a paused one in its place.
@@ -135,6 +160,9 @@ class Control:
         rows = core.records.load_rows(record)
         children = self._end_run(record)
         handles = sum(len(row.commands or ()) for row in rows)
+        if record.broken is not None:
+            handles += _HANDLES_UNREAD
+            record.broken = core.records.unreadable(record.num)
         for handle in list(record.timers):
             core.timers.drop(record.num, handle)
         batch = core.log.open

@@ -7,13 +7,13 @@ nothing here waits for the disk.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from restate_patterns.clock import Clock
 from restate_patterns.embedded.admission import Admission
 from restate_patterns.embedded.batch import Batch
+from restate_patterns.embedded.callers import Callers
 from restate_patterns.embedded.control import Control
 from restate_patterns.embedded.endings import Endings
 from restate_patterns.embedded.idle import IdleInvocations
@@ -23,6 +23,7 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.operations import JournalOperations
 from restate_patterns.embedded.records import CANCEL_ROW, START_ROW, Record, Row, Status
 from restate_patterns.embedded.records_table import RecordsTable
+from restate_patterns.embedded.salvage import Salvage
 from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
@@ -31,6 +32,7 @@ from restate_patterns.embedded.waits import Waits
 from restate_patterns.errors import ContextError, DeadlockError, Failure
 from restate_patterns.failures import to_failure
 from restate_patterns.limits import ADVANCES_MAX
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     AttemptEnd,
     Completion,
@@ -40,8 +42,9 @@ from restate_patterns.seam import (
     Invocation,
     Stuck,
 )
+from restate_patterns.wording import sentence_of
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 # Looking a member up in its enumeration costs 60 ns, and the way of a step has several of them.
 _ACTIVE = Status.ACTIVE
 _COMPLETED = Status.COMPLETED
@@ -78,10 +81,12 @@ class Core:
         self.clock = clock
         self.epoch = epoch
         self.ids = Ids(secret)
-        self.log = Log(store, clock, self._committed, self._about_to_advance, self._alone, fatal)
+        self.log = Log(store, clock, self._committed, self._about_to_advance, self._alone, fatal, self._salvaged)
         self.records = RecordsTable(store, self.log, self.ids, deployment)
         self.keys = Keys(store, self.log)
         self.timers = Timers(store, self.log, clock, self._timer_fired)
+        self._clock_watch = clock.watch(self._clocks_moved)
+        self.callers = Callers()
         self.endings = Endings(self)
         self.steps = Steps(store, self.log, clock, self.complete_operation, self.endings.step_broken)
         self.waits = Waits(self)
@@ -92,7 +97,7 @@ class Core:
         self.recovery: deque[int] = deque()
         self.stopped = False
         self._inactivity_timeout_ms = inactivity_timeout_ms
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._ready: deque[Record] = deque()
         self._pump_scheduled = False
 
@@ -104,6 +109,17 @@ class Core:
 
     def _committed(self, batch: Batch) -> None:
         self.records.release(batch, self.steps.running)
+
+    def _salvaged(self, left: Salvage) -> None:
+        """Bring memory to what could be written."""
+        for service, key, name in left.lost_states:
+            self.keys.take_back_state(service, key, name)
+        for service, key, name in left.lost_promises:
+            self.keys.take_back_promise(service, key, name)
+        for num, reason in left.costs.items():
+            record = self.records.get(num)
+            if record is not None and (record.status is not _COMPLETED or num in left.unwritten):
+                self.endings.break_off(record, reason)
 
     def _about_to_advance(self) -> bool:
         return self._pump_scheduled
@@ -150,6 +166,10 @@ class Core:
         if record.status in (_ACTIVE, Status.SUSPENDED):
             self.wake(record)
 
+    def _clocks_moved(self) -> None:
+        self.log.time.compare()
+        self.timers.catch_up()
+
     def _timer_fired(self, num: int, handle: Handle, due_ms: int) -> None:
         record = self.records.living(num)
         if record is None:
@@ -178,6 +198,13 @@ class Core:
             if not self._pump_scheduled:
                 self._schedule_pump()
 
+    def break_off_unreadable(self) -> None:
+        """Pause the invocations that wait for a timer which can't be read."""
+        for num in self.timers.unreadable():
+            record = self.records.living(num)
+            if record is not None and record.status is not _COMPLETED:
+                self.endings.break_off(record, "the stored time of one of its timers can't be read")
+
     def recover(self, nums: Sequence[int]) -> None:
         """Bring back invocations that were active when the last process ended, bit by bit."""
         self.recovery.extend(nums)
@@ -186,7 +213,7 @@ class Core:
     def _schedule_pump(self) -> None:
         if not self._pump_scheduled and not self.stopped:
             self._pump_scheduled = True
-            self._loop.call_soon(self._pump)
+            self.loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pump_scheduled = False
@@ -201,10 +228,23 @@ class Core:
                 record = ready.popleft()
                 record.in_ready_queue = False
                 if record.status is _ACTIVE:
-                    self._advance(record)
+                    try:
+                        self._advance(record)
+                    except Exception as error:
+                        _logger.exception("the engine failed on %s (%s)", record.target, record.id)
+                        self._give_up(record, f"the engine failed on it: {sentence_of(error)}")
         finally:
             if self._ready or self.recovery:  # also when one broke: the others go on
                 self._schedule_pump()
+
+    def _give_up(self, record: Record, reason: str) -> None:
+        """Pause an invocation that the engine itself failed on; the others go on."""
+        try:
+            self.drop_attempt(record)
+            if record.status is _ACTIVE:
+                self.endings.pause(record, reason)
+        except Exception:
+            _logger.exception("%s (%s) can't even be paused", record.target, record.id)
 
     def _recover_next(self) -> None:
         found = self.records.get(self.recovery.popleft())
@@ -218,6 +258,9 @@ class Core:
         rows = record.rows
         if rows is None:
             rows = self.records.load_rows(record)
+        if record.broken is not None:
+            self.endings.break_off(record, record.broken)
+            return
         if record.attempt is None and not self._begin_attempt(record, rows):
             return
         attempt, operations = record.attempt, record.operations
@@ -282,8 +325,14 @@ class Core:
             attempt.close()
 
     def _go_idle(self, record: Record) -> None:
-        if self.steps.running(record.num) or record.attempt is None:
-            return  # what its steps come to will move it on: it is neither dead nor fit to suspend
+        if record.attempt is None:
+            return
+        if self.steps.running(record.num):
+            # What its steps come to will move it on, so it is not dead, and stays active: whoever starts this file
+            # next has to bring its steps back. Out of memory it goes only where each wait counts.
+            if self._timeout_ms(record) == 0:
+                self.drop_attempt(record)
+            return
         deadlock = self.wait_graph.deadlock_of(record)
         if deadlock is not None:
             self._break_deadlock(record, deadlock)
@@ -332,6 +381,7 @@ class Core:
     def halt(self) -> None:
         """Advance nothing any more and drop all attempts, without recording anything."""
         self.stopped = True
+        self._clock_watch.cancel()
         self.timers.stop()
         self.idle.stop()
         for record in self.records.in_memory():

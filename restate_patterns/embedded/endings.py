@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from restate_patterns.embedded.admission import SENT
-from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER
+from restate_patterns.engine_errors import EngineStopped
 from restate_patterns.engine_port import CompletedResult
 from restate_patterns.errors import Failure
+from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import RETENTION_MS
+from restate_patterns.log_lines import logger_named
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, StepExhausted, Stuck, Succeeded
+from restate_patterns.wording import sentence_of
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 _RETRY = RetryPolicy()
 
 
@@ -37,19 +39,22 @@ class Endings:
         match end:
             case Succeeded(output):
                 self.complete(record, output, None)
-            case Failed(failure):
+            case Failed(failure, broken_off):
+                if broken_off:
+                    self._core.control.abandon(record)
                 self.complete(record, None, failure)
             case Crashed(error):
                 self._retry(record, error)
             case Stuck(error, mismatch):
-                _logger.error("%s (%s) is paused: %s", record.target, record.id, error)
-                self.pause(record, printable(error), mismatch=mismatch)
+                reason = sentence_of(error)
+                _logger.error("%s (%s) is paused: %s", record.target, record.id, reason)
+                self.pause(record, reason, mismatch=mismatch)
 
     def step_broken(self, record: Record, error: BaseException) -> None:
         """Pause an invocation whose step used up its tries."""
         if record.status is Status.COMPLETED:
             return
-        sentence = printable(error)
+        sentence = sentence_of(error)
         if isinstance(error, StepExhausted):
             sentence = sentence.removeprefix(f"{type(error).__name__}: ")
         _logger.error("%s (%s) is paused: %s", record.target, record.id, sentence)
@@ -62,7 +67,7 @@ class Endings:
             record.failed_count = 0
         record.failed_at_index = len(rows)
         record.failed_count += 1
-        record.failure = printable(error)
+        record.failure = sentence_of(error)
         policy = (record.info.options.retry if record.info is not None else None) or _RETRY
         delay_ms = policy.delay_ms(record.failed_count)
         if delay_ms is None:
@@ -89,7 +94,7 @@ class Endings:
         )
         record.status = Status.BACKING_OFF
         record.retry_at_ms = record.modified_ms = self._core.log.now_ms()
-        record.retry_at_ms += delay_ms
+        record.retry_at_ms = min(record.retry_at_ms + delay_ms, FOREVER_MS)
         self._core.timers.add(record.num, RETRY_TIMER, record.retry_at_ms)
         self._core.log.append(record)
 
@@ -101,6 +106,20 @@ class Endings:
         record.modified_ms = self._core.log.now_ms()
         self._core.log.append(record)
 
+    def break_off(self, record: Record, reason: str) -> None:
+        """Pause an invocation that can't go on from what is stored of it; one that has completed has failed."""
+        _logger.error("%s (%s) can't go on: %s", record.target, record.id, reason)
+        if record.status is Status.COMPLETED:
+            record.output, record.output_failure = None, Failure(500, reason)
+            self._core.log.append(record)
+            return
+        record.broken = reason
+        self._core.drop_attempt(record)
+        if record.status is Status.BACKING_OFF:
+            self._core.timers.drop(record.num, RETRY_TIMER)
+            record.retry_at_ms = None
+        self.pause(record, reason, mismatch=True)
+
     def complete(self, record: Record, output: bytes | None, failure: Failure | None) -> None:
         """Give an invocation its result: for its caller, whoever waits, and the next in line for its key."""
         core = self._core
@@ -110,7 +129,7 @@ class Endings:
         record.completed_ms = record.modified_ms = core.log.now_ms()
         retention = None if record.info is None else record.info.options.retention
         retention_ms = RETENTION_MS if retention is None else round(retention.total_seconds() * 1000)
-        record.expires_ms = record.completed_ms + retention_ms
+        record.expires_ms = min(record.completed_ms + retention_ms, FOREVER_MS)
         record.retry_at_ms = None
         sequence = core.log.append(record)
         for handle in record.timers:
@@ -170,6 +189,8 @@ class Endings:
         if record.queue_sequence is None or record.key is None:
             return
         entry = self._core.keys.entry(record.service, record.key)
+        if record.broken is not None and record.num not in entry.line:
+            return  # whose it is can't be read
         held = entry.holder == record.num
         entry.line.remove(record.num)
         record.queue_sequence = None
@@ -195,10 +216,18 @@ class Endings:
         else:
             waiting.append(future)
         try:
-            return await future
+            return await self._core.callers.answer(future)
         except asyncio.CancelledError:
             self._forget_outcome(record.num, future)
             raise
+
+    def leave_callers(self) -> None:
+        """Tell who waits for a result that none will come: nothing advances any more."""
+        for waiting in self._outcomes.values():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(EngineStopped())
+        self._outcomes.clear()
 
     def _forget_outcome(self, num: int, future: asyncio.Future[CompletedResult]) -> None:
         waiting = self._outcomes.get(num)

@@ -6,17 +6,18 @@ Each answer waits until everything it was computed from is durable.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from typing_extensions import override
 
-from restate_patterns.clock import Cancellable, Clock, SystemClock
+from restate_patterns.clock import Clock, SystemClock
 from restate_patterns.embedded.codec import check_text
+from restate_patterns.embedded.content import meta_of
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.file_errors import FileMovedError
+from restate_patterns.embedded.file_watch import FileWatch
 from restate_patterns.embedded.ids import new_secret
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.moves import move_of
@@ -24,7 +25,7 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.retention import Retention
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.views import describe, list_views
-from restate_patterns.engine_errors import NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.engine_errors import EngineStopped, NotAccepting, WorkflowAlreadyInvoked
 from restate_patterns.engine_port import (
     CancelOutcome,
     CompletedResult,
@@ -33,16 +34,15 @@ from restate_patterns.engine_port import (
     InvocationFilter,
     InvocationView,
 )
-from restate_patterns.errors import InvocationNotFound
+from restate_patterns.errors import InvocationNotFound, UsageError
+from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import (
     INACTIVITY_TIMEOUT_MS,
     LIST_LIMIT_MAX,
-    RETENTION_INTERVAL_MS,
-    RETENTION_LIMIT,
-    RETENTION_PAUSE_MS,
     STEP_GRACE_S,
 )
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     Accepted,
     Deployment,
@@ -53,8 +53,10 @@ from restate_patterns.seam import (
     StepResult,
 )
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 T = TypeVar("T")
+
+_get_running_loop = asyncio._get_running_loop
 
 
 def _exit_without_answering(error: BaseException) -> None:
@@ -92,8 +94,9 @@ class Engine(EnginePort):
         self._inactivity_timeout_ms = inactivity_timeout_ms
         self._fatal = fatal
         self._running: Core | None = None
+        self._stopping = False
         self._retention: Retention | None = None
-        self._retention_alarm: Cancellable | None = None
+        self._file_watch: FileWatch | None = None
         self._clock: Clock
 
     async def start(self) -> None:
@@ -106,13 +109,27 @@ class Engine(EnginePort):
         """
         self._clock = clock = self._given_clock or SystemClock()
         self._store.open()
-        meta = dict(self._store.read("SELECT name, value FROM meta"))
-        move = move_of(meta)
+        try:
+            self._start(clock)
+        except BaseException:
+            await self._give_up()
+            raise
+
+    async def _give_up(self) -> None:
+        core, self._running = self._running, None
+        if core is not None:
+            core.halt()
+            await core.log.abandon()
+        self._store.lose_uncommitted()
+
+    def _start(self, clock: Clock) -> None:
+        rows = dict(self._store.read("SELECT name, value FROM meta"))
+        move = move_of(self._store.file, rows)
         if move is not None and move.holds:
-            self._store.close()
             raise FileMovedError(self._store.file, move.to, done=move.done_ms is not None)
-        epoch = int(meta.get("epoch", 0)) + 1
-        secret = meta.get("secret") or new_secret()
+        meta = meta_of(self._store.file, rows)
+        epoch = meta.epoch + 1
+        secret = meta.secret or new_secret()
         (last_num,) = self._store.read("SELECT coalesce(max(num), 0) FROM invocation")[0]
         core = Core(
             self._deployment,
@@ -120,29 +137,37 @@ class Engine(EnginePort):
             clock,
             epoch=epoch,
             secret=secret,
-            next_num=max(last_num, int(meta.get("last_num", 0))) + 1,
+            next_num=max(last_num, meta.last_num) + 1,
             inactivity_timeout_ms=self._inactivity_timeout_ms,
             fatal=self._fatal,
         )
-        self._store.write([("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])])
-        self._store.commit()
-        core.log.start(int(meta.get("time_ms", 0)), int(meta.get("sequence", 0)))
-        self._running, self._retention = core, Retention(core)
+        self._running, self._retention, self._stopping = core, Retention(core), False
+        self._store.write_at_start(
+            [("INSERT OR REPLACE INTO meta VALUES (?,?)", [("epoch", epoch), ("secret", secret)])]
+        )
+        core.log.start(meta.time_ms, meta.sequence)
+        self._file_watch = FileWatch(self._store, core.log, epoch)
+        self._file_watch.start()
+        core.break_off_unreadable()
         core.timers.start()
         active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
         core.recover([num for (num,) in active])
-        self._retain()
+        self._retention.start()
 
     async def stop(self) -> None:
         """Stop advancing invocations, make what happened durable, and close the file.
 
-        Steps under way are cancelled without a record: they run again at the next start.
+        Steps under way are cancelled without a record: they run again at the next start. Who waits for an answer
+        that does not come any more gets `EngineStopped`.
         """
         core = self._running
         if core is None:
             return
+        self._stopping = True
+        core.endings.leave_callers()
         await self._halt(core)
         await core.log.close()
+        core.callers.leave()
         self._store.close()
         self._running = None
 
@@ -165,27 +190,26 @@ class Engine(EnginePort):
 
     async def _halt(self, core: Core) -> None:
         core.halt()
-        if self._retention_alarm is not None:
-            self._retention_alarm.cancel()
+        for service in (self._retention, self._file_watch):
+            if service is not None:
+                service.stop()
         await core.steps.abandon(STEP_GRACE_S)
 
     @property
     def core(self) -> Core:
-        """The parts of the running engine."""
-        if self._running is None:
-            raise RuntimeError("the engine is not running: use `async with` or call start() first")
-        return self._running
+        """The parts of the running engine.
 
-    def _retain(self) -> None:
-        if self._running is None or self._retention is None or self._running.stopped:
-            return
-        pause_ms = RETENTION_INTERVAL_MS
-        try:
-            if self._retention.run_once().removed == RETENTION_LIMIT:
-                pause_ms = RETENTION_PAUSE_MS
-        except Exception:
-            _logger.exception("removing expired invocations failed; it is tried again")
-        self._retention_alarm = self._clock.call_later(pause_ms, self._retain)
+        Raises:
+            EngineStopped: It does not run.
+            UsageError: It runs in another event loop.
+        """
+        core = self._running
+        if core is None or self._stopping:
+            raise EngineStopped
+        running = _get_running_loop()
+        if running is not core.loop and running is not None:
+            raise UsageError(_foreign_loop(running))
+        return core
 
     @property
     @override
@@ -212,8 +236,11 @@ class Engine(EnginePort):
         return core.admission.submit(request, delay_ms)
 
     async def _durable(self, answer: T) -> T:
-        log = self.core.log
-        await log.durable(log.sequence)
+        core = self.core
+        if core.log.sequence > core.log.durable_sequence:
+            written: asyncio.Future[None] = core.loop.create_future()
+            core.log.when_durable(core.log.sequence, lambda: _done(written))
+            await core.callers.answer(written)
         return answer
 
     @override
@@ -316,19 +343,19 @@ class Engine(EnginePort):
 
     async def _in_turn(self, service: str, key: str, change: Callable[[KeyEntry], None]) -> None:
         """Make a change when no exclusive handler holds the key, before the next one does."""
-        entry = self.core.keys.entry(service, key)
+        core = self.core
+        entry = core.keys.entry(service, key)
         if entry.holder is None:
             change(entry)
         else:
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done: asyncio.Future[None] = core.loop.create_future()
 
             def take_turn() -> None:
                 change(entry)
-                if not done.done():
-                    done.set_result(None)
+                _done(done)
 
             entry.turn_waiters.append(take_turn)
-            await done
+            await core.callers.answer(done)
         await self._durable(None)
 
     @override
@@ -352,6 +379,24 @@ class Engine(EnginePort):
                 self.core.keys.clear_state(entry, name)
 
         await self._in_turn(service, key, change)
+
+
+def _done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _foreign_loop(running: asyncio.AbstractEventLoop) -> str:
+    if isinstance(running, InnerLoop):
+        return (
+            "the client of app.start(...) was used inside a handler: what it does is in no journal. Take a client "
+            "from the context: ctx.service_client(...), ctx.object_client(..., key), ctx.workflow_client(..., key)"
+        )
+    return (
+        "the client of app.start(...) was used in another event loop than the one its block runs in (another thread, "
+        "or another asyncio.run). Use it there: `asyncio.run_coroutine_threadsafe(coroutine, loop).result()` from a "
+        "thread, with the loop of the block. Or serve the app and take Client(URL), one for each loop"
+    )
 
 
 def _completed(record: Record) -> CompletedResult:

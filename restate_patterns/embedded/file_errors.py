@@ -5,6 +5,8 @@
     * `ForeignFileError`: it is not a file of this engine.
     * `NewerFileError`: it was written by a newer version.
     * `UnusableFileError`: it can't be opened, read or written.
+    * `DamagedFileError`: it is ours, and something in it is not as it must be.
+    * `LostFileError`: it was removed or replaced while an engine ran on it.
     * `FileMovedError`: what it has went to a server, or is on its way there.
 """
 
@@ -51,6 +53,26 @@ class UnusableFileError(FileError):
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(f"{file} can't be used: {reason}. Check the path, the permissions and the disk")
+
+
+class DamagedFileError(FileError):
+    """The file is one of ours, and something in it is not as an engine leaves it."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(
+            f"{file} is damaged: {reason}. Nothing was changed; put the right file or a backup in its place, and no "
+            f"{file.name}-wal beside it but its own"
+        )
+
+
+class LostFileError(FileError):
+    """The file that is served is no longer the one at its path."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(
+            f"{file} {reason} while it was served, and what is written now would be lost: stop the process before you "
+            "move, remove or replace its file, or the files beside it"
+        )
 
 
 class FileMovedError(FileError):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from restate_patterns.embedded.codec import failure_from_text
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
 from restate_patterns.limits import KEYS_CACHED_MAX
+from restate_patterns.wording import sentence_of
+
+_STATE: Final = "SELECT name, CAST(value AS BLOB) FROM state"
 
 
 class PromiseAnswer(NamedTuple):
@@ -28,7 +31,7 @@ class PromiseAnswer(NamedTuple):
 class KeyEntry:
     """One key: the invocations that want it exclusively, first in first out, and what is stored under it."""
 
-    __slots__ = ("key", "last_sequence", "line", "promises", "service", "state", "turn_waiters")
+    __slots__ = ("key", "last_sequence", "line", "promises", "service", "state", "turn_waiters", "unreadable")
 
     def __init__(self, service: str, key: str) -> None:
         self.service = service
@@ -37,6 +40,8 @@ class KeyEntry:
         """Numbers of the invocations that hold (the first) or wait for the key."""
         self.state: dict[str, bytes] = {}
         self.promises: dict[str, PromiseAnswer] = {}
+        self.unreadable: dict[str, str] = {}
+        """Promises whose answer can't be read, and why."""
         self.turn_waiters: deque[Callable[[], None]] = deque()
         self.last_sequence = 0
 
@@ -69,7 +74,9 @@ class Keys:
     def _load(self, service: str, key: str) -> KeyEntry:
         entry = KeyEntry(service, key)
         name = (service, key)
-        entry.state = dict(self._store.read("SELECT name, value FROM state WHERE service=? AND key=?", name))
+        entry.state = dict(
+            self._store.read("SELECT name, CAST(value AS BLOB) FROM state WHERE service=? AND key=?", name)
+        )
         entry.line.extend(
             num
             for (num,) in self._store.read(
@@ -79,9 +86,12 @@ class Keys:
             )
         )
         for promise, value, failure, expires_ms in self._store.read(
-            "SELECT name, value, failure, expires_ms FROM promise WHERE service=? AND key=?", name
+            "SELECT name, CAST(value AS BLOB), failure, expires_ms FROM promise WHERE service=? AND key=?", name
         ):
-            entry.promises[promise] = PromiseAnswer(value, failure_from_text(failure), expires_ms)
+            try:
+                entry.promises[promise] = PromiseAnswer(value, failure_from_text(failure), expires_ms)
+            except Exception as error:  # noqa: BLE001 - whatever stands there, it stops only who asks for it
+                entry.unreadable[promise] = sentence_of(error)
         return entry
 
     def _trim(self) -> None:
@@ -100,6 +110,20 @@ class Keys:
         entry.state[name] = value
         self._log.open.states[(entry.service, entry.key, name)] = value
         self.touch(entry)
+
+    def take_back_state(self, service: str, key: str, name: str) -> None:
+        """Make a state what the file has, as its latest write could not be stored."""
+        state = self.entry(service, key).state
+        stored = self._store.read(
+            "SELECT CAST(value AS BLOB) FROM state WHERE service=? AND key=? AND name=?", (service, key, name)
+        )
+        state.pop(name, None)
+        if stored:
+            state[name] = stored[0][0]
+
+    def take_back_promise(self, service: str, key: str, name: str) -> None:
+        """Make a promise open again, as its answer could not be stored."""
+        self.entry(service, key).promises.pop(name, None)
 
     def clear_state(self, entry: KeyEntry, name: str) -> None:
         """Remove one state."""

@@ -10,28 +10,30 @@ not be seen before the disk has it waits with `when_durable`.
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
 
 from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
+from restate_patterns.embedded.live_time import LiveTime
 from restate_patterns.embedded.records import Record
-from restate_patterns.embedded.store import Store, StoreBusyError
+from restate_patterns.embedded.salvage import Salvage, salvage
+from restate_patterns.embedded.store import Store, StoreBusyError, UnwritableError
 from restate_patterns.limits import (
-    CLOCK_GAP_WARNING_MS,
     COMMIT_HERE_MS_MAX,
     COMMIT_RETRY_MS,
+    DISK_PROBE_MS,
     FLUSH_PUT_OFF_MAX,
     LOG_GRACE_S,
 )
+from restate_patterns.log_lines import logger_named
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 
 
 class Log:
-    """Collects changes, makes them durable batch by batch, and tells time.
+    """Collects changes, makes them durable batch by batch, and tells time (`now_ms`).
 
     Args:
         store: The open store.
@@ -40,6 +42,7 @@ class Log:
         about_to_change: Tells whether invocations are about to advance: a batch waits a little for that.
         alone: Tells whether there is one invocation at most that could do anything during a commit.
         fatal: Called with an I/O error that no retry can mend; nothing is answered any more after it.
+        salvaged: Called on the loop with what is left of a batch that could not be written as it was.
     """
 
     def __init__(
@@ -50,8 +53,11 @@ class Log:
         about_to_change: Callable[[], bool],
         alone: Callable[[], bool],
         fatal: Callable[[BaseException], None],
+        salvaged: Callable[[Salvage], None],
     ) -> None:
         self.open = Batch()
+        self.time = LiveTime(clock)
+        self.now_ms: Callable[[], int] = self.time.now_ms
         self.sequence = 0
         self.durable_sequence = 0
         self.commit_count = 0
@@ -64,13 +70,14 @@ class Log:
         self._alone = alone
         self._put_off_count = 0
         self._fatal = fatal
+        self._salvaged = salvaged
         self._committing: Batch | None = None
         self._statements: list[Statement] = []
+        self._is_salvaged = False
+        """Whether the batch under way is what was left of one."""
         self._flush_scheduled = False
         self._commit_ms = 10 * COMMIT_HERE_MS_MAX
         """How long commits take: the longest of late; supposed to be slow before the first."""
-        self._anchor_ms = 0.0
-        self._time_ms = 0
         self._loop = asyncio.get_running_loop()
         self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -78,29 +85,18 @@ class Log:
     def start(self, last_durable_ms: int, last_sequence: int = 0) -> None:
         """Anchor live time to the later of the file's and the wall clock, and start the writer thread.
 
+        Where the disk is full, what was accepted goes on, and new work is refused until there is room.
+
         Sequence numbers go on from the file's last: places in queues and timers are ordered by them, also
         against those that an earlier process made.
         """
         self.sequence = self.durable_sequence = self.open.last_sequence = last_sequence
-        wall_ms = self._clock.wall_ms()
-        gap_ms = last_durable_ms - wall_ms
-        if gap_ms > CLOCK_GAP_WARNING_MS:
-            _logger.warning(
-                "the wall clock is %.1f s behind the file; time goes on from the file's. Check the machine's clock",
-                gap_ms / 1000,
-            )
-        self._time_ms = max(last_durable_ms, wall_ms)
-        self._anchor_ms = self._time_ms - self._clock.monotonic_ms()
+        self.time.start(last_durable_ms)
+        if not self._store.restore_reserve():
+            self._refuse_work("no room for its reserve")
         if not self._store.in_memory:
             self._thread = threading.Thread(target=self._write, name="restate-patterns-writer", daemon=True)
             self._thread.start()
-
-    def now_ms(self) -> int:
-        """Give durable time: Unix milliseconds that never go back, not even over a restart."""
-        now_ms = int(self._anchor_ms + self._clock.monotonic_ms())
-        if now_ms > self._time_ms:
-            self._time_ms = now_ms
-        return self._time_ms
 
     def append(self, record: Record | None = None) -> int:
         """Number a change that was just put in the open batch; gives its sequence number."""
@@ -149,6 +145,11 @@ class Log:
             yield self._committing
         yield self.open
 
+    def may_have_written(self, sequence: int) -> bool:
+        """Tell whether the file's last sequence number may be this one: its batch is durable, or being made so."""
+        committing = self._committing
+        return sequence == self.durable_sequence or (committing is not None and sequence == committing.last_sequence)
+
     async def close(self) -> None:
         """Make everything durable, if the disk lets us within `LOG_GRACE_S`, and stop the writer thread."""
         try:
@@ -176,13 +177,38 @@ class Log:
         self._flush_scheduled = False
         if self._committing is not None or self.closed or self.sequence == self.durable_sequence:
             return
-        self._committing, self.open = self.open, Batch()
+        self._committing, self.open = batch, _ = self.open, Batch()
         self.open.last_sequence = self.sequence
-        meta: list[tuple[object, ...]] = [("time_ms", self.now_ms()), ("sequence", self._committing.last_sequence)]
-        if self._committing.created:
+        try:
+            self._statements = [*batch.render(), self._meta(batch)]
+        except Exception as error:  # noqa: BLE001 - one bad value must not stop the others
+            self._salvage(batch, error)
+        else:
+            self._write_statements()
+
+    def _meta(self, batch: Batch) -> Statement:
+        meta: list[tuple[object, ...]] = [("time_ms", self.now_ms()), ("sequence", batch.last_sequence)]
+        if batch.created:
             # A number names one invocation for ever, also when it was removed and the process died.
-            meta.append(("last_num", max(self._committing.created)))
-        self._statements = [*self._committing.render(), ("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta)]
+            meta.append(("last_num", max(batch.created)))
+        return "INSERT OR REPLACE INTO meta VALUES (?, ?)", meta
+
+    def _salvage(self, batch: Batch, error: Exception) -> None:
+        """Write what of a batch can be written; whoever that costs something is told."""
+        if self._is_salvaged or self.closed:
+            self.fail(error)
+            return
+        try:
+            left = salvage(batch, self._store)
+        except StoreBusyError as busy:
+            self._retry(busy, lambda: self._salvage(batch, error))
+            return
+        except Exception as broken:  # noqa: BLE001 - the file itself can't be written
+            self.fail(broken)
+            return
+        self._is_salvaged = True
+        self._statements = [*left.statements, self._meta(batch)]
+        self._salvaged(left)
         self._write_statements()
 
     def _write_statements(self) -> None:
@@ -194,8 +220,11 @@ class Log:
                 self._store.commit()
         except StoreBusyError as error:
             self._retry(error)
+        except UnwritableError as error:
+            assert self._committing is not None
+            self._salvage(self._committing, error)
         except Exception as error:  # noqa: BLE001 - a batch that can't be written must not be waited for silently
-            self._fail(error)
+            self.fail(error)
         else:
             if self._store.in_memory:
                 self._finish()
@@ -218,7 +247,7 @@ class Log:
         except StoreBusyError as error:
             self._retry(error)
         except Exception as error:  # noqa: BLE001 - as in _write()
-            self._fail(error)
+            self.fail(error)
         else:
             self._finish()
 
@@ -236,7 +265,7 @@ class Log:
             except StoreBusyError as error:
                 self._loop.call_soon_threadsafe(self._retry, error)
             except Exception as error:  # noqa: BLE001 - any failure to write is handed to the loop
-                self._loop.call_soon_threadsafe(self._fail, error)
+                self._loop.call_soon_threadsafe(self.fail, error)
             else:
                 self._loop.call_soon_threadsafe(self._finish)
 
@@ -246,32 +275,53 @@ class Log:
             return
         self._committing = None
         self._statements = []
+        self._is_salvaged = False
         self.commit_count += 1
         self.durable_sequence = batch.last_sequence
-        if self.full and self._store.restore_reserve():
-            self.full = False
-            _logger.warning("there is room on the disk again: new work is accepted")
+        if self.full:
+            self._accept_again()
         if self.sequence > self.durable_sequence and not self._flush_scheduled:
             self._schedule_flush()
         self._committed(batch)
         for callback in batch.committed:
             callback()
 
-    def _retry(self, error: StoreBusyError) -> None:
-        if not self.full:
-            self.full = True
-            _logger.error(
-                "%s can't be written (%s): no new work is accepted until it can; accepted work is kept and waits",
-                self._store.file,
-                error,
-            )
-            self._store.spend_reserve()
+    def _retry(self, error: StoreBusyError, again: Callable[[], None] | None = None) -> None:
+        self._refuse_work(str(error))
         if not self.closed:
-            self._clock.call_later(COMMIT_RETRY_MS, self._write_statements)
+            self._clock.call_later(COMMIT_RETRY_MS, again or self._write_statements)
 
-    def _fail(self, error: BaseException) -> None:
-        self.closed = True
-        self._fatal(error)
+    def _refuse_work(self, why: str) -> None:
+        if self.full:
+            return
+        self.full = True
+        _logger.error(
+            "%s can't be written (%s): no new work is accepted until it can; accepted work is kept and waits",
+            self._store.file,
+            why,
+        )
+        self._store.spend_reserve()
+        self._clock.call_later(DISK_PROBE_MS, self._probe)
+
+    def _probe(self) -> None:
+        """Look for room again and again: while nothing is accepted there may be nothing to write that would find it."""
+        if self.closed or not self.full:
+            return
+        if self._committing is None:
+            self._accept_again()
+        if self.full:
+            self._clock.call_later(DISK_PROBE_MS, self._probe)
+
+    def _accept_again(self) -> None:
+        if self._store.restore_reserve():
+            self.full = False
+            _logger.warning("there is room on the disk of %s again: new work is accepted", self._store.file)
+
+    def fail(self, error: BaseException) -> None:
+        """Write and answer nothing any more: no retry can mend it."""
+        if not self.closed:
+            self.closed = True
+            self._fatal(error)
 
 
 def _set(future: asyncio.Future[None]) -> None:

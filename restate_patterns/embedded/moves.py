@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from restate_patterns.embedded.file_errors import DamagedFileError
 from restate_patterns.embedded.store import Store
 
 _NAME: Final = "move"
@@ -53,14 +55,21 @@ class Sent(NamedTuple):
     latest_start_ms: int | None
 
 
-def move_of(meta: Mapping[str, object]) -> Move | None:
-    """Read the move from the table `meta`; None when the file never began to move."""
+def move_of(file: Path, meta: Mapping[str, object]) -> Move | None:
+    """Read the move from the table `meta`; None when the file never began to move.
+
+    Raises:
+        DamagedFileError: What is written of the move can't be read.
+    """
     text = meta.get(_NAME)
-    if not isinstance(text, str):
+    if text is None:
         return None
-    fields = json.loads(text)
-    after = fields.pop("state_after")
-    return Move(**fields, state_after=None if after is None else (after[0], after[1]))
+    try:
+        fields = json.loads(str(text))
+        after = fields.pop("state_after")
+        return Move(**fields, state_after=None if after is None else (after[0], after[1]))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise DamagedFileError(file, f"the note of its move in its table meta is {text!r:.60}") from None
 
 
 class MoveLog:
@@ -76,7 +85,7 @@ class MoveLog:
     @property
     def move(self) -> Move | None:
         """The move of this file, undone or not."""
-        return move_of(dict(self._store.read("SELECT name, value FROM meta")))
+        return move_of(self._store.file, dict(self._store.read("SELECT name, value FROM meta")))
 
     def sent(self) -> Mapping[int, Sent]:
         """Give the sends that moved or began to, by invocation number."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from restate_patterns.embedded.codec import check_text
-from restate_patterns.embedded.records import Command, CommandKind, Record, Row
+from restate_patterns import limits
+from restate_patterns.embedded.codec import check_text, failure_text
+from restate_patterns.embedded.records import CANCEL_ROW, Command, CommandKind, Record, Row
 from restate_patterns.embedded.records_table import note_call
-from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch
+from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch, UnreadableValue
+from restate_patterns.fingerprints import in_key_order, wire_fingerprint
 from restate_patterns.seam import (
     Handle,
     IdempotencyRef,
@@ -24,17 +25,22 @@ from restate_patterns.seam import (
     StepResult,
     WorkflowRef,
 )
+from restate_patterns.wording import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from restate_patterns.embedded.core import Core
+    from restate_patterns.embedded.keys import PromiseAnswer
 
 _NO_FINGERPRINT = b""
+_COMMAND_BYTES: Final = 32
+"""A command without its name and value."""
 
 
-def _digest(*parts: bytes) -> bytes:
-    if len(parts) == 1:
-        return hashlib.blake2b(parts[0], digest_size=8).digest()
-    return hashlib.blake2b(b"\0".join(parts), digest_size=8).digest()
+def _result_fingerprint(result: StepResult) -> bytes:
+    value = None if result.value is None else bytes(in_key_order(result.value))
+    return wire_fingerprint(repr(StepResult(value, result.failure)).encode())
 
 
 def _ref_name(ref: InvocationRef) -> str:
@@ -47,6 +53,28 @@ def _ref_name(ref: InvocationRef) -> str:
             return ref
 
 
+class EntryTooBig(JournalMismatch):
+    """A handler asks for more between two waits than one entry of the journal takes.
+
+    Args:
+        position: How many operations the invocation had asked for before.
+        asked: The operation that is too much.
+        size_bytes: How much it would be with it.
+    """
+
+    def __init__(self, position: int, asked: str, size_bytes: int) -> None:
+        super().__init__(position, "at most that", asked)
+        self.size_bytes = size_bytes
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"with the {self.found} the handler asks for {self.size_bytes} bytes between two waits, counting what it "
+            f"reads, over the limit of {limits.COMMANDS_BYTES_MAX}: wait in between (for a step, for a moment of "
+            "sleep), or keep less in one state"
+        )
+
+
 class JournalOperations(Operations):
     """The operations of one attempt of one invocation.
 
@@ -55,7 +83,7 @@ class JournalOperations(Operations):
     short by a crash of the attempt.
     """
 
-    __slots__ = ("_core", "_cursor", "_next_handle", "_record", "_recorded", "_row", "closed")
+    __slots__ = ("_bytes", "_core", "_cursor", "_next_handle", "_record", "_recorded", "_row", "closed")
 
     def __init__(self, core: Core, record: Record) -> None:
         self._core = core
@@ -65,12 +93,14 @@ class JournalOperations(Operations):
         """The commands to match in this drain; None while recording."""
         self._cursor = 0
         self._next_handle = record.first_handle
+        self._bytes = 0
+        """How much the commands of this drain are so far."""
         self.closed = False
 
     def begin(self, row: Row) -> None:
         """Open the row of the drain that is about to run."""
         self._row = row
-        self._cursor = 0
+        self._cursor = self._bytes = 0
         if row.commands is None:
             row.commands = []
             self._recorded = None
@@ -92,6 +122,15 @@ class JournalOperations(Operations):
     def replaying(self) -> bool:
         return self._recorded is not None
 
+    @property
+    @override
+    def at_journal_end(self) -> bool:
+        return self._is_last_delivered()
+
+    @override
+    def cancel_ahead(self) -> bool:
+        return any(row.handle == CANCEL_ROW for row in (self._record.rows or [])[self._record.delivered_count :])
+
     def _match(self, kind: CommandKind, name: str, fingerprint: bytes) -> Command | None:
         """Give the recorded command in this place, or None when a new one is to be recorded."""
         if self.closed:
@@ -102,6 +141,7 @@ class JournalOperations(Operations):
         recorded = self._recorded
         if recorded is None:
             self._next_handle = handle + 1
+            self._count(kind, name, len(name) + _COMMAND_BYTES)
             return None
         if self._cursor < len(recorded):
             command = recorded[self._cursor]
@@ -115,9 +155,18 @@ class JournalOperations(Operations):
             raise JournalMismatch(handle, "nothing more before the next wait", found)
         self._recorded = None
         self._next_handle = handle + 1
+        self._bytes = sum(len(command.name) + _COMMAND_BYTES + len(command.value or b"") for command in recorded)
+        self._count(kind, name, len(name) + _COMMAND_BYTES)
         if self._row is not None:
             self._core.note_row(self._record, self._row)
         return None
+
+    def _count(self, kind: CommandKind, name: str, size_bytes: int) -> None:
+        """Count what the commands of this drain come to; nothing of the one that is too much was done."""
+        self._bytes += size_bytes
+        if self._bytes > limits.COMMANDS_BYTES_MAX:
+            asked = str(Command(kind, shortened(name, limits.SHOWN_CHARS_MAX), _NO_FINGERPRINT))
+            raise EntryTooBig(self._next_handle - 1, asked, self._bytes)
 
     def _is_last_delivered(self) -> bool:
         rows = self._record.rows or []
@@ -136,6 +185,10 @@ class JournalOperations(Operations):
         row = self._row
         if row is None or row.commands is None:
             raise AttemptSealed
+        if value is not None:
+            self._count(kind, name, len(value))
+        if failure is not None:
+            self._count(kind, name, len(failure_text(failure) or ""))
         command = Command(kind, name, fingerprint, value, failure)
         row.commands.append(command)
         handle = self._next_handle - 1
@@ -146,7 +199,7 @@ class JournalOperations(Operations):
     @override
     def call(self, request: Request, *, shielded: bool) -> Handle:
         name = str(request.target)
-        fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
+        fingerprint = wire_fingerprint(request.body, (request.idempotency_key or "").encode())
         if self._match(CommandKind.CALL, name, fingerprint) is None:
             handle = self._next_handle - 1
             num = self._core.admission.call_from(self._record, handle, request)
@@ -156,7 +209,7 @@ class JournalOperations(Operations):
     @override
     def send(self, request: Request, delay_ms: int) -> Issued:
         name = str(request.target)
-        fingerprint = _digest(request.body, (request.idempotency_key or "").encode())
+        fingerprint = wire_fingerprint(request.body, (request.idempotency_key or "").encode())
         replayed = self._match(CommandKind.SEND, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
@@ -226,7 +279,7 @@ class JournalOperations(Operations):
 
     @override
     def set_state(self, name: str, value: bytes) -> None:
-        fingerprint = _digest(value)
+        fingerprint = wire_fingerprint(value)
         if self._match(CommandKind.SET_STATE, name, fingerprint) is None:
             self._keep(CommandKind.SET_STATE, name, fingerprint)
             self._core.keys.set_state(self._core.key_of(self._record), name, value)
@@ -243,9 +296,20 @@ class JournalOperations(Operations):
             self._keep(CommandKind.CLEAR_ALL_STATE, "", _NO_FINGERPRINT)
             self._core.keys.clear_all_state(self._core.key_of(self._record))
 
+    def _promises(self, name: str) -> Mapping[str, PromiseAnswer]:
+        """Give the answered promises of the key; an error where the answer of this one can't be read."""
+        entry = self._core.key_of(self._record)
+        if name in entry.unreadable:
+            self._next_handle -= 1  # nothing was asked for
+            raise UnreadableValue(
+                f"the stored answer of the promise {name!r} of {entry.service}", entry.unreadable[name]
+            )
+        return entry.promises
+
     @override
     def promise_value(self, name: str) -> Handle:
         if self._match(CommandKind.PROMISE_VALUE, name, _NO_FINGERPRINT) is None:
+            self._promises(name)
             handle = self._keep(CommandKind.PROMISE_VALUE, name, _NO_FINGERPRINT)
             self._core.waits.for_promise(self._record, handle, name)
         return self._next_handle - 1
@@ -255,17 +319,18 @@ class JournalOperations(Operations):
         replayed = self._match(CommandKind.PROMISE_PEEK, name, _NO_FINGERPRINT)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
-        answer = self._core.key_of(self._record).promises.get(name)
+        answer = self._promises(name).get(name)
         value, failure = (None, None) if answer is None else (answer.value, answer.failure)
         self._keep(CommandKind.PROMISE_PEEK, name, _NO_FINGERPRINT, value, failure)
         return Ready(value, failure)
 
     @override
     def promise_complete(self, name: str, result: StepResult) -> Issued:
-        fingerprint = _digest(repr(result).encode())
+        fingerprint = _result_fingerprint(result)
         replayed = self._match(CommandKind.PROMISE_COMPLETE, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
+        self._promises(name)
         failure = self._core.waits.complete_promise(self._record, name, result)
         self._keep(CommandKind.PROMISE_COMPLETE, name, fingerprint, None, failure)
         return Ready(None, failure)
@@ -282,7 +347,7 @@ class JournalOperations(Operations):
 
     @override
     def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
-        fingerprint = _digest(repr(result).encode())
+        fingerprint = _result_fingerprint(result)
         if self._match(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint) is None:
             self._keep(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint)
             self._core.waits.complete_awakeable(awakeable_id, result)

@@ -110,6 +110,7 @@ class Record:
         "attached",
         "attempt",
         "body",
+        "broken",
         "caller",
         "caller_handle",
         "calls",
@@ -187,6 +188,8 @@ class Record:
         self.completed_ms: int | None = None
         self.expires_ms: int | None = None
 
+        self.broken: str | None = None
+        """Why it can't go on from what is stored of it: that can't be read, or could not be written."""
         self.info: HandlerInfo | None = None
         self.rows: list[Row] | None = None
         self.done: set[Handle] = set()

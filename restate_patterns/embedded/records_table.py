@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from restate_patterns.embedded.batch import Batch
-from restate_patterns.embedded.codec import decode_commands, failure_from_text
 from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.log import Log
+from restate_patterns.embedded.reading import COLUMNS, record_of, rows_of
 from restate_patterns.embedded.records import Command, CommandKind, Record, Row, Status
 from restate_patterns.embedded.store import Store
-from restate_patterns.seam import Deployment, Handle, Target
+from restate_patterns.log_lines import logger_named
+from restate_patterns.seam import Deployment, Handle
 
-_COLUMNS = (
-    "num, epoch, service, handler, key, body, headers, idempotency_key, caller, caller_handle, created_ms, status, "
-    "modified_ms, start_ms, queue_sequence, first_handle, failed_count, failed_at_index, failure, mismatch, "
-    "retry_at_ms, waits, attached, output, output_failure, completed_ms, expires_ms"
-)
+_logger = logger_named("restate_patterns.embedded")
 _CALLED = (CommandKind.CALL, CommandKind.ATTACH)
 
 
@@ -30,6 +26,8 @@ class RecordsTable:
         self._ids = ids
         self._deployment = deployment
         self._records: dict[int, Record] = {}
+        self._told: set[int] = set()
+        """Invocations that could not be read, of which people were told."""
 
     def add(self, record: Record) -> None:
         """Keep a record that was just made."""
@@ -54,7 +52,7 @@ class RecordsTable:
         if record is None:
             record = self.peek(num)
             if record is not None:
-                self._records[num] = record
+                self._keep(record)
         return record
 
     def living(self, num: int) -> Record | None:
@@ -62,9 +60,16 @@ class RecordsTable:
         found = self.peek(num)
         if found is None or found.status is Status.COMPLETED or num in self._records:
             return found
-        self._records[num] = found
+        self._keep(found)
         self._log.touch(found)  # the commit that follows drops it from memory again if nothing changes
         return found
+
+    def _keep(self, record: Record) -> None:
+        self._records[record.num] = record
+        if record.broken is not None and record.num not in self._told:
+            self._told.add(record.num)
+            _logger.error("%s (%s) is paused: %s", record.target, record.id, record.broken)
+            self._log.append(record)
 
     def peek(self, num: int) -> Record | None:
         """Give a record to look at, without keeping it in memory."""
@@ -73,41 +78,17 @@ class RecordsTable:
             return found
         if any(num in batch.removed for batch in self._log.pending()):
             return None
-        rows = self._store.read(f"SELECT {_COLUMNS} FROM invocation WHERE num=?", (num,))
+        rows = self._store.read(f"SELECT {COLUMNS} FROM invocation WHERE num=?", (num,))
         return self.from_row(rows[0]) if rows else None
 
     def select(self, where: str, parameters: tuple[object, ...]) -> list[Record]:
         """Give the records that a condition chooses among those in the file, as memory has them."""
-        rows = self._store.read(f"SELECT {_COLUMNS} FROM invocation WHERE {where}", parameters)
+        rows = self._store.read(f"SELECT {COLUMNS} FROM invocation WHERE {where}", parameters)
         return [self._records.get(row[0]) or self.from_row(row) for row in rows]
 
     def from_row(self, row: tuple[object, ...]) -> Record:
         """Make a record of a row of the file."""
-        values = dict(zip(_COLUMNS.split(", "), row, strict=True))
-        num, epoch = int(str(values["num"])), int(str(values["epoch"]))
-        key = values["key"]
-        target = Target(str(values["service"]), str(values["handler"]), None if key is None else str(key))
-        body = values["body"]
-        record = Record(
-            num,
-            epoch,
-            self._ids.invocation(num, epoch),
-            target,
-            body if isinstance(body, bytes) else b"",
-            json.loads(str(values["headers"])),
-        )
-        for name in (
-            "idempotency_key", "caller", "caller_handle", "created_ms", "modified_ms", "start_ms", "queue_sequence",
-            "first_handle", "failed_count", "failed_at_index", "failure", "retry_at_ms",
-            "output", "completed_ms", "expires_ms",
-        ):  # fmt: skip
-            setattr(record, name, values[name])
-        record.status = Status(int(str(values["status"])))
-        record.mismatch = bool(values["mismatch"])
-        record.attached = bool(values["attached"])
-        waits, failure = values["waits"], values["output_failure"]
-        record.waits = None if waits is None else tuple(json.loads(str(waits)))
-        record.output_failure = failure_from_text(None if failure is None else str(failure))
+        record = record_of(row, self._ids)
         self.bind(record)
         return record
 
@@ -120,20 +101,13 @@ class RecordsTable:
         """Give the journal of a record, reading it when it is not in memory."""
         if record.rows is not None:
             return record.rows
-        rows = [
-            Row(
-                index,
-                handle,
-                time_ms,
-                value,
-                failure_from_text(failure),
-                None if commands is None else decode_commands(commands),
-            )
-            for index, handle, time_ms, value, failure, commands in self._store.read(
+        rows, unreadable = rows_of(
+            self._store.read(
                 "SELECT idx, handle, time_ms, value, failure, commands FROM journal WHERE invocation=? ORDER BY idx",
                 (record.num,),
             )
-        ]
+        )
+        record.broken = record.broken or unreadable
         record.rows = rows
         record.done = {row.handle for row in rows if row.handle >= 0}
         record.timers = {
@@ -142,9 +116,33 @@ class RecordsTable:
                 "SELECT handle FROM timer WHERE invocation=? AND handle >= 0", (record.num,)
             )
         }
-        for handle, command in record.commands():
-            note_call(record, handle, command)
+        if record.broken is None:
+            self._note_calls(record)
         return rows
+
+    def _note_calls(self, record: Record) -> None:
+        try:
+            for handle, command in record.commands():
+                note_call(record, handle, command)
+        except ValueError as error:
+            record.broken = f"its journal has a call whose invocation can't be read: {error}"
+
+    def unreadable(self, num: int) -> str | None:
+        """Give why the row of an invocation can't be read; its journal is another matter."""
+        rows = self._store.read(f"SELECT {COLUMNS} FROM invocation WHERE num=?", (num,))
+        return record_of(rows[0], self._ids).broken if rows else None
+
+    def read_again(self, record: Record) -> Record:
+        """Give a record that could not be read as the file has it now; what is not durable stays as it is."""
+        if record.last_sequence > self._log.durable_sequence or record.attempt is not None:
+            return record
+        self.forget(record.num)
+        found = self.get(record.num)
+        if found is None:
+            self.add(record)
+            return record
+        self.load_rows(found)
+        return found
 
     def release(self, batch: Batch, pinned: Callable[[int], bool]) -> None:
         """Drop from memory what a batch made durable and nobody needs there."""

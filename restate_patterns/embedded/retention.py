@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from restate_patterns.clock import Cancellable
 from restate_patterns.embedded.records import Record, Status
-from restate_patterns.limits import RETENTION_LIMIT
+from restate_patterns.limits import RETENTION_INTERVAL_MS, RETENTION_LIMIT, RETENTION_PAUSE_MS
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import RUN_HANDLER, HandlerKind
 
 if TYPE_CHECKING:
     from restate_patterns.embedded.core import Core
 
+_logger = logger_named("restate_patterns.embedded")
+
 RETRY_LATER_MS: Final = 60_000
 
 
 class RetentionCounts(NamedTuple):
-    """What one run removed, and what it put off because its key is in use."""
+    """What one run removed, what it put off because its key is in use, and whether there may be more at once."""
 
     removed: int
     postponed: int
     promises: int
+    more: bool
 
 
 class Retention:
@@ -27,6 +32,30 @@ class Retention:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._alarm: Cancellable | None = None
+
+    def start(self) -> None:
+        """Remove what is expired, now and from time to time."""
+        if self._core.stopped:
+            return
+        more = False
+        try:
+            more = self.run_once().more
+        except Exception:
+            _logger.exception("removing expired invocations failed; it is tried again")
+        if more:
+            # The file shows what a batch under way removes until that is durable: it would be found again.
+            self._core.log.when_durable(self._core.log.sequence, self._go_on)
+        else:
+            self._alarm = self._core.clock.call_later(RETENTION_INTERVAL_MS, self.start)
+
+    def _go_on(self) -> None:
+        self._alarm = self._core.clock.call_later(RETENTION_PAUSE_MS, self.start)
+
+    def stop(self) -> None:
+        """Remove nothing any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def run_once(self, limit: int = RETENTION_LIMIT) -> RetentionCounts:
         """Remove at most `limit` invocations and as many promises."""
@@ -47,7 +76,10 @@ class Retention:
             else:
                 self._core.control.purge(record)
                 removed += 1
-        return RetentionCounts(removed, postponed, self._expire_promises(now_ms, limit))
+        promises, promises_postponed, more_promises = self._expire_promises(now_ms, limit)
+        postponed += promises_postponed
+        more = (len(expired) == limit or more_promises) and removed + postponed + promises > 0
+        return RetentionCounts(removed, postponed, promises, more)
 
     def _gone(self, num: int) -> bool:
         return any(num in batch.removed for batch in self._core.log.pending())
@@ -65,12 +97,13 @@ class Retention:
             for found in self._core.records.in_memory()
         )
 
-    def _expire_promises(self, now_ms: int, limit: int) -> int:
+    def _expire_promises(self, now_ms: int, limit: int) -> tuple[int, int, bool]:
         expired = self._core.store.read(
-            "SELECT service, key, name FROM promise WHERE expires_ms IS NOT NULL AND expires_ms <= ? LIMIT ?",
+            "SELECT service, key, name FROM promise WHERE expires_ms IS NOT NULL AND expires_ms <= ? "
+            "ORDER BY expires_ms LIMIT ?",
             (now_ms, limit),
         )
-        count = 0
+        removed = postponed = 0
         for service, key, name in expired:
             entry = self._core.keys.entry(service, key)
             answer = entry.promises.get(name)
@@ -78,5 +111,8 @@ class Retention:
                 continue
             if self._core.admission.idempotent((service, key, RUN_HANDLER, "")) is None:
                 self._core.keys.clear_promise(entry, name)
-                count += 1
-        return count
+                removed += 1
+            else:  # or those with a run would stand in the way of the others for ever
+                self._core.keys.set_promise(entry, name, answer._replace(expires_ms=now_ms + RETRY_LATER_MS))
+                postponed += 1
+        return removed, postponed, len(expired) == limit

@@ -12,8 +12,9 @@ import json
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from restate_patterns.embedded.codec import encode_commands, failure_text
+from restate_patterns.embedded.codec import encode_commands, failure_text, unwritten_commands, unwritten_headers
 from restate_patterns.embedded.records import Record, Row, Status
+from restate_patterns.wording import text_of
 
 Parameters: TypeAlias = tuple[object, ...]
 
@@ -27,6 +28,9 @@ _FIXED: Final = ("num", "epoch", "service", "handler", "body", "headers", "calle
 _FIXED_OR_NULL: Final = ("key", "idempotency_key", "caller")
 _ROW: Final = ("invocation", "idx", "handle", "time_ms")
 _ROW_OR_NULL: Final = ("value", "failure", "commands")
+
+_WHOLE_MAX: Final = 2**63
+"""SQLite's whole numbers have 64 bits."""
 
 _Nulls: TypeAlias = tuple[bool, ...]
 
@@ -68,6 +72,31 @@ def insert_row(num: int, row: Row) -> tuple[str, Parameters]:
     if commands is not None:
         parameters.append(encode_commands(commands))
     return _insert_row((value is None, failure is None, commands is None)), tuple(parameters)
+
+
+def insert_unwritten(record: Record, reason: str) -> tuple[str, Parameters]:
+    """Give what writes the row of a new invocation that can't be written as it is: paused, and says why."""
+    target = record.target
+    key = None if target.key is None else text_of(target.key)
+    return _INSERT_UNWRITTEN, (
+        record.num, record.epoch, text_of(target.service), text_of(target.handler), key, unwritten_headers(reason),
+        record.caller, record.caller_handle, record.created_ms, int(Status.PAUSED), record.modified_ms,
+        record.queue_sequence, reason, 1 if record.attached else 0,
+    )  # fmt: skip
+
+
+def insert_unwritten_row(num: int, row: Row, reason: str) -> tuple[str, Parameters]:
+    """Give what writes why a row of a journal can't be written, in its place."""
+    handle = row.handle if -_WHOLE_MAX < row.handle < _WHOLE_MAX else 0
+    return (
+        "INSERT OR REPLACE INTO journal (invocation, idx, handle, time_ms, commands) VALUES (?, ?, ?, ?, ?)",
+        (num, row.index, handle, row.time_ms, unwritten_commands(reason)),
+    )
+
+
+def update_unwritten_row(num: int, index: int, reason: str) -> tuple[str, Parameters]:
+    """Give what writes why the commands of a row can't be written, in their place."""
+    return "UPDATE journal SET commands=? WHERE invocation=? AND idx=?", (unwritten_commands(reason), num, index)
 
 
 def _changing(record: Record) -> Parameters:
@@ -120,3 +149,8 @@ def _insert(table: str, columns: tuple[str, ...], optional: tuple[str, ...], nul
 
 
 _ROW_OF_STEP: Final = _insert_row((False, True, False))
+_INSERT_UNWRITTEN: Final = (
+    "INSERT INTO invocation (num, epoch, service, handler, key, headers, caller, caller_handle, created_ms, status, "
+    "modified_ms, queue_sequence, failure, attached, body, start_ms, first_handle, failed_count, failed_at_index, "
+    "mismatch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'', 0, 0, 0, 0, 1)"
+)

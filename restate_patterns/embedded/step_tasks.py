@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import types
 from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any, Final, Protocol
 
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import StepResult
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 _BROKE: Final = "what follows from the end of a step broke; the other steps go on"
 
 

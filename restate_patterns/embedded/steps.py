@@ -13,14 +13,16 @@ from typing import Any, Final
 from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock
-from restate_patterns.embedded.codec import printable
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
+from restate_patterns.wording import sentence_of
 
+_logger = logger_named("restate_patterns.embedded")
 _NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
 
 
@@ -44,6 +46,10 @@ class _StepClock(Clock):
     @override
     def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
         return self._clock.call_later(delay_ms, callback)
+
+    @override
+    def watch(self, moved: Callable[[], None]) -> Cancellable:
+        return self._clock.watch(moved)
 
     @override
     async def sleep(self, delay_ms: float) -> None:
@@ -98,7 +104,7 @@ class RunningStep(StepProgress, Job):
     @override
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
-        self.last_failure = printable(error)
+        self.last_failure = sentence_of(error)
         if not self.dropped:
             self._steps.log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
             self._steps.log.touch(self.record)
@@ -172,7 +178,7 @@ class Steps:
                 pending = batch.steps[identity]
                 return 0 if pending is None else pending[0]
         rows = self._store.read("SELECT failed_count FROM step WHERE invocation=? AND handle=?", identity)
-        return int(rows[0][0]) if rows else 0
+        return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
     def _remove(self, step: RunningStep) -> None:
         step.dropped = True
@@ -189,7 +195,11 @@ class Steps:
         """Take what a step came to."""
         if not step.dropped:
             self._remove(step)
-            self._settle(step.record, step.handle, result.value, result.failure)
+            try:
+                self._settle(step.record, step.handle, result.value, result.failure)
+            except Exception as error:
+                _logger.exception("the result of the step %r of %s broke", step.name, step.record.id)
+                self._broken(step.record, error)
 
     def break_off(self, step: RunningStep, error: BaseException) -> None:
         """Take that a step ended without a result."""

@@ -7,7 +7,6 @@ near. Timers fire in the order (due, sequence).
 from __future__ import annotations
 
 import heapq
-import logging
 import math
 from collections.abc import Callable
 from typing import Final
@@ -17,9 +16,10 @@ from restate_patterns.embedded.batch import TimerId
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import TIMERS_LOADED_MAX
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import Handle
 
-_logger = logging.getLogger("restate_patterns.embedded")
+_logger = logger_named("restate_patterns.embedded")
 
 START_TIMER: Final[Handle] = -1
 """The handle of the timer that starts a delayed invocation."""
@@ -52,6 +52,11 @@ class Timers:
         self._alarm_ms = math.inf
         self._running = False
 
+    def unreadable(self) -> list[int]:
+        """Give the invocations that have a timer whose time is no number; those sort behind all that are."""
+        rows = self._store.read("SELECT DISTINCT invocation FROM timer WHERE due_ms > 9223372036854775807")
+        return [num for (num,) in rows]
+
     def start(self) -> None:
         """Fire what is overdue, in order, and keep firing."""
         self._running = True
@@ -60,6 +65,14 @@ class Timers:
     def stop(self) -> None:
         """Fire nothing any more."""
         self._running = False
+        self._drop_alarm()
+
+    def catch_up(self) -> None:
+        """Fire what became due at once, when time has jumped."""
+        self._drop_alarm()
+        self._on_alarm()
+
+    def _drop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -100,14 +113,15 @@ class Timers:
     def _load(self) -> None:
         """Read the next timers from the file and what is not yet in it, and move the horizon."""
         rows = self._store.read(
-            "SELECT due_ms, sequence, invocation, handle FROM timer "
-            "WHERE due_ms >= ? ORDER BY due_ms, sequence LIMIT ?",
+            "SELECT due_ms, CAST(sequence AS INTEGER), invocation, handle FROM timer "
+            "WHERE due_ms BETWEEN ? AND 9223372036854775807 ORDER BY due_ms, sequence LIMIT ?",
             (max(self._horizon_ms, 0), TIMERS_LOADED_MAX),
         )
         found: dict[TimerId, tuple[int, int]] = {(row[2], row[3]): (row[0], row[1]) for row in rows}
         if len(rows) == TIMERS_LOADED_MAX and rows[-1][0] == rows[0][0]:
             same = self._store.read(
-                "SELECT due_ms, sequence, invocation, handle FROM timer WHERE due_ms = ?", (rows[0][0],)
+                "SELECT due_ms, CAST(sequence AS INTEGER), invocation, handle FROM timer WHERE due_ms = ?",
+                (rows[0][0],),
             )
             found.update({(row[2], row[3]): (row[0], row[1]) for row in same})
             horizon_ms: float = rows[0][0] + 1

@@ -44,7 +44,7 @@ _SHORT = 200
 def view_of(core: Core, record: Record) -> InvocationView:
     """Give what people see of an invocation."""
     status = _STATUS[record.status]
-    if record.status is Status.ACTIVE and record.attempt is None:
+    if record.status is Status.ACTIVE and record.attempt is None and not core.steps.running(record.num):
         status = InvocationStatus.READY
     caller = None if record.caller is None else core.records.peek(record.caller)
     return InvocationView(
@@ -82,15 +82,25 @@ def _waits(core: Core, record: Record) -> Sequence[str]:
         if holder is None:
             return ()
         return (f"the key {record.key!r}, held by {holder.target} ({holder.id}), which is {_state(holder)}",)
-    if record.status is not Status.ACTIVE or record.attempt is None:
+    handles = _awaited(core, record)
+    if not handles:
         return ()
     core.records.load_rows(record)
     commands = {handle: (command.kind, command.name) for handle, command in record.commands()}
     sentences = list[str]()
-    for handle in record.attempt.awaited():
+    for handle in handles:
         kind, name = commands.get(handle, (CommandKind.RUN, "?"))
         sentences.append(f"{_WAITS.get(kind, kind.name.lower())} {name}".strip() + _detail(core, record, handle))
     return sentences
+
+
+def _awaited(core: Core, record: Record) -> Sequence[Handle]:
+    """Give what an active invocation waits for; of one that has left memory while its steps run, those."""
+    if record.status is not Status.ACTIVE:
+        return ()
+    if record.attempt is None:
+        return [step.handle for step in core.steps.of(record.num)]
+    return list(record.attempt.awaited())
 
 
 def _state(record: Record) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVarTuple, Unpack
 
@@ -13,8 +12,11 @@ from restate_patterns.errors import AttemptSpins, CallNotAwaited, Cancelled, Jou
 from restate_patterns.execution import boundary, closing, places
 from restate_patterns.execution.loop import InnerLoop, LoopHost, is_open
 from restate_patterns.execution.primitives import Primitives
+from restate_patterns.execution.stragglers import Stragglers
 from restate_patterns.execution.tasks import InnerTask
 from restate_patterns.execution.timers import InnerTimer
+from restate_patterns.failures import to_failure
+from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     Attempt,
     AttemptEnd,
@@ -28,7 +30,7 @@ from restate_patterns.seam import (
     Succeeded,
 )
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 Ts = TypeVarTuple("Ts")
 
 
@@ -51,7 +53,8 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         self._make_main = main
         self._context = contextvars.copy_context()
         self._main: InnerTask[bytes] | None = None
-        self._cancel_delivered = False
+        self._stragglers: Stragglers | None = None
+        """Of the latest cancellation of the invocation that was delivered."""
         self._end: AttemptEnd | None = None
         """How the main coroutine ended; the attempt ends so once its other tasks have ended too."""
         self._lingering_count = 0
@@ -72,7 +75,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def deliver_cancel(self, time_ms: int | None) -> AttemptEnd | None:
         def cancel() -> None:
             self._loop.happened_at(time_ms)
-            self._cancel_delivered = True
+            self._stragglers = Stragglers(self._loop, self._waits.waits_durably)
             self._waits.cancel_unshielded()
 
         return self._drive(cancel)
@@ -114,18 +117,38 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         while True:
             self._loop.run_until_idle()
             if self._broken is not None:
-                return self._broken
+                return self._unless_cancelled(self._broken)
             if self._end is not None and self._lingering_count == 0:
                 if self._cancel_rest() or self._close_generators():
                     continue
                 return self._end
+            if self._stragglers is not None and self._stragglers.reach():
+                self._waits.cancel_arrived()
+                continue
             if self._waits.any_awaited():
                 return None
             if not self._loop.unpark():
-                return Stuck(self._nothing_to_wait_for())
+                return None if self._operations.cancel_ahead() else Stuck(self._nothing_to_wait_for())
+
+    def _unless_cancelled(self, end: AttemptEnd) -> AttemptEnd:
+        """Give how an attempt ends that broke off: as cancelled, where it would never come to its cancellation.
+
+        What is owed goes first: an undo that a later attempt may still do, or what a shield is there for.
+        """
+        if not isinstance(end, (Crashed, Stuck)) or (isinstance(end, Stuck) and end.mismatch):
+            return end
+        if self.owed or self.shield_broken or not (self._operations.cancel_ahead() and self._operations.at_journal_end):
+            return end
+        _logger.warning(
+            "%s (%s) ends as cancelled: it failed where its cancellation could not reach it, so it cleaned up nothing",
+            self.invocation.target,
+            self.invocation.id,
+            exc_info=end.error,
+        )
+        return Failed(to_failure(Cancelled()), broken_off=True)
 
     def _main_ended(self, main: InnerTask[bytes]) -> None:
-        end = boundary.end_of(main, self._loop.failed_tasks, invocation_cancelled=self._cancel_delivered)
+        end = boundary.end_of(main, self._loop.failed_tasks, invocation_cancelled=self._stragglers is not None)
         if isinstance(end, Succeeded) and (forgotten := self._tracked.never_awaited()):
             end = Stuck(
                 CallNotAwaited(

@@ -7,10 +7,23 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from restate_patterns.errors import Cancelled, Failure, JournalMismatch, NotDurable, TerminalError, UsageError
+from restate_patterns import limits
+from restate_patterns.errors import (
+    Cancelled,
+    DefinitionError,
+    Failure,
+    JournalMismatch,
+    NotDurable,
+    TerminalError,
+    TimedOut,
+    UsageError,
+    WrongValue,
+)
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
-from restate_patterns.failures import to_failure
+from restate_patterns.failures import to_failure, travelling
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, Stuck, Succeeded
+from restate_patterns.storable import checked_value
+from restate_patterns.wording import shortened, text_of
 
 ALSO_FAILED = "error.also"
 """Under this name the metadata of a failure lists the other failures of its exception group."""
@@ -30,22 +43,28 @@ def end_of(
         return _cancelled(invocation_cancelled)
     error = main.exception()
     if error is None:
-        return Succeeded(main.result())
-    leaves = list(leaves_of(error))
-    return of_error(error) if leaves == [error] else _of_group(error, leaves, failed(), invocation_cancelled)
+        return _succeeded(main.result())
+    if not isinstance(error, BaseExceptionGroup):
+        return of_error(error)
+    return _of_group(error, list(leaves_of(error)), failed(), invocation_cancelled)
+
+
+def _succeeded(output: bytes) -> AttemptEnd:
+    try:
+        return Succeeded(checked_value(output, "what the handler returned"))
+    except UsageError as error:
+        return Stuck(error)
 
 
 def of_error(error: BaseException) -> AttemptEnd:
     """Say how an attempt ends that one error ended."""
-    if isinstance(error, TerminalError):
-        return Failed(to_failure(error))
     if isinstance(error, JournalMismatch):
         return Stuck(error, mismatch=True)
-    if isinstance(error, UsageError):
+    if isinstance(error, (UsageError, DefinitionError)):
         return Stuck(error)
-    if isinstance(error, RuntimeError) and "attached to a different loop" in str(error):
+    if isinstance(error, RuntimeError) and "attached to a different loop" in text_of(error):
         return Stuck(_foreign_wait(error))
-    return Crashed(error)
+    return _failed((error,)) or Crashed(error)
 
 
 def _foreign_wait(error: RuntimeError) -> NotDurable:
@@ -80,20 +99,48 @@ def _of_group(
     if all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves):
         return _cancelled(invocation_cancelled)
     numbers = _numbers(failed)
-    failure = terminal_failure(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED)))
-    return Crashed(group) if failure is None else Failed(failure)
+    return _failed(sorted(leaves, key=lambda leaf: numbers.get(id(leaf), UNNUMBERED))) or Crashed(group)
+
+
+def _failed(leaves: Sequence[BaseException]) -> AttemptEnd | None:
+    try:
+        failure = final_failure(leaves)
+    except WrongValue as wrong:  # an error that would arrive as another one is no answer
+        return Stuck(wrong)
+    return None if failure is None else Failed(failure)
 
 
 def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
     """Give the failure that errors raised together come to, or None when one of them is to be retried.
 
     It is the first terminal one, with the others attached; those that were only cancelled don't count.
+
+    Raises:
+        WrongValue: A field of a terminal one would not come back as it is.
     """
     terminal = [leaf for leaf in leaves if isinstance(leaf, TerminalError)]
     if not terminal or not all(isinstance(leaf, (TerminalError, asyncio.CancelledError)) for leaf in leaves):
         return None
-    first, *others = (to_failure(leaf) for leaf in terminal)
+    first, *others = (travelling(leaf) for leaf in terminal)
     return _with_others(first, others)
+
+
+def final_failure(leaves: Sequence[BaseException]) -> Failure | None:
+    """Give the failure that errors of a handler come to, or None when one of them is to be retried.
+
+    Unlike in a step, a `TimeoutError` is final: the timer that ended the wait is in the journal.
+
+    Raises:
+        WrongValue: A field of a terminal one would not come back as it is.
+    """
+    return terminal_failure([_timed_out(leaf) if isinstance(leaf, TimeoutError) else leaf for leaf in leaves])
+
+
+def _timed_out(error: TimeoutError) -> TerminalError:
+    if isinstance(error, TerminalError):
+        return error
+    said = text_of(error)
+    return TimedOut(message=f"{TimedOut.message}: {said}") if said else TimedOut()
 
 
 def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
@@ -116,5 +163,6 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
 def _with_others(first: Failure, others: Sequence[Failure]) -> Failure:
     if not others:
         return first
-    also = json.dumps([{"code": other.code, "message": other.message} for other in others])
+    chars_max = limits.FAILURE_CHARS_MAX // len(others)
+    also = json.dumps([{"code": other.code, "message": shortened(other.message, chars_max)} for other in others])
     return Failure(first.code, first.message, {**first.metadata, ALSO_FAILED: also})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.tasks
-import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final
 
@@ -16,8 +15,9 @@ from restate_patterns.errors import AttemptSealed
 from restate_patterns.execution import places
 from restate_patterns.execution.loop import InnerLoop, is_open
 from restate_patterns.execution.tasks import InnerTask
+from restate_patterns.log_lines import logger_named
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 _THROWS_MAX: Final = 100
 _unclosable: list[object] = []
 

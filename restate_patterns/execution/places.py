@@ -15,6 +15,7 @@ _ASYNCIO = str(Path(asyncio.__file__).parent)
 _OWN = str(Path(__file__).parent.parent)
 _ensure_future_code: CodeType = getattr(asyncio.tasks, "_ensure_future", asyncio.ensure_future).__code__
 _TASKS_SHOWN_MAX = 5
+_INNER = ("cr_await", "ag_await", "gi_yieldfrom")
 _FRAMES_TO_AS_COMPLETED = 4
 """How far above the creation of the task `as_completed` is, at most: CPython 3.11 has a comprehension between."""
 
@@ -29,14 +30,26 @@ def _is_users(frame: FrameType) -> bool:
     return not (path.startswith((_ASYNCIO, _OWN)) or f"{'/'}anyio{'/'}" in path)
 
 
+def frames_of(task: asyncio.Task[Any]) -> list[FrameType]:
+    """Give the frames of a suspended task, outermost first."""
+    return _frames(task.get_coro())
+
+
+def _frames(coroutine: Any) -> list[FrameType]:
+    frames: list[FrameType] = []
+    while coroutine is not None:
+        for kind in ("cr", "ag", "gi"):
+            frame: FrameType | None = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                frames.append(frame)
+        coroutine = next((inner for name in _INNER if (inner := getattr(coroutine, name, None)) is not None), None)
+    return frames
+
+
 def of_coroutine(coroutine: Any) -> str:
     """Say where a suspended coroutine waits: the innermost line that the user wrote."""
-    found: FrameType | None = None
-    while coroutine is not None:
-        frame: FrameType | None = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
-        if frame is not None and (found is None or _is_users(frame)):
-            found = frame
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
+    frames = _frames(coroutine)
+    found = next((frame for frame in reversed(frames) if _is_users(frame)), frames[0] if frames else None)
     return "its end" if found is None else of_frame(found)
 
 

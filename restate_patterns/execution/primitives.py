@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 from typing_extensions import override
 
 from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
+from restate_patterns.execution.boundary import final_failure, leaves_of
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.randomness import AttemptRandom
 from restate_patterns.execution.steps import StepRunner
@@ -30,6 +31,7 @@ from restate_patterns.seam import (
     Request,
     StepResult,
 )
+from restate_patterns.storable import checked_ref, checked_request, checked_result, checked_text, checked_value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +45,7 @@ class Primitives(Caller):
     Raises:
         ContextError: It was called from anywhere else.
         Cancelled: The invocation was cancelled while no task waited for anything durable.
+        WrongValue: What it is given can't be stored; nothing was asked for.
     """
 
     invocation: Invocation
@@ -56,6 +59,8 @@ class Primitives(Caller):
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
         self.owed: list[str] = []
+        self.shield_broken = False
+        """Whether an error to be tried again has left a shielded part."""
         self.track = self._tracked.add
         """Watches a coroutine: when the handler succeeds without awaiting it, an error names it."""
 
@@ -102,6 +107,9 @@ class Primitives(Caller):
         task.shield_depth += 1
         try:
             yield
+        except Exception as error:
+            self.shield_broken |= final_failure(tuple(leaves_of(error))) is None
+            raise
         finally:
             task.shield_depth -= 1
 
@@ -116,26 +124,27 @@ class Primitives(Caller):
         if timeout_s is not None:
             async with asyncio.timeout(timeout_s):
                 return await self.call(request, None)
+        request = checked_request(request)
         self._waits.before_wait()
         handle = self._ask(self._operations.call, request, shielded=self._shielded())
         return await self._waits.operation(handle, is_call=True) or b""
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
-        return (await self._answer(self._operations.send, request, delay_ms) or b"").decode("ascii")
+        return (await self._answer(self._operations.send, checked_request(request), delay_ms) or b"").decode("ascii")
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
         async with asyncio.timeout(timeout_s):
-            return await self._answer(self._operations.attach, ref) or b""
+            return await self._answer(self._operations.attach, checked_ref(ref)) or b""
 
     @override
     async def output(self, ref: InvocationRef) -> bytes | None:
-        return await self._answer(self._operations.output, ref)
+        return await self._answer(self._operations.output, checked_ref(ref))
 
     @override
     async def cancel(self, ref: InvocationRef) -> None:
-        self._ask(self._operations.cancel_invocation, ref)
+        self._ask(self._operations.cancel_invocation, checked_ref(ref))
 
     # Steps.
 
@@ -184,7 +193,7 @@ class Primitives(Caller):
 
     def set_state(self, name: str, value: bytes) -> None:
         """Write one state of the key."""
-        self._ask(self._operations.set_state, name, value)
+        self._ask(self._operations.set_state, name, checked_value(value, "the state {!r}", name))
 
     def clear_state(self, name: str) -> None:
         """Remove one state of the key."""
@@ -206,6 +215,7 @@ class Primitives(Caller):
 
     async def promise_complete(self, name: str, result: StepResult) -> None:
         """Resolve or reject a durable promise; a terminal error 409 when it was completed before."""
+        result = checked_result(result, "the answer of the promise {!r}", name)
         await self._answer(self._operations.promise_complete, name, result)
 
     def awakeable(self) -> tuple[str, Awaitable[bytes]]:
@@ -215,7 +225,8 @@ class Primitives(Caller):
 
     @override
     async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
-        self._ask(self._operations.complete_awakeable, awakeable_id, result)
+        id_ = checked_text(awakeable_id, "the awakeable id")
+        self._ask(self._operations.complete_awakeable, id_, checked_result(result, "the answer of {}", id_))
 
     # What else a handler owes before it may end.
 

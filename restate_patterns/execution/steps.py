@@ -14,11 +14,13 @@ from typing_extensions import override
 
 from restate_patterns import limits
 from restate_patterns.clock import Clock
-from restate_patterns.errors import StepFailed, UsageError
+from restate_patterns.errors import DefinitionError, StepFailed, UsageError, WrongValue
 from restate_patterns.execution import boundary
 from restate_patterns.failures import to_failure
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepAction, StepExhausted, StepProgress, StepResult
+from restate_patterns.storable import checked_value
+from restate_patterns.wording import sentence_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,23 +56,32 @@ class StepRunner(StepAction):
         while True:
             try:
                 if self._step.timeout is None:
-                    return StepResult(await self._action(), None)
-                return StepResult(await self._try(progress.clock, self._step.timeout), None)
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # noqa: BLE001 - SystemExit is a failed try, not the end of the server
+                    return self._result(await self._action())
+                return self._result(await self._try(progress.clock, self._step.timeout))
+            except BaseException as error:  # SystemExit, too, is a failed try and not the end of the server
+                if isinstance(error, GeneratorExit) and _being_closed():
+                    raise
                 result, wait_ms = self._after(error, progress)
                 if result is not None:
                     return result
             await progress.clock.sleep(wait_ms)
 
+    def _result(self, value: bytes | None) -> StepResult:
+        if value is not None:
+            value = checked_value(value, "step {!r}: its result", self._step.name)
+        return StepResult(value, None)
+
     def _after(self, error: BaseException, progress: StepProgress) -> tuple[StepResult | None, int]:
         """Give the result that a failed try comes to, or None and the wait before the next one."""
-        failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
+        try:
+            failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
+        except WrongValue as wrong:
+            raise StepExhausted(self._step.name, wrong) from error
         if failure is not None:
             return StepResult(None, failure), 0
         _raise_if_stopped(error)
-        if isinstance(error, UsageError):  # trying again would repeat the effect and end the same way
+        if isinstance(error, (UsageError, DefinitionError)):
+            # Trying again would repeat the effect and end the same way.
             raise StepExhausted(self._step.name, error) from error
         wait_ms = self._retry.delay_ms(progress.failed_count + 1)
         if wait_ms is None:
@@ -90,7 +101,7 @@ class StepRunner(StepAction):
     def _exhausted(self, error: BaseException) -> StepResult:
         if self._retry.then == "pause":
             raise StepExhausted(self._step.name, error) from error
-        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        cause = sentence_of(error)
         failed = StepFailed(
             message=f"step {self._step.name!r} used up its tries: {cause}", step=self._step.name, cause=cause
         )
@@ -107,13 +118,22 @@ def _raise_if_stopped(error: BaseException) -> None:
         raise asyncio.CancelledError("the step was asked to stop") from error
 
 
+def _being_closed() -> bool:
+    """Whether a `GeneratorExit` is the end of the step's coroutine: no task runs it. Else the action raised it."""
+    try:
+        return asyncio.current_task() is None
+    except RuntimeError:
+        return True
+
+
 async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a blocking function in a thread and give its result.
 
     A thread can't be stopped: a cancellation waits until the function has ended, and its outcome
     counts. So what comes after never overtakes it. A function that no thread has begun is not run.
     """
-    work = _threads().submit(contextvars.copy_context().run, functools.partial(fn, *args, **kwargs))
+    call = functools.partial(fn, *args, **kwargs)
+    work = _threads().submit(contextvars.copy_context().run, _outcome, call)
     ended = asyncio.wrap_future(work)
     while not ended.done():
         try:
@@ -121,7 +141,21 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
         except asyncio.CancelledError:
             if work.cancel():
                 raise
-    return ended.result()
+    result, error = ended.result()
+    if error is not None:
+        try:
+            raise error
+        finally:
+            error = None  # it would hold this frame, and the frame it
+    return result  # type: ignore[return-value]  # there is one where nothing was raised
+
+
+def _outcome(call: Callable[[], R]) -> tuple[R | None, BaseException | None]:
+    """Give what a function came to without raising it: a future takes no StopIteration, and waits for ever."""
+    try:
+        return call(), None
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        return None, error
 
 
 @functools.cache

@@ -270,6 +270,14 @@ class Waits:
             fail()
         self._cancel_pending = not failing
 
+    def waits_durably(self, task: InnerTask[Any]) -> bool:
+        """Tell whether a task waits for something durable itself."""
+        return _failing(task) is not None
+
+    def cancel_arrived(self) -> None:
+        """Note that a cancellation that had found nobody has reached somebody after all."""
+        self._cancel_pending = False
+
     def before_wait(self) -> None:
         """Say that the running task is about to wait for something durable.
 

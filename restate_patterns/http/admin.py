@@ -5,13 +5,10 @@ The own routes give JSON for what Restate answers through SQL: list and describe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final, cast
-from urllib.parse import parse_qsl
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from restate_patterns.engine_port import (
@@ -20,10 +17,13 @@ from restate_patterns.engine_port import (
     InvocationStatus,
 )
 from restate_patterns.http import verbs, views
-from restate_patterns.http.asgi import Receive, Response, Scope, read_body
+from restate_patterns.http.asgi import Response, Scope
+from restate_patterns.http.bodies import Body
+from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
+from restate_patterns.http.json_text import read_json, write_json
 from restate_patterns.http.openapi import openapi
-from restate_patterns.http.paths import segments_of
+from restate_patterns.http.paths import query_of, segments_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.http.wire import SERVER_NAME
 from restate_patterns.limits import LIST_LIMIT_MAX
@@ -39,25 +39,27 @@ class Admin(Responder):
     Args:
         engine: Where invocations run.
         ingress_url: Where the ingress of the same server is.
+        callers: Places for those whose write of state waits for its turn.
     """
 
-    def __init__(self, engine: EnginePort, *, ingress_url: str) -> None:
+    def __init__(self, engine: EnginePort, *, ingress_url: str, callers: Callers | None = None) -> None:
         self._engine = engine
+        self._callers = callers or Callers()
         self._ingress_url = ingress_url
 
     @override
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
-        request = _Request(scope, receive)
+    async def respond(self, scope: Scope, body: Body) -> Response:
+        request = _Request(scope, body)
         match request.segments:
             case ["invocations", invocation_id]:
                 request.only("DELETE")
                 mode = request.query.get("mode", "cancel")
-                status, body = await verbs.delete(self._engine, mode, invocation_id)
-                return _json(body, status)
+                status, answer = await verbs.delete(self._engine, mode, invocation_id)
+                return _json(answer, status)
             case ["invocations", invocation_id, verb]:
                 request.only("PATCH")
-                status, body = await verbs.act(self._engine, verb, invocation_id)
-                return _json(body, status)
+                status, answer = await verbs.act(self._engine, verb, invocation_id)
+                return _json(answer, status)
             case ["services", *rest]:
                 return await self._services(rest, request)
             case ["embedded", *rest]:
@@ -70,7 +72,7 @@ class Admin(Responder):
     @override
     def refuse(self, problem: Problem) -> Response:
         body = {"message": problem.message, "restate_code": None, "error": problem.error}
-        return Response(problem.status, [_JSON, *problem.headers], to_json(body))
+        return Response(problem.status, [_JSON, *problem.headers], write_json(body))
 
     def _server(self, request: _Request) -> Response:
         match request.segments:
@@ -134,7 +136,8 @@ class Admin(Responder):
             request.only("POST")
             service = self._keyed(rest[0])
             change = _StateChange(await request.json_object())
-            await self._engine.set_state(service.name, change.key, change.values, replace=True)
+            with self._callers.place_for(request.scope):
+                await self._engine.set_state(service.name, change.key, change.values, replace=True)
             return Response(202, [], b"")
         request.only("GET")
         match rest:
@@ -189,9 +192,11 @@ class Admin(Responder):
                 values = views.state_bytes(await request.json_object())
             except ValueError as error:
                 raise Problem(400, f"bad state: {error}") from None
-            await self._engine.set_state(service, key, values)
+            with self._callers.place_for(request.scope):
+                await self._engine.set_state(service, key, values)
         elif request.method == "DELETE":
-            await self._engine.clear_state(service, key, request.names or None)
+            with self._callers.place_for(request.scope):
+                await self._engine.clear_state(service, key, request.names or None)
         return _json({"state": views.state_json(await self._engine.get_state(service, key))})
 
     def _service(self, name: str) -> ServiceInfo:
@@ -211,19 +216,19 @@ class Admin(Responder):
 class _Request:
     """One admin request, decoded as far as it is needed."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, body: Body) -> None:
         self.method: str = scope["method"]
         self.segments = segments_of(scope["raw_path"])
-        self._scope = scope
-        self._receive = receive
-        try:
-            self._pairs = parse_qsl(scope["query_string"].decode(), keep_blank_values=True, errors="strict")
-        except UnicodeDecodeError:
-            raise Problem(400, "bad query: it is not valid UTF-8") from None
+        self.scope = scope
+        self._body = body
+        self._pairs = query_of(scope["query_string"])
 
     @property
     def query(self) -> Mapping[str, str]:
-        return dict(self._pairs)
+        found = dict(self._pairs)
+        if len(found) < len(self._pairs):
+            raise Problem(400, "bad query: a name is given more than once")
+        return found
 
     @property
     def names(self) -> list[str]:
@@ -238,13 +243,13 @@ class _Request:
             )
 
     async def json_object(self) -> dict[str, object]:
-        headers = dict(self._scope["headers"])
+        headers = dict(self.scope["headers"])
         content_type: bytes = headers.get(b"content-type", b"")
         # A web page can post any other type to a server on loopback without asking; this one it can't.
         if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise Problem(415, "send the body as JSON, with the header 'content-type: application/json'")
         try:
-            found: object = json.loads(await read_body(self._scope, self._receive))
+            found = read_json(await self._body.read())
         except ValueError as error:
             raise Problem(400, f"the body is not JSON: {error}") from None
         if not isinstance(found, dict):
@@ -277,9 +282,12 @@ def _bytes_of(name: str, value: object) -> bytes:
 def _limit(text: str | None) -> int:
     if text is None:
         return _LIST_LIMIT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LIST_LIMIT_MAX:
-        raise Problem(400, f"limit={text} must be a whole number from 1 to {LIST_LIMIT_MAX}")
-    return int(text)
+    digits = text.lstrip("0")
+    readable = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LIST_LIMIT_MAX))
+    limit = int(digits) if readable else 0
+    if not 1 <= limit <= LIST_LIMIT_MAX:
+        raise Problem(400, f"limit={text[:20]} must be a whole number from 1 to {LIST_LIMIT_MAX}")
+    return limit
 
 
 def _filter(query: Mapping[str, str]) -> InvocationFilter:
@@ -311,4 +319,4 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 def _json(body: object, status: int = 200) -> Response:
-    return Response(status, [_JSON], to_json(body)) if body is not None else Response(status, [], b"")
+    return Response(status, [_JSON], write_json(body)) if body is not None else Response(status, [], b"")

@@ -1,14 +1,14 @@
 """Between ASGI and what answers: every request gets exactly one answer, whatever is raised.
 
 It knows which requests are open, so that a server can wait for them and, after its bound, leave them
-with an answer; and it stops waiting for clients that went away (the invocation goes on).
+with an answer; it stops waiting for clients that went away (the invocation goes on), and for bodies
+that come too slowly.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 from typing import Final, Protocol
 
 from typing_extensions import override
@@ -17,26 +17,29 @@ from restate_patterns.engine_errors import EngineError
 from restate_patterns.errors import TerminalError
 from restate_patterns.http.asgi import (
     AsgiApp,
-    ClientGone,
     Receive,
     Response,
     Scope,
     Send,
     send_response,
-    wait_for_disconnect,
 )
+from restate_patterns.http.bodies import Body
+from restate_patterns.http.guard import Guard
+from restate_patterns.http.overflow import FULL
+from restate_patterns.http.pace import LOOK_S, TOO_SLOW
 from restate_patterns.http.problems import Problem, problem_of
+from restate_patterns.log_lines import logger_named
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_named(__name__)
 
-WATCH_AFTER_S: Final = 1.0
-"""A request open longer than this is watched for a client that goes away."""
+WATCH_AFTER_S: Final = LOOK_S
+"""A request open longer than this is watched: its body for its pace, and then for a client that goes away."""
 
 
 class Responder(Protocol):
     """What answers requests behind the door."""
 
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
+    async def respond(self, scope: Scope, body: Body) -> Response:
         """Answer one request; may raise `Problem`, `EngineError` and `TerminalError`."""
         ...
 
@@ -48,16 +51,17 @@ class Responder(Protocol):
 class _Left(enum.Enum):
     CLIENT_GONE = enum.auto()
     SHUTDOWN = enum.auto()
+    TOO_SLOW = enum.auto()
 
 
 class _Open:
     """One request that is being answered."""
 
-    __slots__ = ("left", "receive", "since_s", "task", "watcher")
+    __slots__ = ("body", "left", "since_s", "task", "watcher")
 
-    def __init__(self, task: asyncio.Task[object], receive: Receive, since_s: float) -> None:
+    def __init__(self, task: asyncio.Task[object], body: Body, since_s: float) -> None:
         self.task = task
-        self.receive = receive
+        self.body = body
         self.since_s = since_s
         self.left: _Left | None = None
         self.watcher: asyncio.Task[None] | None = None
@@ -67,8 +71,15 @@ class _Open:
             self.left = why
             self.task.cancel()
 
-    async def watch(self) -> None:
-        await wait_for_disconnect(self.receive)
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look whether its body comes too slowly; once nothing is read, leave it when the client goes."""
+        if self.body.is_too_slow(WATCH_AFTER_S):
+            self.leave(_Left.TOO_SLOW)
+        elif self.watcher is None and not self.body.is_being_read:
+            self.watcher = loop.create_task(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        await self.body.until_gone()
         self.leave(_Left.CLIENT_GONE)
 
 
@@ -77,13 +88,14 @@ class Door(AsgiApp):
 
     Args:
         responder: What answers.
-        cors: Whether pages of any origin may read the answers, as on the reference's ingress.
+        guard: Who may ask it.
     """
 
-    def __init__(self, responder: Responder, *, cors: bool) -> None:
+    def __init__(self, responder: Responder, guard: Guard) -> None:
         self._responder = responder
-        self._cors = cors
+        self._guard = guard
         self._open: set[_Open] = set()
+        self._heard_out: set[Body] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
 
@@ -91,23 +103,42 @@ class Door(AsgiApp):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
-        request = self._enter(receive)
+        request = self._enter(Body(scope, receive))
         try:
-            response = await self._answer(request, scope, receive)
+            response = await self._answer(request, scope)
             if response is not None:
-                if self._cors:
-                    _allow_origin(scope, response)
+                self._guard.add_cors(scope, response)
                 await send_response(response, send, head_only=scope["method"] == "HEAD")
         finally:
             self._leave(request)
+        if request.body.has_rest:
+            await self._hear_out(request.body)
+
+    async def _hear_out(self, body: Body) -> None:
+        """Take what a client still sends after its answer; stopping does not wait for that."""
+        self._heard_out.add(body)
+        try:
+            await body.discard()
+        finally:
+            self._heard_out.discard(body)
 
     @property
     def open_count(self) -> int:
         """How many requests are being answered."""
         return len(self._open)
 
+    def clients(self) -> set[tuple[str, int]]:
+        """Give who has a request open, as (host, port)."""
+        return {body.client for body in (*(request.body for request in self._open), *self._heard_out)}
+
+    def refusal(self) -> Response:
+        """Give the answer for a client whose connection cannot be taken."""
+        return self._responder.refuse(Problem(503, FULL, headers=((b"retry-after", b"1"),)))
+
     async def drained(self) -> None:
-        """Wait until no request is being answered."""
+        """Wait until no request is being answered; what clients still send after an answer is dropped."""
+        for body in self._heard_out:
+            body.stop_discarding()
         while self._open:
             self._empty = self._empty or asyncio.Event()
             self._empty.clear()
@@ -120,35 +151,34 @@ class Door(AsgiApp):
             request.leave(_Left.SHUTDOWN)
         return count
 
-    async def _answer(self, request: _Open, scope: Scope, receive: Receive) -> Response | None:
+    async def _answer(self, request: _Open, scope: Scope) -> Response | None:
         responder = self._responder
         try:
-            if self._cors and scope["method"] == "OPTIONS":
-                return _preflight(scope)
-            return await responder.respond(scope, receive)
+            return self._guard.admit(scope) or await responder.respond(scope, request.body)
         except Problem as problem:
             return responder.refuse(problem)
         except (EngineError, TerminalError) as error:
             return responder.refuse(problem_of(error))
-        except ClientGone:
-            return None
         except asyncio.CancelledError:
             if request.left is None:
                 raise
             request.task.uncancel()
             if request.left is _Left.CLIENT_GONE:
                 return None
+            if request.left is _Left.TOO_SLOW:
+                request.body.give_up()
+                return responder.refuse(Problem(408, TOO_SLOW))
             return responder.refuse(Problem(503, _SHUTTING_DOWN, headers=((b"retry-after", b"1"),)))
         except Exception:  # noqa: BLE001  a bug must become an answer, and be logged
             _LOG.exception("%s %s failed", scope["method"], scope["path"])
             return responder.refuse(Problem(500, "internal error of the server; its log has the details"))
 
-    def _enter(self, receive: Receive) -> _Open:
+    def _enter(self, body: Body) -> _Open:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an ASGI app must run in a task")
         loop = task.get_loop()
-        request = _Open(task, receive, loop.time())
+        request = _Open(task, body, loop.time())
         self._open.add(request)
         if self._sweep is None:
             self._sweep = loop.call_later(WATCH_AFTER_S, self._watch_slow, loop)
@@ -164,8 +194,8 @@ class Door(AsgiApp):
     def _watch_slow(self, loop: asyncio.AbstractEventLoop) -> None:
         oldest_s = loop.time() - WATCH_AFTER_S
         for request in self._open:
-            if request.watcher is None and request.since_s <= oldest_s:
-                request.watcher = loop.create_task(request.watch())
+            if request.since_s <= oldest_s:
+                request.watch(loop)
         self._sweep = loop.call_later(WATCH_AFTER_S, self._watch_slow, loop) if self._open else None
 
 
@@ -173,25 +203,3 @@ _SHUTTING_DOWN: Final = (
     "the server is shutting down; the invocation goes on at its next start: attach to it, or repeat the "
     "request with the same idempotency key"
 )
-
-
-def _preflight(scope: Scope) -> Response:
-    asked = dict(scope["headers"])
-    return Response(
-        200,
-        [
-            (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-            (b"access-control-allow-headers", asked.get(b"access-control-request-headers", b"*")),
-            (b"access-control-max-age", b"600"),
-            (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
-        ],
-        b"",
-    )
-
-
-def _allow_origin(scope: Scope, response: Response) -> None:
-    for name, _ in scope["headers"]:
-        if name == b"origin":
-            response.headers.append((b"access-control-allow-origin", b"*"))
-            response.headers.append((b"access-control-expose-headers", b"*"))
-            return

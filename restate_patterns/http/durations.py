@@ -34,8 +34,30 @@ _UNITS_MS: dict[str, Decimal] = {
 }
 _ISO_UNITS_MS = (None, None, 7 * _DAY_MS, _DAY_MS, _HOUR_MS, _MINUTE_MS, _SECOND_MS)
 
+_SHOWN_CHARS = 100
+
 DELAY_MS_MAX = 100 * 365 * _DAY_MS
 """The longest delay: a hundred years."""
+
+
+_FRACTION = r"(?:\.[0-9]{1,9})?"
+_PARTS = "|".join(
+    f"[0-9]{{1,{digits}}}{_FRACTION} ?(?:{names})"
+    for digits, names in (
+        (11, "ms|msecs?|millis(?:econds?)?|millisecond"),
+        (8, "s|secs?|seconds?"),
+        (6, "m|mins?|minutes?"),
+        (5, "h|hrs?|hours?"),
+        (4, "d|days?"),
+        (3, "w|wks?|weeks?"),
+    )
+)
+DURATION_PATTERN = (
+    rf"^(?:P(?=[0-9T])(?:[0-9]{{1,3}}{_FRACTION}W)?(?:[0-9]{{1,4}}{_FRACTION}D)?"
+    rf"(?:T(?=[0-9])(?:[0-9]{{1,5}}{_FRACTION}H)?(?:[0-9]{{1,6}}{_FRACTION}M)?(?:[0-9]{{1,8}}{_FRACTION}S)?)?"
+    rf"|(?:{_PARTS})(?:,? (?:{_PARTS})){{0,2}})$"
+)
+"""What a document may say of a duration: all that matches is read, and is shorter than the longest."""
 
 
 def parse_duration_ms(text: str) -> int:
@@ -48,7 +70,7 @@ def parse_duration_ms(text: str) -> int:
     """
     duration_ms = _iso_ms(text) if text[:1] in ("P", "p") else _friendly_ms(text)
     if duration_ms > DELAY_MS_MAX:
-        raise ValueError(f"the duration '{text}' is longer than 100 years")
+        raise ValueError(f"the duration '{text[:_SHOWN_CHARS]}' is longer than 100 years")
     return int(duration_ms.to_integral_value(rounding="ROUND_CEILING"))
 
 
@@ -62,7 +84,7 @@ def _iso_ms(text: str) -> Decimal:
         if number is None:
             continue
         if unit_ms is None:
-            raise ValueError(f"the duration '{text}' has years or months, whose length varies: use days")
+            raise ValueError(f"the duration '{text[:_SHOWN_CHARS]}' has years or months, whose length varies: use days")
         total += Decimal(number.replace(",", ".")) * unit_ms
     return total
 
@@ -82,7 +104,7 @@ def _friendly_ms(text: str) -> Decimal:
 
 
 def _unreadable(text: str) -> ValueError:
-    return ValueError(f"'{text}' is not a duration: write ISO 8601 as in PT10S, or 10s, 500ms, 1 min")
+    return ValueError(f"'{text[:_SHOWN_CHARS]}' is not a duration: write ISO 8601 as in PT10S, or 10s, 500ms, 1 min")
 
 
 def duration_ms(value: timedelta) -> int:

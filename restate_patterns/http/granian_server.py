@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable, Container
 from typing import Final, Protocol, cast
 
 from granian import net
@@ -17,12 +18,17 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from typing_extensions import override
 
-from restate_patterns.http.asgi import AsgiApp
+from restate_patterns.http.asgi import AsgiApp, Response
+from restate_patterns.http.descriptors import connections_allowed
+from restate_patterns.http.overflow import FULL, Overflow, Peer
+from restate_patterns.limits import REQUEST_HEAD_S, WAITING_CALLERS_MAX
 
 _BACKLOG: Final = 1024
-_STREAMS_MAX: Final = 1000
+_STREAMS_MAX: Final = WAITING_CALLERS_MAX + 1000
 _WINDOW_BYTES: Final = 1024 * 1024
 _TICKS_TO_SPAWN: Final = 3
+
+_FULL: Final = Response(503, [(b"content-type", b"text/plain"), (b"retry-after", b"1")], FULL.encode())
 
 # Granian's default would replace every logging handler of the process; this leaves them alone.
 _LOGGING: Final[dict[str, object]] = {
@@ -60,15 +66,33 @@ class GranianServer:
         listening: A socket from `listen`; this owns it now.
         window_bytes: What a peer may have sent on one HTTP/2 connection and the app not read. Half of it is also
             what small frames may cost before the connection is taken for an attack and closed.
+        connections_max: How many connections it takes. Default: as many as the process may have.
+        refusal: The answer for those beyond.
+        busy: Gives the clients that have a request open: when it is full, others make room for new ones.
     """
 
-    def __init__(self, app: AsgiApp, listening: socket.socket, *, window_bytes: int = _WINDOW_BYTES) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        listening: socket.socket,
+        *,
+        window_bytes: int = _WINDOW_BYTES,
+        connections_max: int | None = None,
+        refusal: Response = _FULL,
+        busy: Callable[[], Container[Peer]] | None = None,
+    ) -> None:
+        self._connections_max = connections_max or connections_allowed()
+        self._refusal = refusal
+        self._busy = busy
+        self._overflow: Overflow | None = None
+        self._watched = listening.dup()
         self._listening = listening
-        self._server = cast("_Embedded", _SocketServer(app, listening, window_bytes))
+        self._server = cast("_Embedded", _SocketServer(app, listening, window_bytes, self._connections_max))
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to serve in the running loop; connections that came since `listen` are not lost."""
+        self._overflow = Overflow(self._watched, self._connections_max, self._refusal, self._busy)
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(), name="http server")
         # The task must have spawned its worker, and that task run once, before either may be stopped.
         for _ in range(_TICKS_TO_SPAWN):
@@ -76,6 +100,9 @@ class GranianServer:
 
     def stop_accepting(self) -> None:
         """Refuse new connections; requests that are being answered go on."""
+        if self._overflow is not None:
+            self._overflow.close()
+        self._watched.close()
         self._server.stop()
         self._listening.close()
 
@@ -92,7 +119,7 @@ class GranianServer:
 class _SocketServer(Server):
     """Granian's embedded server on a socket that exists."""
 
-    def __init__(self, app: AsgiApp, listening: socket.socket, window_bytes: int) -> None:
+    def __init__(self, app: AsgiApp, listening: socket.socket, window_bytes: int, connections_max: int) -> None:
         host, port = listening.getsockname()[:2]
         super().__init__(
             app,
@@ -101,7 +128,8 @@ class _SocketServer(Server):
             interface=Interfaces.ASGINL,
             websockets=False,
             backlog=_BACKLOG,
-            http1_settings=HTTP1Settings(),
+            backpressure=connections_max,
+            http1_settings=HTTP1Settings(header_read_timeout=int(REQUEST_HEAD_S * 1000)),
             http2_settings=HTTP2Settings(
                 max_concurrent_streams=_STREAMS_MAX, initial_connection_window_size=window_bytes
             ),

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl
 
-from pydantic_core import to_json
 from typing_extensions import override
 
 from restate_patterns.engine_port import CompletedResult, EnginePort
 from restate_patterns.errors import Failure
 from restate_patterns.failures import failure_of_text
-from restate_patterns.http.asgi import Headers, Receive, Response, Scope, read_body
+from restate_patterns.http.asgi import Headers, Response, Scope
+from restate_patterns.http.bodies import Body
+from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
 from restate_patterns.http.durations import parse_duration_ms, rfc3339
-from restate_patterns.http.inputs import check_input
-from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse
+from restate_patterns.http.inputs import check_argument, check_input
+from restate_patterns.http.json_text import without_constants, write_json
+from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse, query_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.limits import PATHS_KNOWN_MAX
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
@@ -34,23 +35,25 @@ class Ingress(Responder):
 
     Args:
         engine: Where invocations run.
+        callers: Places for those who wait for results.
     """
 
-    def __init__(self, engine: EnginePort) -> None:
+    def __init__(self, engine: EnginePort, callers: Callers | None = None) -> None:
         self._engine = engine
+        self._callers = callers or Callers()
         self._known: dict[bytes, Invoke] = {}
 
     @override
-    async def respond(self, scope: Scope, receive: Receive) -> Response:
+    async def respond(self, scope: Scope, body: Body) -> Response:
         asked = self._read_path(scope["raw_path"])
         _check_method(asked, scope["method"])
         if isinstance(asked, Invoke):
-            return await self._invoke(asked, scope, receive)
+            return await self._invoke(asked, scope, body)
         if isinstance(asked, LookAt):
-            return await self._look(asked)
+            return await self._look(asked, scope)
         if isinstance(asked, CompleteAwakeable):
-            return await self._complete_awakeable(asked, scope, receive)
-        return Response(200, [_JSON_TYPE], to_json({"services": sorted(self._engine.services)}))
+            return await self._complete_awakeable(asked, body)
+        return Response(200, [_JSON_TYPE], write_json({"services": sorted(self._engine.services)}))
 
     def _read_path(self, raw_path: bytes) -> Asked:
         """Say what a path asks for; the paths of handlers without a key are few, and read once."""
@@ -69,9 +72,9 @@ class Ingress(Responder):
         headers = [_JSON_TYPE, (b"x-restate-error-source", source.encode()), *problem.headers]
         if problem.invocation_id is not None:
             headers.append((b"x-restate-id", problem.invocation_id.encode()))
-        return Response(problem.status, headers, to_json(body))
+        return Response(problem.status, headers, write_json(body))
 
-    async def _invoke(self, asked: Invoke, scope: Scope, receive: Receive) -> Response:
+    async def _invoke(self, asked: Invoke, scope: Scope, body: Body) -> Response:
         service, handler = asked.service, asked.handler
         if handler.options.private:
             raise Problem(400, "the invoked service is not public")
@@ -83,12 +86,14 @@ class Ingress(Responder):
             and handler.kind is HandlerKind.WORKFLOW
         ):
             raise Problem(400, "a workflow runs once per key: an idempotency key cannot be given to its run handler")
-        body = await read_body(scope, receive)
-        check_input(handler, content_type, body)
-        request = Request(asked.target, body, headers, idempotency_key)
+        argument = await body.read()
+        check_input(handler, content_type, argument)
+        request = Request(asked.target, argument, headers, idempotency_key)
         if asked.send:
+            check_argument(handler, argument)
             return await self._send(request, delay_ms)
-        return _result(await self._engine.call(request), handler)
+        with self._callers.place_for(scope):
+            return _result(await self._engine.call(request), handler)
 
     async def _send(self, request: Request, delay_ms: int | None) -> Response:
         accepted = await self._engine.submit(request, delay_ms)
@@ -98,11 +103,12 @@ class Ingress(Responder):
         }
         if accepted.execution_time_ms is not None:
             body["executionTime"] = rfc3339(accepted.execution_time_ms)
-        return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], to_json(body))
+        return Response(202, [_JSON_TYPE, (b"x-restate-id", accepted.invocation_id.encode())], write_json(body))
 
-    async def _look(self, asked: LookAt) -> Response:
+    async def _look(self, asked: LookAt, scope: Scope) -> Response:
         if asked.look == "attach":
-            result = await self._engine.result(asked.ref)
+            with self._callers.place_for(scope):
+                result = await self._engine.result(asked.ref)
         else:
             found = await self._engine.output(asked.ref)
             if found is None:
@@ -115,11 +121,11 @@ class Ingress(Responder):
         service = None if target is None else self._engine.services.get(target.service)
         return None if service is None or target is None else service.handlers.get(target.handler)
 
-    async def _complete_awakeable(self, asked: CompleteAwakeable, scope: Scope, receive: Receive) -> Response:
-        body = await read_body(scope, receive)
-        result = StepResult(body, None)
+    async def _complete_awakeable(self, asked: CompleteAwakeable, body: Body) -> Response:
+        value = await body.read()
+        result = StepResult(value, None)
         if asked.reject:
-            result = StepResult(None, _rejection(body))
+            result = StepResult(None, _rejection(value))
         await self._engine.complete_awakeable(asked.awakeable_id, result)
         return Response(202, [], b"")
 
@@ -161,15 +167,14 @@ def _text(value: bytes) -> str:
 
 
 def _delay_ms(query: bytes, asked: Invoke) -> int | None:
-    if b"delay" not in query:
+    if b"delay" not in query and b"%" not in query:
         return None
-    try:
-        pairs = dict(parse_qsl(query.decode(), keep_blank_values=True, errors="strict"))
-    except UnicodeDecodeError:
-        raise Problem(400, "bad query: it is not valid UTF-8") from None
-    text = pairs.get("delay")
-    if text is None:
+    delays = [value for name, value in query_of(query) if name == "delay"]
+    if not delays:
         return None
+    text = delays[0]
+    if len(delays) > 1:
+        raise Problem(400, "bad delay: it is given more than once")
     if not asked.send:
         raise Problem(400, f"a call cannot be delayed: send it, as in POST /{asked.target}/send?delay={text}")
     try:
@@ -194,6 +199,8 @@ def _result(result: CompletedResult, handler: HandlerInfo | None) -> Response:
     body = result.value or b""
     if body or (handler is not None and handler.has_output):
         content_type = "application/json" if handler is None else handler.output_content_type
+        if content_type == "application/json":
+            body = without_constants(body)
         headers.append((b"content-type", content_type.encode()))
     return Response(200, headers, body)
 
@@ -205,4 +212,4 @@ def _failure(failure: Failure, headers: list[tuple[bytes, bytes]]) -> Response:
     body["source"] = "invocation"
     headers += [_JSON_TYPE, (b"x-restate-error-source", b"invocation")]
     status = failure.code if 200 <= failure.code <= 999 else 500
-    return Response(status, headers, to_json(body))
+    return Response(status, headers, write_json(body))

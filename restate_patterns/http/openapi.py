@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
+from restate_patterns.http.durations import DURATION_PATTERN
 from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
 
 Json: TypeAlias = dict[str, object]
@@ -60,7 +61,7 @@ def _send(service: ServiceInfo, handler: HandlerInfo, schemas: Json) -> Json:
         "in": "query",
         "required": False,
         "description": "How long to wait before it starts: ISO 8601 as PT10S, or 10s, 500ms.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": DURATION_PATTERN},
     }
     return _operation(service, handler, schemas, f"{handler.name}.send", {"202": accepted}, (delay,))
 

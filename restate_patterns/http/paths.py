@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from restate_patterns.http.problems import Problem
 from restate_patterns.seam import (
@@ -62,15 +62,29 @@ def segments_of(raw_path: bytes) -> list[str]:
     """Split a path before decoding it, so that `%2F` is part of a segment.
 
     Raises:
-        Problem: 400, a segment is not UTF-8.
+        Problem: 400, it is no path, or a segment is not UTF-8.
     """
     path = raw_path.partition(b"?")[0]
+    if not path.startswith(b"/"):
+        raise Problem(400, "bad path: it must begin with a slash")
     try:
         if b"%" not in path:
             return path.decode().split("/")[1:]
         return [unquote_to_bytes(part).decode() for part in path.split(b"/")[1:]]
     except UnicodeDecodeError:
         raise Problem(400, "bad path: it is not valid UTF-8; percent-encode the bytes of the UTF-8 text") from None
+
+
+def query_of(query: bytes) -> list[tuple[str, str]]:
+    """Give the names and values of a query, decoded, in their order.
+
+    Raises:
+        Problem: 400, one is not UTF-8.
+    """
+    try:
+        return parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise Problem(400, "bad query: it is not valid UTF-8") from None
 
 
 def parse(raw_path: bytes, services: Mapping[str, ServiceInfo]) -> Asked:

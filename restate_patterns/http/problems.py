@@ -12,6 +12,7 @@ _STATUS_OF: dict[type[engine_errors.EngineError], int] = {
     engine_errors.WorkflowAlreadyInvoked: 409,
     engine_errors.CancelRefused: 409,
     engine_errors.NotAccepting: 503,
+    engine_errors.EngineStopped: 503,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -11,20 +10,28 @@ from typing import Final, Self
 
 from restate_patterns.engine_port import EnginePort
 from restate_patterns.http.admin import Admin
+from restate_patterns.http.callers import Callers
+from restate_patterns.http.descriptors import connections_allowed
 from restate_patterns.http.door import Door
+from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.ports import PortError, claim, url_of
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import SHUTDOWN_GRACE_S
+from restate_patterns.log_lines import logger_named
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger_named(__name__)
 
 _FLUSH_S: Final = 0.5
 """How long answers that were given may still be on their way to a client at the end."""
 
 
+_ADMIN_SHARE: Final = 8
+"""Of how many connections one is the admin's, so that it answers while the ingress is full."""
+
 _WIND_DOWN_S: Final = 0.05
+_ON_LOOPBACK: Final = Exposure()
 
 
 class HttpServer:
@@ -32,7 +39,7 @@ class HttpServer:
 
     Args:
         engine: What answers; it must run in the same event loop.
-        host: Address to bind. Default: loopback only.
+        exposure: Where it listens and who may ask. Default: loopback only, and no page of another origin.
         ingress_port: Port of the ingress; 0 takes a free one.
         admin_port: Port of the admin API; 0 takes a free one.
     """
@@ -41,12 +48,12 @@ class HttpServer:
         self,
         engine: EnginePort,
         *,
-        host: str = "127.0.0.1",
+        exposure: Exposure = _ON_LOOPBACK,
         ingress_port: int = 8080,
         admin_port: int = 9070,
     ) -> None:
         self._engine = engine
-        self._host = host
+        self._exposure = exposure
         self._ingress_port = ingress_port
         self._admin_port = admin_port
         self._doors: list[Door] = []
@@ -65,12 +72,12 @@ class HttpServer:
     @property
     def ingress_url(self) -> str:
         """Where the ingress is, once started."""
-        return url_of(self._host, self._ingress_port)
+        return url_of(self._exposure.host, self._ingress_port)
 
     @property
     def admin_url(self) -> str:
         """Where the admin API is, once started."""
-        return url_of(self._host, self._admin_port)
+        return url_of(self._exposure.admin_host, self._admin_port)
 
     async def start(self) -> None:
         """Listen and serve; requests are answered when this returns.
@@ -78,20 +85,27 @@ class HttpServer:
         Raises:
             PortError: A port is taken, or may not be used; nothing is listened on then.
         """
-        ingress = _claim(self._host, self._ingress_port, "ingress")
+        ingress = _claim(self._exposure.host, self._ingress_port, "ingress")
         try:
-            admin = _claim(self._host, self._admin_port, "admin")
+            admin = _claim(self._exposure.admin_host, self._admin_port, "admin")
         except PortError:
             ingress.close()
             raise
         self._ingress_port = ingress.getsockname()[1]
         self._admin_port = admin.getsockname()[1]
+        connections = connections_allowed()
+        admin_max = connections // _ADMIN_SHARE + 1
+        ingress_max = connections - admin_max
         self._doors = [
-            Door(Ingress(self._engine), cors=True),
-            Door(Admin(self._engine, ingress_url=self.ingress_url), cors=False),
+            Door(Ingress(self._engine, Callers(ingress_max)), self._exposure.ingress_guard()),
+            Door(
+                Admin(self._engine, ingress_url=self.ingress_url, callers=Callers(admin_max)),
+                self._exposure.admin_guard(),
+            ),
         ]
         self._servers = [
-            GranianServer(door, listening) for door, listening in zip(self._doors, (ingress, admin), strict=True)
+            _server(self._doors[0], ingress, ingress_max),
+            _server(self._doors[1], admin, admin_max),
         ]
         for server in self._servers:
             await server.start()
@@ -171,6 +185,10 @@ class HttpServer:
         for door in self._doors:
             await door.drained()
         return None
+
+
+def _server(door: Door, listening: socket.socket, connections_max: int) -> GranianServer:
+    return GranianServer(door, listening, connections_max=connections_max, refusal=door.refusal(), busy=door.clients)
 
 
 def _claim(host: str, port: int, name: str) -> socket.socket:

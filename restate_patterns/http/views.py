@@ -9,6 +9,7 @@ from typing import cast
 
 from restate_patterns.engine_port import InvocationDetail, InvocationView
 from restate_patterns.http.durations import rfc3339
+from restate_patterns.http.json_text import read_json
 from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
 
 DEPLOYMENT_ID = "dp_embedded"
@@ -81,7 +82,7 @@ def handler_json(handler: HandlerInfo, service: ServiceInfo) -> dict[str, object
 
 
 def state_json(state: Mapping[str, bytes]) -> dict[str, object]:
-    """Give state by name: JSON where the value is JSON, else `{"$base64": ...}`."""
+    """Give state by name: JSON where the value is JSON that `read_json` reads, else `{"$base64": ...}`."""
     return {name: _value(value) for name, value in sorted(state.items())}
 
 
@@ -96,7 +97,7 @@ def state_bytes(values: Mapping[str, object]) -> dict[str, bytes]:
 
 def _value(value: bytes) -> object:
     try:
-        return cast("object", json.loads(value))
+        return read_json(value)
     except ValueError:
         return {BASE64_KEY: base64.b64encode(value).decode("ascii")}
 
@@ -104,7 +105,7 @@ def _value(value: bytes) -> object:
 def _value_bytes(value: object) -> bytes:
     if isinstance(value, dict) and list(cast("dict[str, object]", value)) == [BASE64_KEY]:
         return base64.b64decode(str(cast("dict[str, object]", value)[BASE64_KEY]), validate=True)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _time(time_ms: int | None) -> str | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-import logging
 import traceback
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from restate_patterns import limits
 from restate_patterns.errors import JournalMismatch
+from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
-from restate_patterns.restate.machine import Machine, Notice, Progress, RunDue
+from restate_patterns.restate.machine import Machine, MachineBroken, Notice, Progress, RunDue
 from restate_patterns.restate.operations import CancelDelivered, Event, MachineOperations, StepToRun
 from restate_patterns.restate.steps import RunningStep
 from restate_patterns.seam import (
@@ -26,8 +27,9 @@ from restate_patterns.seam import (
     Stuck,
     Succeeded,
 )
+from restate_patterns.wording import sentence_of, shortened, storable
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 _PAUSE_IN_MS: Final = 60_000
 """When an attempt that no retry can mend is tried again, should nobody have paused its invocation until then."""
@@ -74,9 +76,14 @@ class Drive:
         """Run the attempt until it has ended, was suspended, or the server has gone; writes how it ended."""
         attempt = self._host.deployment.attempt(self._invocation, self._operations)
         try:
-            end = await self._until_end(attempt)
+            try:
+                end = await self._until_end(attempt)
+            except MachineBroken:
+                raise
+            except Exception as error:  # noqa: BLE001 - the server is to hear of it: it would see a broken connection
+                end = Crashed(error)
             if end is not None:
-                self._write(end)
+                await self._write(end)
         finally:
             attempt.close()
             for handle, step in self._running.items():
@@ -160,23 +167,32 @@ class Drive:
 
     # Ends.
 
-    def _write(self, end: AttemptEnd) -> None:
-        """Tell the server how the attempt ended."""
+    async def _write(self, end: AttemptEnd) -> None:
+        """Tell the server how the attempt ended.
+
+        One that can't go on is paused before that is told: by itself the server would go by its retry policy, and
+        kill what no retry can mend.
+        """
         if isinstance(end, (Succeeded, Failed)):
             try:
                 self._write_output(end)
             except JournalMismatch as error:
                 end = Stuck(error, mismatch=True)
+            except Exception as error:  # noqa: BLE001 - as above
+                end = Crashed(error)
         of = f"{self._invocation.target} ({self._invocation.id})"
         if isinstance(end, Crashed):
             _logger.warning("%s: an attempt failed and will be tried again", of, exc_info=end.error)
-            self._machine.failed(_sentence(end.error), _trace(end.error), None)
+            self._machine.failed(sentence_of(end.error), _trace(end.error), None)
         elif isinstance(end, Stuck):
-            _logger.error("%s can't go on and is paused: %s", of, _sentence(end.error))
-            self._machine.failed(_sentence(end.error), _trace(end.error), _PAUSE_IN_MS)
-            self._host.pause(self._invocation.id)
+            _logger.error("%s can't go on and is paused: %s", of, sentence_of(end.error))
+            await self._host.pause(self._invocation.id)
+            self._machine.failed(sentence_of(end.error), _trace(end.error), _PAUSE_IN_MS)
 
     def _write_output(self, end: Succeeded | Failed) -> None:
+        if isinstance(end, Failed) and end.broken_off:
+            for step in self._running.values():
+                step.stop()
         if isinstance(end, Succeeded):
             self._machine.end(end.output, None)
         else:
@@ -189,9 +205,9 @@ def _hear(attempt: Attempt, event: Event) -> AttemptEnd | None:
     return attempt.deliver_cancel(None) if isinstance(event, CancelDelivered) else attempt.deliver(event)
 
 
-def _sentence(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
 def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as broken:  # noqa: BLE001 - the error itself is told of anyhow
+        text = f"no traceback: {sentence_of(broken)}"
+    return shortened(storable(text), limits.ERROR_CHARS_MAX)

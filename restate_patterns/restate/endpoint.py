@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
@@ -11,6 +10,8 @@ from restate.server import send_discovery
 from typing_extensions import override
 
 from restate_patterns.http.asgi import AsgiApp, Receive, Scope, Send
+from restate_patterns.http.pace import LOOK_S, TOO_SLOW, Pace
+from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.drive import Drive, Wire
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.identity import IdentityCheck
@@ -19,7 +20,7 @@ from restate_patterns.restate.manifest import endpoint_of
 from restate_patterns.restate.references import Server
 from restate_patterns.seam import Deployment, Invocation, ServiceKind, Target
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 _HANG_UP_S: Final = 5.0
 """How long the server may take to close its side of an attempt that has ended."""
@@ -97,14 +98,17 @@ class RestateEndpoint(AsgiApp):
         self._attempts.add(wire)
         self._idle.clear()
         try:
-            await wire.open()
+            wire.read()
             if await wire.journal_arrived():
+                await wire.open()
                 start = machine.start()
                 key = None if service.kind is ServiceKind.SERVICE else start.key
                 target = Target(place.service, place.handler, key)
                 invocation = Invocation(start.invocation_id, target, start.body, start.headers, start.random_seed, None)
                 await Drive(self._host, machine, invocation, wire).run()
-            await wire.hang_up(at_once=self._hangs_up_first)
+                await wire.hang_up(at_once=self._hangs_up_first)
+        except _Incomplete as incomplete:
+            await _answer(send, incomplete.status, str(incomplete))
         except MachineBroken as error:
             _logger.error("%s/%s: the request of the server can't be read: %s", place.service, place.handler, error)
         finally:
@@ -139,6 +143,14 @@ class RestateEndpoint(AsgiApp):
             wire.break_off()
 
 
+class _Incomplete(Exception):  # noqa: N818 - named for the state of affairs, as in errors.py
+    """A request that did not bring a whole journal."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class AsgiWire(Wire):
     """The request and response of one attempt.
 
@@ -155,16 +167,20 @@ class AsgiWire(Wire):
         self._news = asyncio.Event()
         self._gone = False
         self._input_ended = False
+        self._size_bytes = 0
         self._reading: asyncio.Task[None] | None = None
         self.began = False
         """Whether the handler runs: before that there is nothing to suspend."""
 
+    def read(self) -> None:
+        """Begin to read the request."""
+        self._reading = asyncio.get_running_loop().create_task(self._read(), name="read the journal")
+
     async def open(self) -> None:
-        """Begin the response, and begin to read the request."""
+        """Begin the response."""
         status, headers = self._machine.response_head()
         encoded = [(name.encode(), value.encode()) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
-        self._reading = asyncio.get_running_loop().create_task(self._read(), name="read the journal")
 
     async def _read(self) -> None:
         while not self._gone:
@@ -174,19 +190,45 @@ class AsgiWire(Wire):
             else:
                 chunk: bytes = message.get("body", b"")
                 if chunk:
+                    self._size_bytes += len(chunk)
                     self._machine.feed(chunk)
                 if not message.get("more_body", False):
                     self._input_ended = True
-                    self._machine.input_closed()
+                    if self.began:
+                        self._machine.input_closed()
             self._news.set()
 
     async def journal_arrived(self) -> bool:
-        """Wait until the machine has the whole journal; False when the server has gone before."""
+        """Wait until the machine has the whole journal; False when the server has gone before.
+
+        Raises:
+            _Incomplete: The request ended before that, or comes too slowly.
+        """
+        pace = Pace()
         while not self._machine.is_ready():
-            if self._input_ended or not await self.more():
+            if self._input_ended:
+                raise _Incomplete(
+                    400, "the request ended before its journal was whole, so nothing was run: send it again"
+                )
+            if not await self._more_in_time(pace):
                 return False
         self.began = True
+        if self._input_ended:
+            self._machine.input_closed()
         return True
+
+    async def _more_in_time(self, pace: Pace) -> bool:
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        alive = True
+        try:
+            async with asyncio.timeout(LOOK_S):
+                alive = await self.more()
+        except TimeoutError:
+            pass
+        if pace.is_too_slow(self._size_bytes, min(loop.time() - since_s, LOOK_S)):
+            raise _Incomplete(408, TOO_SLOW)
+        return alive
 
     @override
     async def flush(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 
 from restate_patterns.clock import Clock, SystemClock
@@ -23,7 +22,6 @@ class Host:
         self.deployment = deployment
         self.references = References(server)
         self._server = server
-        self._pausing: set[asyncio.Task[None]] = set()
 
     @functools.cached_property
     def clock(self) -> Clock:
@@ -35,9 +33,7 @@ class Host:
         """The steps that run in this process."""
         return RunningSteps(self.clock)
 
-    def pause(self, invocation_id: str) -> None:
-        """Have an invocation paused by the server, some time soon."""
+    async def pause(self, invocation_id: str) -> None:
+        """Have the server pause an invocation once its attempt has ended."""
         if self._server is not None:
-            task = asyncio.get_running_loop().create_task(pause(self._server, invocation_id))
-            self._pausing.add(task)
-            task.add_done_callback(self._pausing.discard)
+            await pause(self._server, invocation_id)

@@ -332,7 +332,7 @@ def _target(request: Request) -> tuple[str, str, bytes, str | None]:
 
 
 def _options(request: Request) -> dict[str, Any]:
-    return {"idempotency_key": request.idempotency_key or None, "headers": list(request.headers.items())}
+    return {"idempotency_key": request.idempotency_key or None, "headers": sorted(request.headers.items())}
 
 
 def _failure(failure: Failure) -> Any:

@@ -192,6 +192,20 @@ class MachineOperations(Operations):
     def replaying(self) -> bool:
         return self._machine.replaying
 
+    @property
+    @override
+    def at_journal_end(self) -> bool:
+        return not self._machine.replaying
+
+    @override
+    def cancel_ahead(self) -> bool:
+        while CANCEL not in self._arrived:
+            found = self._machine.progress(self._waiting)
+            if found is not Progress.COMPLETED and found is not Progress.CANCELLED:
+                return False
+            self.collect(found)
+        return True
+
     # Time.
 
     @override

@@ -5,17 +5,19 @@ The SDK has no command for either, so the question goes to the server's own API,
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from restate_patterns.client.urls import ref_words
 from restate_patterns.errors import UsageError
 from restate_patterns.execution.steps import StepRunner
+from restate_patterns.limits import PAUSE_S
+from restate_patterns.log_lines import logger_named
 from restate_patterns.options import Step
 from restate_patterns.seam import InvocationRef
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 
 class Server(Protocol):
@@ -79,9 +81,15 @@ class References:
 async def pause(server: Server, invocation_id: str) -> None:
     """Have an invocation paused whose attempt could not go on; says in the log when that fails."""
     try:
-        await server.pause(invocation_id)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the invocation is tried again and nothing is lost
-        _logger.warning("could not pause %s, which will be tried again: %s", invocation_id, error)
+        async with asyncio.timeout(PAUSE_S):
+            await server.pause(invocation_id)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the server goes by the retry policy instead
+        _logger.warning(
+            "could not pause %s: %s. The server goes by its retry policy: it tries again, pauses, or kills with "
+            'then="fail"',
+            invocation_id,
+            str(error) or type(error).__name__,
+        )
 
 
 def _question(name: str, ask: Callable[[], Awaitable[bytes | None]]) -> Question:

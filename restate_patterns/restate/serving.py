@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,9 +11,10 @@ from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ports import claim, url_of
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import JOURNAL_WINDOW_BYTES
+from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.endpoint import RestateEndpoint
 
-_logger = logging.getLogger("restate_patterns")
+_logger = logger_named("restate_patterns")
 
 _CLOSE_S: Final = 0.5
 """How long connections may take to close once nothing runs on them."""

@@ -32,6 +32,7 @@ class VirtualClock(Clock):
         self._now_ms: float = start_ms
         self._wall_ahead_ms = 0.0
         self._alarms: list[tuple[float, int, _Alarm]] = []
+        self._watches: list[_Alarm] = []
         self._order = itertools.count()
 
     @override
@@ -57,9 +58,18 @@ class VirtualClock(Clock):
         finally:
             alarm.cancel()
 
+    @override
+    def watch(self, moved: Callable[[], None]) -> Cancellable:
+        watch = _Alarm(moved)
+        self._watches = [*(each for each in self._watches if each.callback is not None), watch]
+        return watch
+
     def set_wall(self, wall_ms: float) -> None:
-        """Let the wall clock jump, forth or back; monotonic time goes on as it was."""
+        """Let the wall clock jump, forth (as after a machine's sleep) or back; monotonic time goes on as it was."""
         self._wall_ahead_ms = wall_ms - self._now_ms
+        for watch in self._watches:
+            if watch.callback is not None:
+                watch.callback()
 
     def next_ms(self) -> float | None:
         """Give when something happens next, or None."""

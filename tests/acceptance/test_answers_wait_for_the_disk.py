@@ -16,6 +16,7 @@ from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
+from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.ingress import Ingress
 from tests.support.workshop import make
 
@@ -57,11 +58,11 @@ async def held(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Held]:
     store = HeldStore(tmp_path / "held.db")
     engine = Engine(make().deployment, store)
     await engine.start()
-    ingress = httpx.ASGITransport(Door(Ingress(engine), cors=True))
-    admin = httpx.ASGITransport(Door(Admin(engine, ingress_url="http://ingress"), cors=False))
+    ingress = httpx.ASGITransport(Door(Ingress(engine), Exposure().ingress_guard()))
+    admin = httpx.ASGITransport(Door(Admin(engine, ingress_url="http://ingress"), Exposure().admin_guard()))
     async with (
-        httpx.AsyncClient(transport=ingress, base_url="http://ingress") as ingress_client,
-        httpx.AsyncClient(transport=admin, base_url="http://admin") as admin_client,
+        httpx.AsyncClient(transport=ingress, base_url="http://127.0.0.1:8080") as ingress_client,
+        httpx.AsyncClient(transport=admin, base_url="http://127.0.0.1:9070") as admin_client,
     ):
         yield Held(store, ingress_client, admin_client)
     store.disk.set()

@@ -335,3 +335,49 @@ def test_exit_codes_are_documented() -> None:
     text = run_process("--help").stdout
     for code in Exit:
         assert f"  {code.value}  " in text
+
+
+def test_tokens_come_from_the_environment(tmp_path: Path) -> None:
+    tokens = {"RESTATE_INGRESS_TOKEN": "for-calls", "RESTATE_ADMIN_TOKEN": "for-operators"}
+    options = ("--no-reload", "--db", "w.db", "--host", "127.0.0.2", "--admin-host", "0.0.0.0")
+    server = DevServer(tmp_path, APP, *options, secrets=tokens)
+    try:
+        server.start()
+        assert server.ingress_url.startswith("http://127.0.0.2:")
+        urls = {"RESTATE_INGRESS_URL": server.ingress_url, "RESTATE_ADMIN_URL": server.admin_url}
+        called, listed = ("call", "Counter/k/add", "1"), ("services", "list")
+        assert run_process(*called, environment={**urls, **tokens}).stdout == "1\n"
+        assert "Counter" in run_process(*listed, environment={**urls, **tokens}).stdout
+        for arguments in (called, listed):
+            refused = run_process(*arguments, environment=urls)
+            assert refused.code == Exit.NO_SERVER
+            assert "the token is missing or not accepted" in refused.stderr
+        calling = {**urls, "RESTATE_TOKEN": "for-calls"}
+        assert run_process(*called, environment=calling).stdout == "2\n"
+        assert run_process(*listed, environment=calling).code == Exit.NO_SERVER
+        assert "for-" not in server.printed
+        shown = Path(f"/proc/{server.process.pid}/cmdline")
+        assert not shown.exists() or b"for-" not in shown.read_bytes()
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--admin-host", "0.0.0.0"), "give a token (RESTATE_ADMIN_TOKEN"),
+        (("--allow-origin", "shop.example.com"), "must be scheme, host and port"),
+        (("--allow-host", "shop.example.com:80"), "without a port"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "dev"])
+def test_a_server_open_to_others_is_refused(
+    tmp_path: Path, command: str, options: tuple[str, ...], sentence: str
+) -> None:
+    done = run_process(
+        command, APP, "--db", str(tmp_path / "w.db"), "--ingress-port", "0", "--admin-port", "0", *options
+    )
+    assert done.code == Exit.USAGE
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

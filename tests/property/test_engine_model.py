@@ -301,9 +301,9 @@ class World:
 
 
 def _columns() -> str:
-    from restate_patterns.embedded.records_table import _COLUMNS
+    from restate_patterns.embedded.reading import COLUMNS
 
-    return _COLUMNS
+    return COLUMNS
 
 
 def _fields(record: Record) -> dict[str, object]:

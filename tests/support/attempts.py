@@ -48,6 +48,7 @@ class Driven:
 
     def cancel(self, time_ms: int = START_MS) -> AttemptEnd | None:
         """Cancel the invocation."""
+        self.operations.cancels_delivered += 1
         self.end = self.attempt.deliver_cancel(time_ms)
         return self.end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -24,10 +25,27 @@ WAIT_S = 60.0
 
 
 class DevServer:
-    """Serves an app in a folder of its own, on free ports that stay the same over restarts."""
+    """Serves an app in a folder of its own, on free ports that stay the same over restarts.
 
-    def __init__(self, folder: Path, app: str, *options: str) -> None:
+    Args:
+        folder: Where it runs.
+        app: The app, as for the command.
+        options: More options of the command.
+        descriptors: How many files the process may open; None leaves that as it is.
+        secrets: Environment variables that it gets.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        app: str,
+        *options: str,
+        descriptors: int | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
+        self._descriptors = descriptors
+        self._secrets = secrets or {}
         self._arguments = (app, *options)
         self._ports: tuple[str, str] = ("0", "0")
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,10 +60,12 @@ class DevServer:
             self._process = subprocess.Popen(
                 [*COMMAND, "dev", *self._arguments, *ports],
                 cwd=self.folder,
-                env=clean_environment(),
+                env={**clean_environment(), **self._secrets},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        if self._descriptors is not None:
+            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
         self.until_printed("ingress http", before + 1)
         line = next(line for line in reversed(self.printed.splitlines()) if line.startswith("ingress http"))
         self.ingress_url, self.admin_url = line.removeprefix("ingress ").split(", admin ")

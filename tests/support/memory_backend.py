@@ -158,11 +158,22 @@ class MemoryOperations(Operations):
         self.effects: list[Callable[[], None]] = []
         self.actions: dict[Handle, StepAction] = {}
         self.hints: list[tuple[str, Handle]] = []
+        self.cancels_delivered = 0
 
     @property
     @override
     def replaying(self) -> bool:
         return self.position < len(self.recorded)
+
+    @property
+    @override
+    def at_journal_end(self) -> bool:
+        return not self.replaying
+
+    @override
+    def cancel_ahead(self) -> bool:
+        causes = [*(entry.cause for entry in self.world.entries), *self.world.arrived]
+        return sum(isinstance(cause, CancelRequested) for cause in causes) > self.cancels_delivered
 
     def _issue(
         self,

@@ -51,6 +51,7 @@ class Host:
         if cause is None:
             return self.attempt.start()
         if isinstance(cause, CancelRequested):
+            self.operations.cancels_delivered += 1
             return self.attempt.deliver_cancel(cause.time_ms)
         return self.attempt.deliver(cause)
 

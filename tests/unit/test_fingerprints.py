@@ -6,14 +6,15 @@ import enum
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
+from typing_extensions import override
 
 from restate_patterns.fingerprints import FINGERPRINT_BYTES, fingerprint
 
@@ -38,6 +39,45 @@ class Order:
 
 class Opaque:
     pass
+
+
+class Basket(BaseModel):
+    prices: list[int]
+    _shown: int = PrivateAttr(default=0)
+
+    @cached_property
+    def total(self) -> int:
+        return sum(self.prices)
+
+
+class Noted(BaseModel, extra="allow"):
+    name: str
+
+
+@dataclass
+class Parcel:
+    weight: int
+    label: str | None = field(default=None, compare=False)
+
+    @cached_property
+    def price(self) -> int:
+        return 2 * self.weight
+
+
+class Moon(tzinfo):
+    """A time zone that shows its address."""
+
+    @override
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        return timedelta(hours=1)
+
+    @override
+    def dst(self, dt: datetime | None) -> None:
+        return None
+
+    @override
+    def tzname(self, dt: datetime | None) -> str:
+        return "Moon"
 
 
 DIFFERENT: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
@@ -72,6 +112,12 @@ DIFFERENT: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((Opaque,), {}),
     ((partial(print, 1),), {}),
     ((partial(print, 2),), {}),
+    (({"k": "a"}.values(),), {}),
+    (({"k": "b"}.values(),), {}),
+    ((Noted(name="a"),), {}),
+    ((Noted.model_validate({"name": "a", "more": 1}),), {}),
+    ((datetime(2026, 1, 1, tzinfo=Moon()),), {}),
+    ((datetime(2026, 1, 2, tzinfo=Moon()),), {}),
 ]
 
 
@@ -90,10 +136,28 @@ def test_different_arguments_have_different_fingerprints() -> None:
         ([Opaque()], [Opaque()]),
         ([("a", "b")], [["a", "b"]]),
         ([bytearray(b"a")], [b"a"]),
+        ([datetime(2026, 1, 1, tzinfo=Moon())], [datetime(2026, 1, 1, tzinfo=Moon())]),
+        ([time(12, tzinfo=Moon())], [time(12, tzinfo=Moon())]),
+        ([{"a": 1, "b": 2}.keys()], [{"b": 2, "a": 1}.keys()]),
+        ([{"a": 1, "b": 2}.items()], [{"b": 2, "a": 1}.items()]),
     ],
 )
 def test_the_same_arguments_have_the_same(one: list[Any], other: list[Any]) -> None:
     assert fingerprint(*one) == fingerprint(*other)
+
+
+def test_what_is_no_field_does_not_count() -> None:
+    """A cached property that was read, a private attribute, a field that `==` leaves out."""
+    basket, parcel = Basket(prices=[1, 2]), Parcel(3)
+    before = fingerprint(basket, parcel)
+
+    assert (basket.total, parcel.price) == (3, 6)
+    basket._shown += 1
+    parcel.label = "filled later"
+
+    assert fingerprint(basket, parcel) == before
+    basket.prices.append(3)
+    assert fingerprint(basket, parcel) != before
 
 
 def test_order_of_keywords_does_not_matter() -> None:

@@ -8,12 +8,12 @@ import restate_patterns
 
 PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend CallNotAwaited Cancelled Client
-    ClientError Clients Context ContextError DeadlockError Decision DecisionRequest Definition DefinitionError
-    DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput InvocationHandle
+    ClientClosed ClientError Clients Context ContextError DeadlockError Decision DecisionRequest Definition
+    DefinitionError DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput InvocationHandle
     InvocationNotFound JournalMismatch Killed LateTimer Lockable NotDurable NotReady NotStuck ObjectContext
     ObjectSharedContext OutcomeUnknown RecordPending Restate RetryPolicy Saga SagaAction SagaFailed SagaLog
     SagaRecord SagaState SagaStep SagaStepKind SagaStepState ServerUnavailable ServerUnreachable Service State
-    StateNotSet Step StepFailed StuckSagas StuckStep TerminalError UndefinedName UndoError UndoPolicy Undos
+    StateNotSet Step StepFailed StuckSagas StuckStep TerminalError TimedOut UndefinedName UndoError UndoPolicy Undos
     UnexpectedAnswer UnknownSaga UnreadableValue UsageError VirtualObject Workflow WorkflowContext
     WorkflowSharedContext WrongValue handler saga_diagram saga_services
     Change EventRefused IllegalEvent StateMachine Status Transition

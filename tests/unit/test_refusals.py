@@ -247,7 +247,7 @@ OUTSIDE: list[tuple[Callable[[Any], object], str]] = [
     (lambda client: client.object_client(Helper, "a"), r"Helper is a Service; write `service_client\(Helper\)`"),
     (lambda client: client.service_client(Ticket), r"Ticket is a VirtualObject; write `object_client\(Ticket, key\)`"),
     (lambda client: client.object_client(Registration, "a"), r"write `workflow_client\(Registration, key\)`"),
-    (lambda client: client.object_client(Ticket, 3), r"object_client\(Ticket, key\): the key is a str, not 3"),
+    (lambda client: client.object_client(Ticket, 3), r"object_client\(Ticket, key\): the key must be text, not 3"),
     (lambda client: client.service_client(Helper(None)), r"service_client: give it the class of the definition"),
     (lambda client: client.service_client("Helper"), r"service_client: give it the class .*not 'Helper'"),
     (lambda client: client.object_client(Ticket, "a").look.inline(None).send(None), r"a body on self"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from restate_patterns.context import ObjectContext
 from restate_patterns.errors import DefinitionError, UndefinedName
 from restate_patterns.handlers import declarations, wire_name
+from restate_patterns.losing import comes_back
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import ENTRY, EXIT, Transition
@@ -147,6 +148,12 @@ def _check_enum(own: str, states: type[Enum], base: type, said: Any) -> None:
             raise DefinitionError(
                 f"{own} is a {base.__name__} of {argument.__qualname__}, but its status is one of "
                 f"{states.__qualname__}; write the same enum in both"
+            )
+    for state in states:
+        if not comes_back(state):
+            raise DefinitionError(
+                f"{own}: the state {state.name} of {states.__qualname__} has the value {state.value!r}, which can't be "
+                "stored as JSON and found again; give the states values that are text or whole numbers"
             )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from restate_patterns.calls import HandlerClient, spec_of
+from restate_patterns.kept import all_plain, kept_arguments
 from restate_patterns.serde import Codec, codec
 
 SAGA_HEADER: Final = "restate-patterns-saga"
@@ -38,12 +39,19 @@ def named(action: Callable[..., Coroutine[Any, Any, Any]], headers: Mapping[str,
     return Named(action, getattr(action, "__qualname__", repr(action)).rpartition("<locals>.")[2], None, codec(Any))
 
 
-def check_arguments(action: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-    """Check now the arguments of a call that is made later.
+def kept_for(
+    action: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Give the arguments of a call that is made later, as they are now.
 
     Raises:
         WrongValue: They are not what the handler takes.
     """
     client: object = getattr(action, "__self__", action)
-    if isinstance(client, HandlerClient) and getattr(action, "__name__", "") != "send_after":
-        spec_of(cast("HandlerClient[Any, ..., Any]", client)).encode_arguments(args, kwargs)
+    if isinstance(client, HandlerClient):
+        spec = spec_of(cast("HandlerClient[Any, ..., Any]", client))
+        before = args[:1] if getattr(action, "__name__", "") == "send_after" else ()
+        body = spec.encode_arguments(args[len(before) :], kwargs)
+        if body and spec.argument is not None and not (all_plain(args) and all_plain(kwargs.values())):
+            return (*before, spec.argument.codec.decode(body)), {}
+    return kept_arguments(args, kwargs)

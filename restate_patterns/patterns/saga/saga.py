@@ -15,6 +15,7 @@ from typing_extensions import override
 from restate_patterns.context import Context, scope_of
 from restate_patterns.errors import UsageError
 from restate_patterns.execution.attempt import DurableAttempt
+from restate_patterns.kept import kept_arguments
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.actions import SagaAction
 from restate_patterns.patterns.saga.errors import SagaFailed
@@ -103,7 +104,8 @@ class Saga(Undos, Owing):
             The action, to await; `.undo(...)` and `.undo_step(...)` before that say how to undo it.
         """
         forward = self._forward()
-        return SagaAction(self, lambda done: forward.call(action, args, kwargs, done), self._watch("saga.call(...)"))
+        given = kept_arguments(args, kwargs)
+        return SagaAction(self, lambda done: forward.call(action, *given, done), self._watch("saga.call(...)"))
 
     @overload
     def run(
@@ -127,9 +129,8 @@ class Saga(Undos, Owing):
             The action, to await; `.undo(...)` and `.undo_step(...)` before that say how to undo it.
         """
         forward = self._forward()
-        return SagaAction(
-            self, lambda done: forward.run(step, action, args, kwargs, done), self._watch("saga.run(...)")
-        )
+        given = kept_arguments(args, kwargs)
+        return SagaAction(self, lambda done: forward.run(step, action, *given, done), self._watch("saga.run(...)"))
 
     def parallel(self) -> AbstractAsyncContextManager[None]:
         """Group what is registered in a block: it is undone at the same time."""

@@ -10,7 +10,7 @@ from restate_patterns.actions import action_of
 from restate_patterns.context import Context
 from restate_patterns.errors import StepFailed
 from restate_patterns.options import Step
-from restate_patterns.patterns.saga.naming import check_arguments, named
+from restate_patterns.patterns.saga.naming import kept_for, named
 from restate_patterns.patterns.saga.policy import UndoPolicy
 from restate_patterns.patterns.saga.stack import Group, Task
 
@@ -57,21 +57,21 @@ class Undos:
 
         Args:
             action: A handler of a client, its `send`, or any coroutine function. May run more than once.
-            args: For the action.
+            args: For the action, as they are now: what becomes of them later does not reach it.
             kwargs: For the action.
 
         Raises:
             UsageError: The saga is over or past its pivot, or the arguments are not what the handler takes.
         """
         group = self._open_group()
-        check_arguments(action, args, kwargs)
+        given, named_ones = kept_for(action, args, kwargs)
         known = named(action, {})
         owing = self._owing
         group.add(
             Task(
                 known.name,
                 known.participant,
-                lambda: named(action, owing.headers()).call(*args, **kwargs),
+                lambda: named(action, owing.headers()).call(*given, **named_ones),
                 self._policy,
                 _anything,
             )
@@ -92,7 +92,7 @@ class Undos:
             step: The step's name, or a `Step` with retry policy and timeout. After its last try the saga is
                 stuck until a person decides, whatever the policy's `then` says.
             action: What to do, async or not. May run more than once.
-            args: For the action.
+            args: For the action, as they are now: what becomes of them later does not reach it.
             kwargs: For the action.
 
         Raises:
@@ -122,11 +122,11 @@ def step_task(
     named_step = Step(step) if isinstance(step, str) else step
     retry = replace(named_step.retry or policy.retry, then="fail")
     patient = replace(named_step, retry=retry)
-    action_of(action, patient, args, kwargs)  # tells now what is wrong with it
+    bound = action_of(action, patient, args, kwargs)  # tells now what is wrong with it
     return Task(
         named_step.name,
         None,
-        lambda: ctx.run(patient, action, *args, **kwargs),
+        lambda: ctx.run(patient, action, *bound.args, **bound.kwargs),
         replace(policy, retry=retry),
         read,
         StepFailed,

@@ -7,7 +7,7 @@ import json
 from typing import Any, NamedTuple
 
 from restate_patterns.errors import InvalidInput, TerminalError
-from restate_patterns.execution.boundary import leaves_of, terminal_failure
+from restate_patterns.execution.boundary import final_failure, leaves_of
 from restate_patterns.failures import from_failure
 from restate_patterns.patterns.saga.desk import Decision
 from restate_patterns.patterns.saga.holding import owed
@@ -28,7 +28,7 @@ def terminal(error: BaseException) -> TerminalError | None:
     """Give the terminal error that an error, or a group of errors, comes to; None when it is to be retried."""
     if isinstance(error, TerminalError):
         return error
-    failure = terminal_failure(tuple(leaves_of(error)))
+    failure = final_failure(tuple(leaves_of(error)))
     return None if failure is None else from_failure(failure)
 
 

@@ -326,7 +326,7 @@ async def winner_is_kept(stage: Stage) -> None:
 
 @guarantee
 async def suspension_undoes_nothing(stage: Stage) -> None:
-    """Leaving memory in the middle of a wait runs no `finally` of the handler; its end does, once."""
+    """What a `finally` asks for when the handler leaves memory in a wait is not done; at its end it is, once."""
     key = stage.key()
     equal(await stage.client.service_client(Tools).suspended(key), "done")
     equal(stage.seen.notes(key), ["finally"])

@@ -128,7 +128,7 @@ async def key_of_an_effect(stage: Stage) -> None:
 async def logs(stage: Stage) -> None:
     """What a handler logs is not logged again while it replays."""
     key, lines = stage.key(), Lines()
-    logger = logging.getLogger(f"{__name__}.ContractFacts.logs")
+    logger = logging.getLogger(f"{__name__}.ContractFacts.logs")  # noqa: TID251  the logger of a handler
     logger.addHandler(lines)
     logger.setLevel(logging.WARNING)
     try:

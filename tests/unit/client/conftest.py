@@ -12,6 +12,7 @@ from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
+from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.seam import Caller
 from tests.support.fake_engine import FakeEngine
@@ -24,8 +25,8 @@ class ServerTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, engine: FakeEngine) -> None:
         self._by_port = {
-            8080: httpx.ASGITransport(Door(Ingress(engine), cors=True)),
-            9070: httpx.ASGITransport(Door(Admin(engine, ingress_url=INGRESS_URL), cors=False)),
+            8080: httpx.ASGITransport(Door(Ingress(engine), Exposure().ingress_guard())),
+            9070: httpx.ASGITransport(Door(Admin(engine, ingress_url=INGRESS_URL), Exposure().admin_guard())),
         }
 
     @override

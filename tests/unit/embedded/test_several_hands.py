@@ -173,13 +173,13 @@ def test_one_invocation_that_breaks_the_engines_turn_does_not_hold_up_the_others
     broken.handler("S/sleep")(sleep)
 
     async def test() -> None:
-        told: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
         async with bench(broken) as b:
             asked = [b.engine.submit(request(f"S/{name}", b"0"), None) for name in ("break", "sleep")]
-            _, good = await asyncio.gather(*asked)
+            bad, good = await asyncio.gather(*asked)
             assert (await b.engine.result(good.invocation_id)).value == b"slept"
-            assert [str(error) for error in told] == ["no attempt can be made"]
+            view = (await b.engine.describe_invocation(bad.invocation_id)).view
+            assert view.status is InvocationStatus.PAUSED
+            assert "RuntimeError: no attempt can be made" in (view.last_failure or "")
 
     asyncio.run(bounded(test()))
 
@@ -234,14 +234,17 @@ def test_a_workflow_started_again_is_not_disturbed_by_its_earlier_run() -> None:
     asyncio.run(bounded(test()))
 
 
-@pytest.mark.parametrize("path", ["S/fail_at_file", "S/badly_named_step"])
-def test_text_that_no_file_can_hold_stops_nobody_else(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("S/fail_at_file", InvocationStatus.BACKING_OFF), ("S/badly_named_step", InvocationStatus.PAUSED)],
+)
+def test_text_that_no_file_can_hold_stops_nobody_else(path: str, status: InvocationStatus) -> None:
     async def test() -> None:
         async with bench(app) as b:
             failing = await b.send(path)
             await b.settle()
             view = (await b.engine.describe_invocation(failing)).view
-            assert view.status is InvocationStatus.BACKING_OFF
+            assert view.status is status
             assert "udce9" in (view.last_failure or "")
             for target in (Target("O", "hold", NO_UNICODE), Target(NO_UNICODE, "hold", "k")):
                 with pytest.raises(UnicodeEncodeError):

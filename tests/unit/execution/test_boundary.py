@@ -137,3 +137,34 @@ def test_ready_answers_do_not_suspend_and_failures_arrive_as_terminal_errors() -
         assert failure_of(end) == (402, "rejected")
 
     within_loop(test)
+
+
+def test_rule_13_a_timeout_that_leaves_the_handler_is_final() -> None:
+    async def main(attempt: DurableAttempt) -> bytes:
+        async with asyncio.timeout(5):
+            await step(attempt, "slow")
+        return b""
+
+    async def test() -> None:
+        driven = Driven(main)
+        assert driven.deliver(0) is None  # the limit is over; the step is asked to stop
+        assert failure_of(driven.deliver(1, b"")) == (408, "timed out")
+
+    within_loop(test)
+
+
+def test_rule_13_a_timeout_is_final_in_a_group_as_well_unless_another_error_is_not() -> None:
+    end = _end_of_group(TimeoutError("late"), DeclinedError())
+    assert isinstance(end, Failed)
+    assert (end.failure.code, end.failure.message) == (408, "timed out: late")
+    assert isinstance(_end_of_group(TimeoutError(), OSError("weather")), Crashed)
+
+
+def test_rule_13_an_error_that_is_both_is_the_terminal_one() -> None:
+    class TooLateError(TerminalError, TimeoutError, code=410):
+        """too late"""
+
+    async def main(attempt: DurableAttempt) -> bytes:
+        raise TooLateError
+
+    assert failure_of(first_drain(main)) == (410, "too late")

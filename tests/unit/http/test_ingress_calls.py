@@ -86,27 +86,6 @@ async def test_other_methods_are_405(ingress: httpx.AsyncClient, engine: FakeEng
     assert engine.requests == []
 
 
-async def test_options_answers_cors(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
-    headers = {
-        "origin": "http://page",
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "idempotency-key",
-    }
-    answer = await ingress.options("/Greeter/greet", headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["access-control-allow-headers"] == "idempotency-key"
-    assert "POST" in answer.headers["access-control-allow-methods"]
-    assert engine.requests == []
-
-
-@pytest.mark.parametrize("path", ["/Greeter/ping", "/Nobody/x"])
-async def test_pages_of_any_origin_read_answers(ingress: httpx.AsyncClient, path: str) -> None:
-    answer = await ingress.post(path, headers={"origin": "http://page"})
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert "access-control-allow-origin" not in (await ingress.post(path)).headers
-
-
 async def test_handlers_see_headers(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
     headers = [("X-Trace", "1"), ("x-trace", "2"), ("Idempotency-Key", "i"), ("Connection", "close")]
     await ingress.post("/Greeter/greet", json=1, headers=headers)

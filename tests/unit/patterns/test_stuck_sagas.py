@@ -300,5 +300,5 @@ async def test_a_timeout_whose_undo_is_skipped_ends_the_invocation_with_both() -
         await decide(at, handle, Decision(action="skip", reason="it lapses"))
         with pytest.raises(SagaFailed) as failed:
             await at.end(handle)
-        assert failed.value.original.name == "TimeoutError"
+        assert (failed.value.original.name, failed.value.code) == ("TimedOut", 408)
         assert [lost.decision for lost in failed.value.undo_errors] == ["skipped: it lapses"]

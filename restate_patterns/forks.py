@@ -1,0 +1,43 @@
+"""What a forked child of this process gives up: what is this process's alone and would outlive it in the child.
+
+A program that is started closes inherited descriptors by itself; a fork that goes on as Python does not. It knows
+duties, not what they close.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from typing import Final
+
+_duties: Final[dict[int, Callable[[], None]]] = {}
+_numbers: Final = itertools.count()
+
+
+def in_forked_child(duty: Callable[[], None]) -> Callable[[], None]:
+    """Have `duty` called first thing in each child that this process forks.
+
+    Args:
+        duty: Synchronous; it must not wait for anything.
+
+    Returns:
+        What takes that back.
+    """
+    number = next(_numbers)
+    _duties[number] = duty
+
+    def take_back() -> None:
+        _duties.pop(number, None)
+
+    return take_back
+
+
+def _give_up() -> None:
+    duties = list(_duties.values())
+    _duties.clear()
+    for duty in duties:
+        duty()
+
+
+os.register_at_fork(after_in_child=_give_up)

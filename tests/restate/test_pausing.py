@@ -1,0 +1,88 @@
+"""What can't go on is paused on a Restate server, with its reason, whatever its retry policy says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from restate_patterns import App, Client, Context, Restate, RetryPolicy, Service, TerminalError, UsageError, handler
+from restate_patterns.admin import AdminClient, InvocationStatus
+from restate_patterns.server import RunningServer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
+
+MANY = 24
+PATIENCE_S = 60.0
+ONCE = RetryPolicy(max_attempts=1, then="fail")
+THRICE = RetryPolicy(initial=timedelta(milliseconds=5), max_attempts=3, then="fail")
+
+
+class Changing(Service):
+    """Takes another path, or meets a bug, on its second attempt."""
+
+    changed = False
+    begun_count = 0
+
+    @handler(retry=ONCE, inactivity_timeout=timedelta(0))
+    async def once(self, ctx: Context) -> str:
+        return await self._path(ctx)
+
+    @handler(retry=THRICE, inactivity_timeout=timedelta(0))
+    async def thrice(self, ctx: Context) -> str:
+        return await self._path(ctx)
+
+    @handler(retry=ONCE)
+    async def bug(self, ctx: Context) -> str:
+        await ctx.run("first", lambda: 1)
+        raise UsageError("a bug")
+
+    @handler(retry=ONCE)
+    async def weather(self, ctx: Context) -> str:
+        raise ConnectionError("weather")
+
+    async def _path(self, ctx: Context) -> str:
+        await ctx.run("new" if Changing.changed else "old", lambda: 1)
+        Changing.begun_count += 1
+        await asyncio.sleep(1)
+        return await ctx.run("last", lambda: "last")
+
+
+@pytest.fixture
+async def client(restate_server: RunningServer, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Client]:
+    caplog.set_level(logging.CRITICAL)
+    backend = Restate(
+        ingress_url=restate_server.ingress_url, admin_url=restate_server.admin_url, bind="127.0.0.1:0", force=True
+    )
+    async with App([Changing()]).start(backend) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", ["once", "thrice", "bug"])
+async def test_it_is_paused_every_time_with_its_reason(
+    client: Client, restate_server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Changing, "changed", False)
+    monkeypatch.setattr(Changing, "begun_count", 0)
+    handles = [await getattr(client.service_client(Changing), name).send() for _ in range(MANY)]
+    async with asyncio.timeout(PATIENCE_S):
+        while name != "bug" and Changing.begun_count < MANY:
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(Changing, "changed", True)
+    async with AdminClient(restate_server.admin_url) as admin:
+        for handle in handles:
+            async with asyncio.timeout(PATIENCE_S):
+                while (view := (await admin.describe_invocation(handle.id)).view).status is not InvocationStatus.PAUSED:
+                    assert view.status is not InvocationStatus.COMPLETED, view
+                    await asyncio.sleep(0.05)
+            assert ("a bug" if name == "bug" else "mismatch") in (view.last_failure or ""), view
+        for handle in handles:
+            await admin.kill(handle.id)
+
+
+async def test_what_a_retry_could_mend_fails_as_its_policy_says(client: Client) -> None:
+    with pytest.raises(TerminalError, match="weather"):
+        await client.service_client(Changing).weather()

@@ -1,0 +1,49 @@
+"""Writes the page of what can travel: `python -m tests.support.values_page`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from tests.support.pages import ROOT
+from tests.support.travellers import TRAVELLERS, Traveller
+
+PAGE = ROOT / "docs" / "guide" / "values.md"
+MARK = "<!-- What follows is written by the tests: make format -->\n"
+TYPES = """
+### The types in the tables
+
+```py
+--8<-- "tests/support/travellers.py:types"
+```
+"""
+
+
+def render() -> str:
+    """Give the whole page: what a person wrote, and the tables."""
+    written, _, _ = PAGE.read_text(encoding="utf-8").partition(MARK)
+    return f"{written}{MARK}{_tables()}{TYPES}"
+
+
+def _tables() -> str:
+    parts = [f"\n### {subject}\n\n{_table(list(rows))}" for subject, rows in groupby(TRAVELLERS, lambda t: t.subject)]
+    return "".join(parts)
+
+
+def _table(rows: list[Traveller]) -> str:
+    lines = ["| declared as | given | what happens |", "|---|---|---|"]
+    for row in rows:
+        lines.append(f"| {_code(row.type_text)} | {_code(row.value_text)} | {_outcome(row)} |")
+    return "\n".join([*lines, ""])
+
+
+def _outcome(row: Traveller) -> str:
+    kind, _, _ = row.outcome().partition(": ")
+    return {"": "comes back", "type": "the type is refused", "value": "refused"}[kind]
+
+
+def _code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
