@@ -168,6 +168,8 @@ class AsgiWire(Wire):
         self._gone = False
         self._input_ended = False
         self._size_bytes = 0
+        self._too_slow = False
+        self._look: asyncio.TimerHandle | None = None
         self._reading: asyncio.Task[None] | None = None
         self.began = False
         """Whether the handler runs: before that there is nothing to suspend."""
@@ -204,31 +206,30 @@ class AsgiWire(Wire):
         Raises:
             _Incomplete: The request ended before that, or comes too slowly.
         """
-        pace = Pace()
+        loop = asyncio.get_running_loop()
+        self._look = loop.call_later(LOOK_S, self._look_at_pace, loop, Pace())
         while not self._machine.is_ready():
             if self._input_ended:
                 raise _Incomplete(
                     400, "the request ended before its journal was whole, so nothing was run: send it again"
                 )
-            if not await self._more_in_time(pace):
+            if not await self.more():
                 return False
+            if self._too_slow:
+                raise _Incomplete(408, TOO_SLOW)
         self.began = True
         if self._input_ended:
             self._machine.input_closed()
         return True
 
-    async def _more_in_time(self, pace: Pace) -> bool:
-        loop = asyncio.get_running_loop()
-        since_s = loop.time()
-        alive = True
-        try:
-            async with asyncio.timeout(LOOK_S):
-                alive = await self.more()
-        except TimeoutError:
-            pass
-        if pace.is_too_slow(self._size_bytes, min(loop.time() - since_s, LOOK_S)):
-            raise _Incomplete(408, TOO_SLOW)
-        return alive
+    def _look_at_pace(self, loop: asyncio.AbstractEventLoop, pace: Pace) -> None:
+        if self.began:
+            return
+        if pace.is_too_slow(self._size_bytes, LOOK_S):
+            self._too_slow = True
+            self._news.set()
+        else:
+            self._look = loop.call_later(LOOK_S, self._look_at_pace, loop, pace)
 
     @override
     async def flush(self) -> None:
@@ -279,6 +280,8 @@ class AsgiWire(Wire):
         """Read no further."""
         if self._reading is not None:
             self._reading.cancel()
+        if self._look is not None:
+            self._look.cancel()
 
 
 async def _answer(send: Send, status: int, text: str, content_type: str = "text/plain") -> None:
