@@ -202,7 +202,7 @@ def _result(result: CompletedResult, handler: HandlerInfo | None) -> Response:
     body = result.value or b""
     if body or (handler is not None and handler.has_output):
         content_type = "application/json" if handler is None else handler.output_content_type
-        if content_type == "application/json":
+        if handler is not None and content_type == "application/json":
             body = without_constants(body)
         headers.append((b"content-type", content_type.encode()))
     return Response(200, headers, body)

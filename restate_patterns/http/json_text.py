@@ -27,11 +27,11 @@ def read_json(text: bytes | str) -> object:
 
 
 def write_json(value: object) -> bytes:
-    """Give a value as JSON; half a surrogate pair is written as its number."""
+    """Give a value as JSON; half a surrogate pair is written as its number, a float that is no number as its name."""
     try:
-        return to_json(value)
+        return to_json(value, inf_nan_mode="strings")
     except (PydanticSerializationError, ValueError):
-        return to_json(_whole(value))
+        return to_json(_whole(value), inf_nan_mode="strings")
 
 
 def without_constants(body: bytes) -> bytes:

@@ -174,7 +174,7 @@ def test_constants_leave_and_nothing_else_changes(value: object) -> None:
 
 @given(
     st.recursive(
-        st.text(st.characters()) | st.integers(),
+        st.text(st.characters()) | st.integers() | st.floats(),
         lambda each: st.lists(each) | st.dictionaries(st.text(st.characters()), each),
     )
 )
