@@ -77,6 +77,12 @@ TERMINAL: Final[Mapping[str, tuple[Callable[[], BaseException], int, str]]] = {
 }
 """Errors that end the invocation, with code and sentence."""
 
+class Sound(Recording, VirtualObject, name="ContractSound"):
+    @handler
+    async def hear(self, ctx: ObjectSharedContext) -> str:
+        return ctx.headers.get("x", "")
+
+
 REFUSED: Final[Mapping[str, tuple[Callable[[Context], Any], str]]] = {
     "message": (lambda ctx: TerminalError(_any(ValueError("x"))), "message must be text, not ValueError"),
     "code": (lambda ctx: TerminalError("x", code=_any("404")), "code must be a number from 1 to 65535, not '404'"),
@@ -158,12 +164,6 @@ class Unsound(Recording, Service, name="ContractUnsound"):
     @handler
     async def well(self, ctx: Context) -> str:
         return await ctx.run("act", lambda: "well")
-
-
-class Sound(Recording, VirtualObject, name="ContractSound"):
-    @handler
-    async def hear(self, ctx: ObjectSharedContext) -> str:
-        return ctx.headers.get("x", "")
 
 
 DEFINITIONS = (Unsound, Sound)
