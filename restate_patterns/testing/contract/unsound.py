@@ -77,6 +77,7 @@ TERMINAL: Final[Mapping[str, tuple[Callable[[], BaseException], int, str]]] = {
 }
 """Errors that end the invocation, with code and sentence."""
 
+
 class Sound(Recording, VirtualObject, name="ContractSound"):
     @handler
     async def hear(self, ctx: ObjectSharedContext) -> str:
