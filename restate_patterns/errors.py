@@ -104,7 +104,7 @@ class TerminalError(_ErrorWithFields):
             self._say("code", number)
         if message is None:
             message = self._described()
-        elif not isinstance(message, str):
+        elif not isinstance(message, str):  # pyright: ignore[reportUnnecessaryIsInstance] - what types can't stop
             raise WrongValue(f"{own}: the message must be text, not {shown(message)}; write `str(...)` around it")
         self._say("message", message)
         super().__init__(message)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from restate_patterns.embedded.records import Command, CommandKind
 from restate_patterns.errors import Failure
@@ -48,10 +48,13 @@ def failure_from_text(text: str | None) -> Failure | None:
     """Read a failure that `failure_text` wrote."""
     if text is None:
         return None
+    code: object
+    message: object
+    metadata: Any
     code, message, metadata = json.loads(text)
     if not (isinstance(code, int) and isinstance(message, str) and isinstance(metadata, dict)):
         raise ValueError(f"{text[:80]!r} is no failure")
-    return Failure(code, message, metadata)
+    return Failure(code, message, cast("dict[str, str]", metadata))
 
 
 def encode_commands(commands: Iterable[Command]) -> bytearray:
@@ -86,12 +89,13 @@ def headers_from_text(text: str) -> dict[str, str]:
         UnwrittenError: It could not be written.
         ValueError: They are not readable.
     """
-    headers: Any = json.loads(text)
-    if isinstance(headers, str):
-        raise UnwrittenError(headers)
-    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+    found: object = json.loads(text)
+    if isinstance(found, str):
+        raise UnwrittenError(found)
+    headers = cast("dict[str, object]", found)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in headers.values()):
         raise ValueError("they are no object of texts")
-    return headers
+    return cast("dict[str, str]", headers)
 
 
 def decode_commands(blob: bytes | bytearray) -> list[Command]:

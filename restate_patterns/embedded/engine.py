@@ -37,6 +37,7 @@ from restate_patterns.seam import (
     ServiceInfo,
     StepResult,
 )
+from restate_patterns.storable import checked_value
 
 T = TypeVar("T")
 
@@ -206,6 +207,7 @@ class Engine(EngineLife, EnginePort):
     @override
     async def set_state(self, service: str, key: str, values: Mapping[str, bytes], *, replace: bool = False) -> None:
         check_text(service, key, *values)
+        values = {name: checked_value(value, "the state {!r}", name) for name, value in values.items()}
 
         def change(entry: KeyEntry) -> None:
             for name in [name for name in entry.state if replace and name not in values]:

@@ -46,7 +46,8 @@ def end_of(
         return _succeeded(main.result())
     if not isinstance(error, BaseExceptionGroup):
         return of_error(error)
-    return _of_group(error, list(leaves_of(error)), failed(), invocation_cancelled)
+    group = cast("BaseException", error)
+    return _of_group(group, list(leaves_of(group)), failed(), invocation_cancelled)
 
 
 def _succeeded(output: bytes) -> AttemptEnd:
