@@ -6,10 +6,9 @@ It looks and changes nothing. It knows names and types, not what rows mean.
 from __future__ import annotations
 
 import errno
-import functools
 import resource
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,9 +19,17 @@ from restate_patterns.embedded.file_errors import (
     NewerFileError,
     UnusableFileError,
 )
-from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 _INTEGER_MAX: Final = 2**63 - 1
+
+
+class Expected(NamedTuple):
+    """What a file of ours looks like."""
+
+    application_id: int
+    version: int
+    tables: Mapping[str, Sequence[str]]
+    """The columns of each table."""
 
 
 class Meta(NamedTuple):
@@ -56,7 +63,7 @@ def meta_of(file: Path, rows: Mapping[str, object]) -> Meta:
     return Meta(number("epoch"), secret, number("time_ms"), number("sequence"), number("last_num"))
 
 
-def refuse_others(file: Path, connection: sqlite3.Connection) -> None:
+def refuse_others(file: Path, connection: sqlite3.Connection, expected: Expected) -> None:
     """Let only a file of this engine pass, or an empty database.
 
     Raises:
@@ -66,51 +73,52 @@ def refuse_others(file: Path, connection: sqlite3.Connection) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application_id != APPLICATION_ID and (tables or application_id or version):
+    if application_id != expected.application_id and (tables or application_id or version):
         raise ForeignFileError(file, "it is another program's SQLite database")
-    if version > VERSION:
-        raise NewerFileError(file, version, VERSION)
+    if version > expected.version:
+        raise NewerFileError(file, version, expected.version)
 
 
-def refuse_strange_log(file: Path, alone: sqlite3.Connection, with_log: sqlite3.Connection) -> None:
+def refuse_strange_log(file: Path, alone: sqlite3.Connection, with_log: sqlite3.Connection, expected: Expected) -> None:
     """Let only a log pass that was written for this file: SQLite itself can't tell, and would mix both.
 
     Args:
         file: What errors call it.
         alone: The file as it is without its log.
         with_log: The same with it.
+        expected: What it is compared with.
 
     Raises:
         DamagedFileError: The log says it belongs to a file with another secret.
     """
     try:
-        mine = _secret(alone)
+        mine = _secret(alone, expected)
     except sqlite3.Error:
         return  # a crash came while the log was taken in: only both together are whole
     try:
-        same = mine is None or mine == _secret(with_log)
+        same = mine is None or mine == _secret(with_log, expected)
     except sqlite3.Error:
         same = False
     if not same:
         raise DamagedFileError(file, f"the log beside it, {file.name}-wal, belongs to another file")
 
 
-def _secret(connection: sqlite3.Connection) -> object:
+def _secret(connection: sqlite3.Connection, expected: Expected) -> object:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    if application_id != APPLICATION_ID:
+    if application_id != expected.application_id:
         return None
     rows = connection.execute("SELECT value FROM meta WHERE name='secret'").fetchall()
     return rows[0][0] if rows else None
 
 
-def check_tables(file: Path, connection: sqlite3.Connection) -> None:
+def check_tables(file: Path, connection: sqlite3.Connection, expected: Expected) -> None:
     """Check that all tables and columns are there.
 
     Raises:
         DamagedFileError: One is missing; the first is named.
     """
-    for table, columns in _tables().items():
-        found = _columns(connection, table)
+    for table, columns in expected.tables.items():
+        found = columns_of(connection, table)
         if not found:
             raise DamagedFileError(file, f"its table {table} is missing")
         missing = [column for column in columns if column not in found]
@@ -118,19 +126,8 @@ def check_tables(file: Path, connection: sqlite3.Connection) -> None:
             raise DamagedFileError(file, f"its table {table} has no column {missing[0]}")
 
 
-@functools.cache
-def _tables() -> Mapping[str, list[str]]:
-    connection = sqlite3.connect(":memory:")
-    try:
-        for version in range(1, VERSION + 1):
-            connection.executescript(MIGRATIONS[version])
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
-        return {name: _columns(connection, name) for (name,) in names}
-    finally:
-        connection.close()
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Give the names of a table's columns; none when it is not there."""
     return [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
 
 

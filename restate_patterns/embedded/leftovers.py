@@ -19,7 +19,8 @@ from restate_patterns.seam import Handle, StepAction, StepProgress, StepResult
 StepId: TypeAlias = tuple[str, Handle]
 """The id of an invocation, which no other file has, and the handle of its step."""
 
-_left: Final[dict[StepId, Leftover]] = {}
+left_over: Final[dict[StepId, Leftover]] = {}
+"""Those of this process; nearly always empty, and asked before each step."""
 
 
 class Leftover:
@@ -78,15 +79,15 @@ class Leftover:
 
 def leave(step: StepId, task: asyncio.Task[None], thread: concurrent.futures.Future[Any] | None) -> Leftover:
     """Note that an action goes on without its engine; one that waits for an earlier one is none itself."""
-    found = _left.get(step)
+    found = left_over.get(step)
     if found is None or not found.lives:
-        found = _left[step] = Leftover(task, thread)
+        found = left_over[step] = Leftover(task, thread)
     return found
 
 
 def after_leftover(step: StepId, action: StepAction) -> StepAction:
     """Give what to do for a step: its action, once one that still runs has ended without a result."""
-    found = _left.get(step) if _left else None
+    found = left_over.get(step)
     return action if found is None else _After(step, found, action)
 
 
@@ -104,6 +105,6 @@ class _After(StepAction):
     @override
     async def __call__(self, progress: StepProgress, /) -> StepResult:
         result = await self._leftover.outcome()
-        if _left.get(self._step) is self._leftover:
-            del _left[self._step]
+        if left_over.get(self._step) is self._leftover:
+            del left_over[self._step]
         return await self._action(progress) if result is None else result

@@ -13,7 +13,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock
-from restate_patterns.embedded.leftovers import Leftover, after_leftover, leave
+from restate_patterns.embedded.leftovers import Leftover, after_leftover, leave, left_over
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
@@ -127,7 +127,7 @@ class RunningStep(StepProgress, Job):
             self._steps.finish(self, STEP_NOT_RUN)
             return None
         self.task = task
-        action = after_leftover((self.record.id, self.handle), self.action)
+        action = after_leftover((self.record.id, self.handle), self.action) if left_over else self.action
         return action(self), action.context
 
     @override
@@ -200,17 +200,26 @@ class Steps:
             self.log.append()
 
     def finish(self, step: RunningStep, result: StepResult) -> None:
-        """Take what a step came to; one that only stopped because the engine does runs again at the next start."""
-        unrecorded = self._leaving and not step.stopping and result is STEP_STOPPED
+        """Take what a step came to."""
+        if step.dropped or self._leaving:
+            self._finish_late(step, result)
+        else:
+            self._take(step, result)
+
+    def _take(self, step: RunningStep, result: StepResult) -> None:
+        self._remove(step)
+        try:
+            self._settle(step.record, step.handle, result.value, result.failure)
+        except Exception as error:
+            _logger.exception("the result of the step %r of %s broke", step.name, step.record.id)
+            self._broken(step.record, error)
+
+    def _finish_late(self, step: RunningStep, result: StepResult) -> None:
+        """Take what a step came to while its engine stops, or after it; that it was stopped for that is no outcome."""
         if step.leftover is not None:
             step.leftover.end(None if result is STEP_STOPPED else result)
-        elif not step.dropped and not unrecorded:
-            self._remove(step)
-            try:
-                self._settle(step.record, step.handle, result.value, result.failure)
-            except Exception as error:
-                _logger.exception("the result of the step %r of %s broke", step.name, step.record.id)
-                self._broken(step.record, error)
+        elif not step.dropped and (step.stopping or result is not STEP_STOPPED):
+            self._take(step, result)
 
     def break_off(self, step: RunningStep, error: BaseException) -> None:
         """Take that a step ended without a result."""

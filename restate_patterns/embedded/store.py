@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from restate_patterns.embedded.batch import Statement
-from restate_patterns.embedded.content import check_tables, refusal_of, refuse_others, refuse_strange_log
+from restate_patterns.embedded.content import (
+    Expected,
+    check_tables,
+    columns_of,
+    refusal_of,
+    refuse_others,
+    refuse_strange_log,
+)
 from restate_patterns.embedded.file_errors import DamagedFileError, ForeignFileError, UnusableFileError
 from restate_patterns.embedded.owner import Identity, OwnerLock
 from restate_patterns.embedded.reserve import Reserve
@@ -33,7 +41,6 @@ _UNWRITABLE = (
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PERHAPS_FULL: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CANTOPEN}
 """What SQLite says when a quota is used up, or its index of the log finds no room: the disk must be asked."""
-
 
 _NO_TEXT = "Could not decode to UTF-8"
 
@@ -96,7 +103,7 @@ class Store:
         self._look_at_content()
         self._writer = self._connect()
         self._migrate(self._writer)
-        check_tables(self.file, self._writer)
+        check_tables(self.file, self._writer, _expected())
         self._reader = self._connect()
         self._reader.execute("PRAGMA query_only = ON")
 
@@ -123,7 +130,7 @@ class Store:
             raise ForeignFileError(self.file, "it is empty")
         if version < VERSION:
             raise UnusableFileError(self.file, "its tables are of an older version: start its app on it once")
-        check_tables(self.file, self._reader)
+        check_tables(self.file, self._reader, _expected())
 
     def unpark(self) -> None:
         """Make a file that was opened by `open_parked` writable, with room for its move; does nothing when it is.
@@ -175,8 +182,8 @@ class Store:
         with contextlib.closing(self._connect_to_read()) as reader:
             if self._has_log():
                 with contextlib.closing(self._connect_to_read(alone=True)) as without_log:
-                    refuse_strange_log(self.file, without_log, reader)
-            refuse_others(self.file, reader)
+                    refuse_strange_log(self.file, without_log, reader, _expected())
+            refuse_others(self.file, reader, _expected())
 
     def _has_log(self) -> bool:
         log = self._beside("-wal")
@@ -393,3 +400,12 @@ class Store:
 
 def _any_text(data: bytes) -> str:
     return data.decode(errors="surrogateescape")
+
+
+@functools.cache
+def _expected() -> Expected:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for version in range(1, VERSION + 1):
+            connection.executescript(MIGRATIONS[version])
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+        return Expected(APPLICATION_ID, VERSION, {name: columns_of(connection, name) for (name,) in names})
