@@ -133,7 +133,9 @@ class Primitives(Caller):
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
-        return (await self._answer(self._operations.send, request, delay_ms) or b"").decode("ascii")
+        loop = self._loop
+        due_ms = loop.now_ms + delay_ms if delay_ms and not loop.time_is_stale else None
+        return (await self._answer(self._operations.send, request, delay_ms, due_ms) or b"").decode("ascii")
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
