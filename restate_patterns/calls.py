@@ -87,6 +87,8 @@ class HandlerClient(Linked, Generic[C, P, R]):
     async def send_after(self, delay: timedelta, /, *args: P.args, **kwargs: P.kwargs) -> InvocationHandle[R]:
         """Have the handler called in `delay` from now; the delay is durable.
 
+        Inside a handler "now" is `ctx.now()`: an attempt that comes to it later finds a part of the delay over.
+
         Returns:
             A handle; cancelling it before the delay is over means it never runs.
 

@@ -222,8 +222,12 @@ class Operations(Protocol):
         """
         ...
 
-    def send(self, request: Request, delay_ms: int) -> Issued:
-        """Send to a handler, now or later; the value is the invocation id in ASCII."""
+    def send(self, request: Request, delay_ms: int, due_ms: int | None) -> Issued:
+        """Send to a handler, now (a delay of 0) or later; the value is the invocation id in ASCII.
+
+        `due_ms` is when it is to start (Unix milliseconds), where the handler's durable time is known: the delay
+        counts from that time, and by now a part of it may be over. None where it is not known.
+        """
         ...
 
     def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:

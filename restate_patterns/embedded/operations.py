@@ -212,12 +212,14 @@ class JournalOperations(Operations):
         return self._next_handle - 1
 
     @override
-    def send(self, request: Request, delay_ms: int) -> Issued:
+    def send(self, request: Request, delay_ms: int, due_ms: int | None) -> Issued:
         name = str(request.target)
         fingerprint = wire_fingerprint(request.body, (request.idempotency_key or "").encode())
         replayed = self._match(CommandKind.SEND, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
+        if due_ms is not None:
+            delay_ms = max(0, due_ms - self._core.log.now_ms())
         value, failure = self._core.admission.send_from(self._record, request, delay_ms)
         self._keep(CommandKind.SEND, name, fingerprint, value, failure)
         return Ready(value, failure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVarTuple, Unpack
@@ -198,7 +199,14 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
         async def close() -> None:
             for generator in open_ones:
-                await generator.aclose()
+                try:
+                    await generator.aclose()
+                except (Exception, asyncio.CancelledError):
+                    _logger.exception(
+                        "%s: the clean-up of a half-read async generator failed: %s",
+                        self.invocation.target,
+                        getattr(generator, "__qualname__", generator),
+                    )
 
         task = self._loop.create_task(close(), name="close async generators", context=self._context)
         task.add_done_callback(self._one_ended)

@@ -142,7 +142,9 @@ class Primitives(Caller):
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
-        return (await self._answer(self._operations.send, checked_request(request), delay_ms) or b"").decode("ascii")
+        loop, checked = self._loop, checked_request(request)
+        due_ms = loop.now_ms + delay_ms if delay_ms and not loop.time_is_stale else None
+        return (await self._answer(self._operations.send, checked, delay_ms, due_ms) or b"").decode("ascii")
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:

@@ -41,7 +41,7 @@ class Courier(Service, name=COURIER):
 
     @handler
     async def carry(self, ctx: Context, order: Order) -> str:
-        """Send it; gives its id on the server."""
+        """Send it; gives its id on the server. Its delay counts from the time read here, however old by then."""
         delay_ms = 0
         if order.start_ms is not None:
             delay_ms = max(0, order.start_ms - (ctx.now() - _EPOCH) // timedelta(milliseconds=1))

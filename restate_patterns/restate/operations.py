@@ -237,7 +237,12 @@ class MachineOperations(Operations):
 
     @override
     def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
-        return self._ask(lambda: self._machine.sleep(delay_ms, name))
+        known_ms = None if self._known_ms is None else deadline_ms
+        return self._ask(lambda: self._machine.sleep(self._left_ms(delay_ms, known_ms), name))
+
+    def _left_ms(self, delay_ms: int, deadline_ms: int | None) -> int:
+        """Give what is left until a deadline; a time that was read by an earlier attempt may be long ago."""
+        return delay_ms if deadline_ms is None else max(0, min(delay_ms, deadline_ms - self._clock.wall_ms()))
 
     # Calls and other invocations.
 
@@ -268,8 +273,8 @@ class MachineOperations(Operations):
         pass  # the machine has done it
 
     @override
-    def send(self, request: Request, delay_ms: int) -> Handle:
-        return self._ask(lambda: self._machine.send(request, delay_ms))
+    def send(self, request: Request, delay_ms: int, due_ms: int | None) -> Handle:
+        return self._ask(lambda: self._machine.send(request, self._left_ms(delay_ms, due_ms)))
 
     @override
     def attach(self, ref: InvocationRef) -> Handle:

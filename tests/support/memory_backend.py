@@ -215,7 +215,7 @@ class MemoryOperations(Operations):
         return self._wait("call", what, self._from_peer("call", request.target.handler))
 
     @override
-    def send(self, request: Request, delay_ms: int) -> Issued:
+    def send(self, request: Request, delay_ms: int, due_ms: int | None) -> Issued:
         return self._issue("send", f"{request.target} {delay_ms}", None, lambda: Ready(b"inv_sent"))
 
     @override

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from restate_patterns.errors import AttemptSealed, ContextError
+from restate_patterns.errors import AttemptSealed, ContextError, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.seam import Crashed
 from tests.support.attempts import Driven, output_of, request, step, within_loop
@@ -204,6 +204,40 @@ def test_rule_02_a_generator_left_half_way_is_closed_when_the_handler_ends_and_m
         assert output_of(driven.deliver(1, b"")) == b"end"
 
     within_loop(test)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), TerminalError("no")], ids=repr)
+@pytest.mark.parametrize("dropped", [False, True])
+def test_rule_02_a_cleanup_that_raises_does_not_skip_the_next(
+    dropped: bool, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each generator that was left half-way is cleaned up, whatever the one before it raised; the handler succeeds."""
+    closed: list[str] = []
+
+    async def numbers(name: str) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            closed.append(name)
+            raise error
+
+    async def main(attempt: DurableAttempt) -> bytes:
+        for name in "abc":
+            async for _ in numbers(name):
+                break
+        await step(attempt, "after")
+        return b"end"
+
+    async def test() -> None:
+        driven = Driven(main)
+        if dropped:
+            driven.attempt.close()
+        else:
+            assert output_of(driven.deliver(0, b"")) == b"end"
+
+    within_loop(test)
+    assert closed == ["a", "b", "c"]
+    assert len(caplog.records) == (0 if dropped else 3)
 
 
 def test_rule_02_coroutines_never_started_are_closed_without_a_warning() -> None:
