@@ -13,6 +13,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
+from restate_patterns import limits
 from restate_patterns.errors import ContextError, StepFailed, TerminalError
 from restate_patterns.execution import steps
 from restate_patterns.execution.attempt import DurableAttempt
@@ -336,7 +337,7 @@ def test_rule_12_a_thread_is_waited_for_and_its_outcome_counts() -> None:
 def test_rule_12_a_thread_that_does_not_end_is_named_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(steps.limits, "THREAD_STOP_WARNING_S", 0.01)
+    monkeypatch.setattr(limits, "THREAD_STOP_WARNING_S", 0.01)
     running, finish = threading.Event(), threading.Event()
 
     def block() -> None:
