@@ -191,6 +191,5 @@ async def test_over_http_a_closed_client_says_so_too() -> None:
         for each in (*waiting, *(ask() for ask in Verbs(client, handle.id).all.values())):
             error = await _within(each)
             assert isinstance(error, ClientClosed), error
-        for door in server._doors:
-            door.abandon()
+        await server.stop(0.1)
     await engine.stop()
