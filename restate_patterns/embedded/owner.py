@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from restate_patterns.embedded.file_errors import FileOwnedError, UnusableFileError
+from restate_patterns.embedded.private_files import make_private
 from restate_patterns.forks import in_forked_child
 from restate_patterns.limits import OWNER_WAIT_S
 
@@ -109,6 +110,8 @@ class OwnerLock:
             )
 
     def _lock(self, path: Path, flags: int) -> None:
+        if flags & os.O_CREAT:
+            make_private(path)
         descriptor = self._descriptors[path] = os.open(path, flags | _CLOSE, 0o600)
         if not _APART and path == self._path:
             return

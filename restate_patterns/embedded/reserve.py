@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from restate_patterns.embedded.private_files import make_private
 from restate_patterns.limits import DISK_PROBE_BYTES, DISK_RESERVE_BYTES
 from restate_patterns.log_lines import logger_named
 
@@ -62,6 +63,7 @@ class Reserve:
     def _hold(self, size_bytes: int) -> None:
         if self._path is None:
             return
+        make_private(self._path)
         descriptor = os.open(self._path, _FLAGS, 0o600)
         try:
             _allocate(descriptor, size_bytes)

@@ -30,6 +30,7 @@ def test_all_files_are_for_the_owner_alone(tmp_path: Path, mask: int) -> None:
     with _umask(mask):
         store = Store(tmp_path / "e.db")
         store.open()
+        store.restore_reserve()
         modes = _modes(tmp_path)
         store.spend_reserve()
         store.restore_reserve()
