@@ -7,13 +7,14 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.support.dev_server import COMMAND, WAIT_S, DevServer, clean_environment
+from tests.support.dev_server import WAIT_S, DevServer, clean_environment
 from tests.support.pages import ROOT
 
 pytestmark = [pytest.mark.slow]
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.slow]
 HOSTILE = (
     "k\ninv_forged  Thing/k  completed\r\x1b[2J\x1b]0;t\x07\x7f\x9b2J\x85\u202e\u2066\u2028[red]x[/red] :smile: \\"
 )
+_EACH = "import json, sys; from restate_patterns.cli import main; [main(each) for each in json.loads(sys.argv[1])]"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -51,12 +53,12 @@ def _fill(server: DevServer) -> None:
     server.until_status(burning, "backing-off")
 
 
-def _at_a_terminal(server: DevServer, *arguments: str) -> str:
-    """Run the command with a terminal as its output; gives what is written there, but for its own colours."""
+def _at_a_terminal(server: DevServer, *commands: tuple[str, ...]) -> str:
+    """Run commands with a terminal as their output; gives what is written there, but for their own colours."""
     ours, theirs = pty.openpty()
     environment = {"RESTATE_ADMIN_URL": server.admin_url, "RESTATE_INGRESS_URL": server.ingress_url, "COLUMNS": "4000"}
     process = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [sys.executable, "-c", _EACH, json.dumps(commands)],
         cwd=ROOT,
         env={**clean_environment(), **environment, "TERM": "xterm-256color"},
         stdin=subprocess.DEVNULL,
@@ -114,16 +116,14 @@ def test_nothing_hostile_reaches_a_pipe_or_a_terminal(server: DevServer) -> None
             _check(done.stdout + done.stderr, arguments)
         if "--json" in arguments and done.stdout:
             json.loads(done.stdout)
-    for arguments in list(_commands(server))[::6]:
-        _check(_at_a_terminal(server, *arguments), arguments)
-    _check(_at_a_terminal(server, "call", f"Thing/{quote(HOSTILE, safe='')}/see"), ("call",))
+    _check(_at_a_terminal(server, *_commands(server)), ("at a terminal",))
 
 
 def test_markup_is_text(server: DevServer) -> None:
     for printed in (
         server.command("invocations", "list", "--all").stdout,
         server.command("kv", "get", "Thing", HOSTILE).stdout,
-        _at_a_terminal(server, "invocations", "list", "--all"),
+        _at_a_terminal(server, ("invocations", "list", "--all")),
     ):
         assert "[red]x[/red] :smile: \\" in printed
 
