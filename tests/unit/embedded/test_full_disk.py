@@ -8,7 +8,7 @@ import logging
 import os
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ async def step(a: DurableAttempt) -> bytes:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str = "24m") -> Iterator[None]:
+def small_disk(folder: Path, size: str = "24m") -> Generator[None]:
     """Mount a real file system of a few MB; only root can."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -258,7 +258,7 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def _parent(file: Path, way: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _parent(file: Path, way: str) -> Generator[tuple[subprocess.Popen[str], int]]:
     """A process that owns a file and has forked; gives it and its child."""
     program = file.with_name("parent.py")
     program.write_text(PARENT)
@@ -283,7 +283,7 @@ def _parent(file: Path, way: str) -> Iterator[tuple[subprocess.Popen[str], int]]
 
 
 @contextmanager
-def suppress_gone() -> Iterator[None]:
+def suppress_gone() -> Generator[None]:
     try:
         yield
     except ProcessLookupError:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ class Effects:
         self.action: Callable[[], Awaitable[bytes]] = self.blocking
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self) -> Generator[None]:
         self.begun += 1
         self.at_once += 1
         self.at_once_max = max(self.at_once_max, self.at_once)
