@@ -209,10 +209,18 @@ def _of_record(cls: type, checks: Mapping[str, Check] | None, read: Callable[[An
 def _items_of(kind: Any, check: Check | None) -> Check | None:
     if check is None:
         return None
+    if check is _is_int:
+        return lambda value: type(value) is kind and _are_ints(value)
     exact = _EXACT_OF.get(check)
     if exact is None:
         return lambda value: type(value) is kind and all(map(check, value))
     return lambda value: type(value) is kind and {*map(type, value)} <= exact  # half of what asking each costs
+
+
+def _are_ints(values: Any) -> bool:
+    if not {*map(type, values)} <= {int}:
+        return False
+    return not values or bool(_INT_LOWEST < min(values) and max(values) < _INT_LIMIT)
 
 
 def _exact(kind: type) -> Check:
