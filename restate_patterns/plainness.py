@@ -220,7 +220,7 @@ def _items_of(kind: Any, check: Check | None) -> Check | None:
 def _are_ints(values: Any) -> bool:
     if not {*map(type, values)} <= {int}:
         return False
-    return not values or bool(_INT_LOWEST < min(values) and max(values) < _INT_LIMIT)
+    return not values or bool(min(values) > _INT_LOWEST and max(values) < _INT_LIMIT)
 
 
 def _exact(kind: type) -> Check:
