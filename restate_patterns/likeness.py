@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from datetime import datetime, time, timezone, tzinfo
 from decimal import Decimal
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 from pydantic_core import TzInfo
 
-_MISSING: Final[Any] = type("_Missing", (), {"__repr__": lambda _: "nothing"})()
+_MISSING: Final[Any] = type("Nothing", (), {})()
 _EQUAL_MEANS_SAME: Final = frozenset({str, int, bool, bytes, type(None)})
 _FIXED_ZONES: Final = (timezone, TzInfo)
 _SEQUENCES: Final = (list, tuple, deque)
@@ -104,7 +104,7 @@ def _of_model(given: BaseModel, back: BaseModel) -> Iterator[tuple[str, object, 
 def _of_sequence(given: Any, back: Any) -> Iterator[tuple[str, object, object]]:
     if len(given) != len(back):
         yield "", _Whole(given), _Whole(back)
-    if isinstance(given, deque):
+    if hasattr(given, "maxlen"):  # a deque
         yield ".maxlen", given.maxlen, back.maxlen
     for index, (left, right) in enumerate(zip(given, back, strict=False)):
         yield f"[{index}]", left, right
@@ -113,7 +113,7 @@ def _of_sequence(given: Any, back: Any) -> Iterator[tuple[str, object, object]]:
 def _of_mapping(given: Any, back: Any) -> Iterator[tuple[str, object, object]]:
     if len(given) != len(back):
         yield "", _Whole(given), _Whole(back)
-    if isinstance(given, defaultdict):
+    if hasattr(given, "default_factory"):
         yield ".default_factory", _Whole(given.default_factory), _Whole(back.default_factory)
     for (left, left_value), (right, right_value) in zip(given.items(), back.items(), strict=False):
         yield " (a key)", left, right

@@ -92,7 +92,7 @@ class _Walk:
 
     def items(self, schema: Schema, place: str) -> Found:
         items = schema.get("items_schema", ())
-        for item in (items,) if isinstance(items, Mapping) else items:
+        for item in [items] if hasattr(items, "keys") else items:
             yield from self.walk(item, f"{place}[...]")
 
     def mapping(self, schema: Schema, place: str) -> Found:
@@ -113,8 +113,8 @@ class _Walk:
         """A union is lost when each of its members is."""
         choices = schema["choices"]
         first: str | None = None
-        for choice in choices.values() if isinstance(choices, Mapping) else choices:
-            why = next(self.walk(choice[0] if isinstance(choice, tuple) else choice, place), None)
+        for choice in choices.values() if hasattr(choices, "keys") else choices:
+            why = next(self.walk(choice if hasattr(choice, "keys") else choice[0], place), None)
             if why is None:
                 return
             first = first or why
@@ -170,10 +170,7 @@ def _is_secret(serialization: Mapping[str, Any]) -> bool:
 
 
 def _fields(fields: Any) -> Iterable[tuple[str, Schema]]:
-    named: Iterable[tuple[str, Schema]] = (
-        fields.items() if isinstance(fields, Mapping) else ((field["name"], field) for field in fields)
-    )
-    return named
+    return fields.items() if hasattr(fields, "keys") else ((field["name"], field) for field in fields)
 
 
 def _read_names(name: str, alias: Any, *, is_read_by_name: bool) -> set[str]:

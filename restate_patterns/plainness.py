@@ -19,7 +19,11 @@ Check: TypeAlias = Callable[[Any], bool]
 Schema: TypeAlias = Mapping[str, Any]
 
 _INT_LIMIT: Final = 10**4000
+_INT_LOWEST: Final = -_INT_LIMIT
 """Integers of more than 4300 digits can't be read from JSON."""
+_DICT: Final[Any] = dict
+_TUPLE: Final[Any] = tuple
+"""Without their types of items, which are asked for one by one."""
 _EVERYWHERE: Final = frozenset({"type", "ref", "metadata", "strict"})
 _HARMLESS_CONFIG: Final = frozenset({"title", "extra_fields_behavior"})
 _NEW_IN_DEFAULT: Final = ("default", "default_factory", "default_factory_takes_data", "validate_default")
@@ -81,7 +85,7 @@ class _Reader:
 
         def is_plain(value: Any) -> bool:
             return (
-                type(value) is tuple
+                type(value) is _TUPLE
                 and len(value) == len(known)
                 and all(check(item) for check, item in zip(known, value, strict=True))
             )
@@ -94,7 +98,7 @@ class _Reader:
             return None
 
         def is_plain(value: Any) -> bool:
-            return type(value) is dict and all(type(key) is str for key in value) and all(map(values, value.values()))
+            return type(value) is _DICT and all(type(key) is str for key in value) and all(map(values, value.values()))
 
         return is_plain
 
@@ -106,7 +110,7 @@ class _Reader:
 
     def enum(self, schema: Schema) -> Check | None:
         cls = schema["cls"]
-        kinds = {type(member.value) for member in schema["members"]}
+        kinds: set[Any] = {type(member.value) for member in schema["members"]}
         if issubclass(cls, Flag) or kinds not in ({str}, {int}):
             return None
         return lambda value: type(value) is cls
@@ -134,7 +138,7 @@ class _Reader:
 
         def is_plain(value: Any) -> bool:
             return (
-                type(value) is dict
+                type(value) is _DICT
                 and all(name in value for name in required)
                 and all(name in checks and checks[name](item) for name, item in value.items())
             )
@@ -205,10 +209,18 @@ def _of_record(cls: type, checks: Mapping[str, Check] | None, read: Callable[[An
 def _items_of(kind: Any, check: Check | None) -> Check | None:
     if check is None:
         return None
+    if check is _is_int:
+        return lambda value: type(value) is kind and _are_ints(value)
     exact = _EXACT_OF.get(check)
     if exact is None:
         return lambda value: type(value) is kind and all(map(check, value))
     return lambda value: type(value) is kind and {*map(type, value)} <= exact  # half of what asking each costs
+
+
+def _are_ints(values: Any) -> bool:
+    if not {*map(type, values)} <= {int}:
+        return False
+    return not values or bool(min(values) > _INT_LOWEST and max(values) < _INT_LIMIT)
 
 
 def _exact(kind: type) -> Check:
@@ -216,7 +228,7 @@ def _exact(kind: type) -> Check:
 
 
 def _is_int(value: Any) -> bool:
-    return type(value) is int and -_INT_LIMIT < value < _INT_LIMIT
+    return type(value) is int and _INT_LOWEST < value < _INT_LIMIT
 
 
 def _is_float(value: Any) -> bool:
@@ -229,7 +241,7 @@ def _is_datetime(value: Any) -> bool:
 
 def _is_json(value: Any, depth: int = 0) -> bool:
     """Tell whether a value is what JSON itself gives back, and not too deep to be read."""
-    kind = type(value)
+    kind: Any = value.__class__
     if kind in _JSON_SCALARS:
         return _JSON_SCALARS[kind](value)
     if depth > PLAIN_DEPTH_MAX:

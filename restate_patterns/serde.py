@@ -83,7 +83,7 @@ class Codec(Generic[T]):
         try:
             if type(value) is self._exact:
                 data = self._to_json(value)  # what follows would be the same, at twenty times the cost
-                if len(data) < _INT_CHARS_MAX or self._exact is not int:
+                if self._exact is not int or len(data) < _INT_CHARS_MAX:
                     return data
             elif self._is_empty and value is None:
                 return b""
