@@ -56,18 +56,21 @@ class Rebuilding:
 
     def _of(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return self._parts(value, value.values(), _put_values)
+            entries: dict[Any, Any] = value
+            return self._parts(value, entries.values(), _put_values)
         if isinstance(value, list | deque):
             return self._parts(value, cast("Iterable[Any]", value), _put_items)
         if isinstance(value, tuple):
-            return self._tuple(value)
+            items: tuple[Any, ...] = value
+            return self._tuple(items)
         if isinstance(value, set | frozenset):
             return self._of_set(cast("AbstractSet[Any]", value), self)
         if isinstance(value, BaseModel):
             return self._model(value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return self._dataclass(value)
-        return bytearray(value) if self._afresh and type(value) is bytearray else value
+        if isinstance(value, bytearray):
+            return copy.copy(value) if self._afresh else value
+        is_data = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        return self._dataclass(value) if is_data else value
 
     def _parts(self, value: Any, parts: Iterable[Any], put: Put) -> Any:
         made = copy.copy(value) if self._afresh else value
@@ -94,12 +97,13 @@ class Rebuilding:
         fields = vars(value)
         if _TRACKED in fields:
             return value
-        extra = value.__pydantic_extra__ or {}
+        extra: dict[str, Any] = value.__pydantic_extra__ or {}
 
         def put(made: Any, new: list[Any]) -> None:
             vars(made).update(zip(fields, new, strict=False))
             if extra:
-                made.__pydantic_extra__.update(zip(extra, new[len(fields) :], strict=True))
+                given: dict[str, Any] = made.__pydantic_extra__
+                given.update(zip(extra, new[len(fields) :], strict=True))
 
         return self._parts(value, [*fields.values(), *extra.values()], put)
 
