@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
 from typing_extensions import override
@@ -68,7 +68,7 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
     while left:
         part = left.pop()
         if isinstance(part, dict):
-            node: dict[str, Any] = part
+            node = cast("dict[str, Any]", part)
             is_node = isinstance(node.get("type"), str)
             left += [inner for key, inner in node.items() if not (is_node and key in _NO_SCHEMAS)]
             if is_node:

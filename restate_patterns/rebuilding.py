@@ -56,13 +56,11 @@ class Rebuilding:
 
     def _of(self, value: Any) -> Any:
         if isinstance(value, dict):
-            entries: dict[Any, Any] = value
-            return self._parts(value, entries.values(), _put_values)
+            return self._parts(value, _values(value), _put_values)
         if isinstance(value, list | deque):
             return self._parts(value, cast("Iterable[Any]", value), _put_items)
         if isinstance(value, tuple):
-            items: tuple[Any, ...] = value
-            return self._tuple(items)
+            return self._tuple(cast("Any", value))
         if isinstance(value, set | frozenset):
             return self._of_set(cast("AbstractSet[Any]", value), self)
         if isinstance(value, BaseModel):
@@ -100,10 +98,10 @@ class Rebuilding:
         extra: dict[str, Any] = value.__pydantic_extra__ or {}
 
         def put(made: Any, new: list[Any]) -> None:
-            vars(made).update(zip(fields, new, strict=False))
+            content: dict[str, Any] = made.__dict__
+            content.update(zip(fields, new, strict=False))
             if extra:
-                given: dict[str, Any] = made.__pydantic_extra__
-                given.update(zip(extra, new[len(fields) :], strict=True))
+                made.__pydantic_extra__ = dict(zip(extra, new[len(fields) :], strict=True))
 
         return self._parts(value, [*fields.values(), *extra.values()], put)
 
@@ -121,6 +119,11 @@ class Rebuilding:
 
 def _same(old: Sequence[Any], new: Sequence[Any]) -> bool:
     return all(one is other for one, other in zip(old, new, strict=True))
+
+
+def _values(entries: Any) -> Iterable[Any]:
+    found: Iterable[Any] = entries.values()
+    return found
 
 
 def _put_items(made: Any, new: list[Any]) -> None:
