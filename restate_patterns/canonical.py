@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
 from typing_extensions import override
@@ -68,10 +68,11 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
     while left:
         part = left.pop()
         if isinstance(part, dict):
-            is_node = isinstance(part.get("type"), str)
-            left += [inner for key, inner in part.items() if not (is_node and key in _NO_SCHEMAS)]
+            node = cast("dict[str, Any]", part)
+            is_node = isinstance(node.get("type"), str)
+            left += [inner for key, inner in node.items() if not (is_node and key in _NO_SCHEMAS)]
             if is_node:
-                yield part
+                yield node
         elif isinstance(part, list | tuple):
             left += part
 
@@ -79,7 +80,8 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
 def _kind(node: Mapping[str, Any]) -> str:
     if node["type"] == "function-plain" and "return_schema" in node:
         return ""
-    open_ended = node.get("extra_behavior") or (node.get("config") or {}).get("extra_fields_behavior")
+    config: Mapping[str, Any] = node.get("config") or {}
+    open_ended = node.get("extra_behavior") or config.get("extra_fields_behavior")
     return "any" if open_ended == "allow" else str(node["type"])
 
 

@@ -56,18 +56,19 @@ class Rebuilding:
 
     def _of(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return self._parts(value, value.values(), _put_values)
+            return self._parts(value, _values(value), _put_values)
         if isinstance(value, list | deque):
             return self._parts(value, cast("Iterable[Any]", value), _put_items)
         if isinstance(value, tuple):
-            return self._tuple(value)
+            return self._tuple(cast("Any", value))
         if isinstance(value, set | frozenset):
             return self._of_set(cast("AbstractSet[Any]", value), self)
         if isinstance(value, BaseModel):
             return self._model(value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return self._dataclass(value)
-        return bytearray(value) if self._afresh and type(value) is bytearray else value
+        if isinstance(value, bytearray):
+            return copy.copy(value) if self._afresh else value
+        is_data = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        return self._dataclass(value) if is_data else value
 
     def _parts(self, value: Any, parts: Iterable[Any], put: Put) -> Any:
         made = copy.copy(value) if self._afresh else value
@@ -94,12 +95,13 @@ class Rebuilding:
         fields = vars(value)
         if _TRACKED in fields:
             return value
-        extra = value.__pydantic_extra__ or {}
+        extra: dict[str, Any] = value.__pydantic_extra__ or {}
 
         def put(made: Any, new: list[Any]) -> None:
-            vars(made).update(zip(fields, new, strict=False))
+            content: dict[str, Any] = made.__dict__
+            content.update(zip(fields, new, strict=False))
             if extra:
-                made.__pydantic_extra__.update(zip(extra, new[len(fields) :], strict=True))
+                made.__pydantic_extra__ = dict(zip(extra, new[len(fields) :], strict=True))
 
         return self._parts(value, [*fields.values(), *extra.values()], put)
 
@@ -117,6 +119,11 @@ class Rebuilding:
 
 def _same(old: Sequence[Any], new: Sequence[Any]) -> bool:
     return all(one is other for one, other in zip(old, new, strict=True))
+
+
+def _values(entries: Any) -> Iterable[Any]:
+    found: Iterable[Any] = entries.values()
+    return found
 
 
 def _put_items(made: Any, new: list[Any]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any
 
 from pydantic import BaseModel
 
 from restate_patterns.context import Context, WorkflowContext
 from restate_patterns.definitions import Service, Workflow
 from restate_patterns.handlers import handler
+from restate_patterns.handles import InvocationHandle
 from restate_patterns.promises import DurablePromise
 from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal
@@ -58,7 +61,7 @@ class Giver(Recording, Service, name="ContractGiver"):
     @handler
     async def steps(self, ctx: Context) -> list[str]:
         parcel = Parcel(labels=[""])
-        asked = []
+        asked = list[Coroutine[Any, Any, str]]()
         for name in NAMES:
             parcel.labels[0] = name
             asked.append(ctx.run("name", self.name_of, parcel))
@@ -82,7 +85,7 @@ class Giver(Recording, Service, name="ContractGiver"):
     @handler
     async def calls(self, ctx: Context) -> list[str]:
         parcel, receiver = Parcel(labels=[""]), ctx.service_client(Receiver)
-        asked = []
+        asked = list[Coroutine[Any, Any, str]]()
         for name in NAMES:
             parcel.labels[0] = name
             asked.append(receiver.take(parcel))
@@ -91,7 +94,7 @@ class Giver(Recording, Service, name="ContractGiver"):
     @handler
     async def sends(self, ctx: Context, key: str) -> None:
         parcel, receiver = Parcel(labels=[key, ""]), ctx.service_client(Receiver)
-        asked = []
+        asked = list[Coroutine[Any, Any, InvocationHandle[None]]]()
         for name in NAMES:
             parcel.labels[1] = name
             asked.append(receiver.note.send(parcel))
