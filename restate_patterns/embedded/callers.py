@@ -16,7 +16,8 @@ class Callers:
     """The futures that those outside wait for."""
 
     def __init__(self) -> None:
-        self._open: set[asyncio.Future[Any]] = set()
+        self.open: set[asyncio.Future[Any]] = set()
+        """Who waits on the way of each call adds its own here, without a coroutine more, and takes it away."""
 
     async def answer(self, future: asyncio.Future[T]) -> T:
         """Wait for an answer.
@@ -24,15 +25,15 @@ class Callers:
         Raises:
             EngineStopped: The engine has stopped, and it will not come.
         """
-        self._open.add(future)
+        self.open.add(future)
         try:
             return await future
         finally:
-            self._open.discard(future)
+            self.open.discard(future)
 
     def leave(self) -> None:
         """Tell everybody who waits that no answer comes."""
-        for future in self._open:
+        for future in self.open:
             if not future.done():
                 future.set_exception(EngineStopped())
 

@@ -219,11 +219,15 @@ class Endings:
             self._outcomes[record.num] = [future]
         else:
             waiting.append(future)
+        callers = self._core.callers.open
+        callers.add(future)
         try:
-            return await self._core.callers.answer(future)
+            return await future
         except asyncio.CancelledError:
             self._forget_outcome(record.num, future)
             raise
+        finally:
+            callers.discard(future)
 
     def leave_callers(self) -> None:
         """Tell who waits for a result that none will come: nothing advances any more."""
