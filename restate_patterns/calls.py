@@ -191,12 +191,13 @@ def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerSpec:
 
 def patient(call: Callable[..., Coroutine[Any, Any, R]]) -> tuple[Callable[..., Coroutine[Any, Any, R]], float | None]:
     """Give a call without the timeout of `with_options`, and that timeout in seconds; anything else as it is."""
-    if not isinstance(call, HandlerClient) or isinstance(call, OwnHandler):
+    given: object = call
+    if not isinstance(given, HandlerClient) or isinstance(given, OwnHandler):
         return call, None
-    client = cast("HandlerClient[Any, ..., R]", call)
+    client = cast("HandlerClient[Any, ..., R]", given)
     options = client._options  # pyright: ignore[reportPrivateUsage] - beside the class
     without = replace(options, timeout_s=None)
-    return HandlerClient(client._link, client._spec, client._key, without), options.timeout_s  # pyright: ignore[reportPrivateUsage] - likewise
+    return HandlerClient[Any, ..., R](client._link, client._spec, client._key, without), options.timeout_s  # pyright: ignore[reportPrivateUsage] - likewise
 
 
 class OwnHandler(HandlerClient[C, P, R]):

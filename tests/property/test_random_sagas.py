@@ -29,7 +29,7 @@ HOWS = ("call", "step", "thread", "before")
 SEEDS_COUNT = int(os.environ.get("RANDOM_SAGAS", "40"))
 LONGEST_S = 9
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(240 + 10 * SEEDS_COUNT)
 
 
 class Part(BaseModel):

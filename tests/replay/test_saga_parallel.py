@@ -10,7 +10,7 @@ import pytest
 
 from restate_patterns.patterns.saga.underway import UnderWay
 from restate_patterns.testing.environment import never
-from tests.support.saga_parallel import KINDS, WAYS, Parallel, Way, plans, run_everywhere, run_once
+from tests.support.saga_parallel import KINDS, WAYS, Kind, Parallel, Way, plans, run_everywhere, run_once
 
 PLANS = list(plans(2))
 IN_FULL = bool(os.environ.get("SAGA_MATRIX_IN_FULL"))
@@ -18,6 +18,9 @@ CRASHING = [plan for plan in PLANS if IN_FULL or (plan.failing == 1 and plan.kin
 ALIKE = [plan for plan in PLANS if plan.failing == 1 and plan.kinds[0] == plan.kinds[1]]
 UNSEEN: set[Way] = {"gather all", "group", "anyio"}
 """Ways that end only after all branches have: there a saga has nothing to wait for."""
+STOPPED: set[Kind] = {"step", "before", "thread"}
+"""Kinds that the end of the handler may stop before they have an effect: how often, is a matter of time."""
+FORGOTTEN = [plan for plan in ALIKE if plan.way not in UNSEEN and plan.kinds[0] not in STOPPED]
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +50,15 @@ def test_at_every_crash_point(way: Way) -> None:
             assert run_everywhere(plan) > 3
 
 
-@pytest.mark.parametrize("plan", [plan for plan in ALIKE if plan.way not in UNSEEN], ids=str)
+@pytest.mark.parametrize(
+    "plan", [plan for plan in ALIKE if plan.way not in UNSEEN and plan.kinds[0] not in STOPPED], ids=str
+)
 def test_the_matrix_finds_a_saga_that_does_not_wait(plan: Parallel, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a saga that undoes at once the checks fail."""
 
     async def not_at_all(self: UnderWay, part: object) -> None:
         pass
 
-    if plan.kinds[0] == "before" and plan.way == "parallel":
-        return  # its undo is registered before, and runs beside the action, in no order
     monkeypatch.setattr(UnderWay, "ended", not_at_all)
     monkeypatch.setattr("tests.support.saga_parallel.PATIENCE_S", 1.0)
     monkeypatch.setattr("tests.support.saga_parallel.LINGER_S", 0.1)

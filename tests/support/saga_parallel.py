@@ -102,25 +102,32 @@ class Ledger:
         self.refused = refused
 
     @property
-    def is_held(self) -> bool:
-        """Whether the others wait for the one that is refused."""
-        return bool(self.refused) and f"refused {self.refused}" not in self.effects
+    def has_refused(self) -> bool:
+        """Whether the others, which wait for that, go on."""
+        return f"refused {self.refused}" in self.effects
 
     async def do(self, what: str) -> None:
-        """Have an effect once the refusal is over, or refuse."""
-        until = time.monotonic() + PATIENCE_S
-        while self.is_held and what != self.refused and not what.startswith("-"):
-            assert time.monotonic() < until, f"{self.refused} is not refused"
+        """Have an effect a little after the refusal, or refuse."""
+        if self._is_held_up(what):
+            until = time.monotonic() + PATIENCE_S
+            while not self.has_refused:
+                assert time.monotonic() < until, f"{self.refused} is not refused"
+                await asyncio.sleep(LINGER_S)
             await asyncio.sleep(LINGER_S)
         self._note(what)
 
     def do_in_thread(self, what: str) -> None:
         """Do the same in a thread."""
-        until = time.monotonic() + PATIENCE_S
-        while self.is_held and what != self.refused:
-            assert time.monotonic() < until, f"{self.refused} is not refused"
+        if self._is_held_up(what):
+            until = time.monotonic() + PATIENCE_S
+            while not self.has_refused:
+                assert time.monotonic() < until, f"{self.refused} is not refused"
+                time.sleep(LINGER_S)
             time.sleep(LINGER_S)
         self._note(what)
+
+    def _is_held_up(self, what: str) -> bool:
+        return bool(self.refused) and what != self.refused and not what.startswith("-")
 
     def _note(self, what: str) -> None:
         if what == self.refused:
