@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from restate_patterns.embedded.content import (
     refuse_strange_log,
 )
 from restate_patterns.embedded.file_errors import DamagedFileError, ForeignFileError, UnusableFileError
-from restate_patterns.embedded.owner import Identity, OwnerLock
+from restate_patterns.embedded.place import Place
 from restate_patterns.embedded.reserve import Reserve
 from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TABLES, VERSION
 from restate_patterns.forks import in_forked_child
@@ -59,12 +58,10 @@ class Store:
     def __init__(self, file: str | Path) -> None:
         self.in_memory = str(file) == ":memory:"
         self.file = Path(file)
-        self._path = self.file
-        self._owner: OwnerLock | None = None
+        self._place = Place(self.file)
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._reserve = Reserve(None)
-        self._log_identity: Identity | None = None
         self._keep_from_child: Callable[[], None] | None = None
 
     def open(self) -> None:
@@ -89,7 +86,7 @@ class Store:
         if not self.file.parent.is_dir():
             raise UnusableFileError(self.file, "its folder does not exist")
         self._take(create=True)
-        self._reserve = Reserve(self._beside(".reserve"))
+        self._reserve = Reserve(self._place.beside(".reserve"))
         try:
             self._connect_both()
         except sqlite3.OperationalError as error:
@@ -162,41 +159,31 @@ class Store:
             raise
 
     def _take(self, *, create: bool) -> None:
-        self._path = Path(os.path.realpath(self.file))
         self._keep_from_child = in_forked_child(self._forked)
-        owner = OwnerLock(self.file, self._path)
-        owner.acquire(create=create)
-        self._owner = owner
-
-    def _beside(self, ending: str) -> Path:
-        return self._path.with_name(self._path.name + ending)
+        self._place.take(create=create)
 
     def _look_at_content(self) -> None:
         """Refuse what is not ours before anything could change it: closing a writer takes in the log beside it."""
-        if not self._path.stat().st_size:
-            if self._has_log():
+        if not self._place.path.stat().st_size:
+            if self._place.has_log():
                 raise DamagedFileError(
                     self.file, f"it is missing or empty, and the log of one, {self.file.name}-wal, is there"
                 )
             return
         with contextlib.closing(self._connect_to_read()) as reader:
-            if self._has_log():
+            if self._place.has_log():
                 with contextlib.closing(self._connect_to_read(alone=True)) as without_log:
                     refuse_strange_log(self.file, without_log, reader, _expected())
             refuse_others(self.file, reader, _expected())
 
-    def _has_log(self) -> bool:
-        log = self._beside("-wal")
-        return log.exists() and log.stat().st_size > 0
-
     def _connect_to_read(self, *, alone: bool = False) -> sqlite3.Connection:
         # Nobody else writes, as we own it. Without a log beside it SQLite need not make files for itself either.
-        mode = "mode=ro" if self._has_log() and not alone else "immutable=1"
-        uri = f"{self._path.as_uri()}?{mode}"
+        mode = "mode=ro" if self._place.has_log() and not alone else "immutable=1"
+        uri = f"{self._place.path.as_uri()}?{mode}"
         return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0)
+        connection = sqlite3.connect(self._place.path, check_same_thread=False, isolation_level=None, timeout=0)
         connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_KIB}")
         return connection
 
@@ -217,14 +204,12 @@ class Store:
             if connection is not None:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         self._reader = self._writer = None
-        self._owner = None
+        self._place.leave()
 
     def close(self) -> None:
         """Close the connections and give the file free. What was committed stays."""
         self._disconnect()
-        if self._owner is not None:
-            self._owner.release()
-            self._owner = None
+        self._place.release()
         if self._keep_from_child is not None:
             self._keep_from_child()
 
@@ -233,7 +218,8 @@ class Store:
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
-        self._reader = self._writer = self._log_identity = None
+        self._reader = self._writer = None
+        self._place.forget_log()
 
     def lose_uncommitted(self) -> None:
         """Lose what a dying process would lose: closes a file; a memory store stays open, rolled back."""
@@ -372,30 +358,8 @@ class Store:
         return self._reserve.restore()
 
     def lost(self) -> str | None:
-        """Say what happened to the file when its path leads to it no longer; None while all is well.
-
-        Raises:
-            FileOwnedError: Its lock was removed, and another process took it.
-        """
-        if self._owner is None:
-            return None
-        for path, known in ((self._path, self._owner.identity), (self._beside("-wal"), self._log_identity)):
-            try:
-                found = path.stat()
-            except (FileNotFoundError, NotADirectoryError):
-                if known is not None:
-                    return f"was moved or removed ({path} is gone)"
-            except OSError:
-                return None  # it can't be looked at now
-            else:
-                identity = Identity(found.st_dev, found.st_ino)
-                if known is None:
-                    self._log_identity = identity
-                elif identity != known:
-                    return f"was replaced ({path} is another file)"
-        with contextlib.suppress(OSError):
-            self._owner.keep()
-        return None
+        """Say what happened to the file when its path leads to it no longer; see `Place.lost`."""
+        return self._place.lost()
 
 
 def _any_text(data: bytes) -> str:

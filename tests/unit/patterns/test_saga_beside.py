@@ -41,8 +41,9 @@ async def test_a_task_that_goes_on_after_the_failure_begins_nothing() -> None:
 
     async def body(run: Run, ctx: Context, shop: Shop, world: World) -> str:
         ended: list[str] = []
+        saga = Saga(ctx, policy=TWICE)
         try:
-            async with Saga(ctx, policy=TWICE) as saga:
+            async with saga:
                 await asyncio.gather(branch(saga, shop, ended), plain(saga, shop, ended), saga.call(shop.do, "b"))
         except Refused:
             run.records.append(saga.record)
@@ -153,9 +154,11 @@ async def test_after_the_pivot_all_actions_come_to_their_end() -> None:
     async def body(run: Run, ctx: Context, shop: Shop, world: World) -> None:
         async with Saga(ctx, policy=TWICE) as saga:
             saga.pivot()
-            asyncio.create_task(saga.call(shop.do, "a").outcome())  # noqa: RUF006 - the saga waits for it
-            asyncio.create_task(saga.call(shop.slow, "b").outcome())  # noqa: RUF006
+            left = [
+                asyncio.create_task(saga.call(act, name).outcome()) for act, name in ((shop.do, "a"), (shop.slow, "b"))
+            ]
             await asyncio.sleep(0)
+            assert not any(task.done() for task in left)
             raise TerminalError("no", code=418)
 
     async with bench(body, a=1) as at:
