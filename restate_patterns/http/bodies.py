@@ -98,11 +98,15 @@ class Body:
                 self._use = _Use.NOTHING
                 raise _too_large()
         if declared_bytes is None:
-            if streamed and await self._was_reset():
+            if streamed and self._may_lack_bytes() and await self._was_reset():
                 raise self._cut_off(None)
         elif self._size_bytes != declared_bytes:
             raise self._cut_off(declared_bytes)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _may_lack_bytes(self) -> bool:
+        """Tell whether what came can be part of a body: a request without a type and without a byte has none."""
+        return self._size_bytes > 0 or any(name == b"content-type" for name, _ in self._scope["headers"])
 
     async def _was_reset(self) -> bool:
         """Tell whether the stream was reset rather than ended.
