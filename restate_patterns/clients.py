@@ -142,7 +142,7 @@ class Clients:
         if spec.kind is not kind:
             right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
             raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
-        if kind is not ServiceKind.SERVICE:
+        if kind is not ServiceKind.SERVICE and not (key.__class__ is str and key.isascii()):
             key = checked_text(cast("str", key), f"{_method(kind)}({definition.__qualname__}, key): the key")
         return ClientProxy(self._link, spec, key)
 

@@ -62,7 +62,11 @@ class Unordered(bytes):
 
 def wire_fingerprint(*parts: bytes) -> bytes:
     """Give eight bytes that stand for bytes that are sent or stored."""
-    return _digest(b"\0".join([in_key_order(part) for part in parts]))
+    for part in parts:
+        if type(part) is Unordered:
+            parts = tuple(map(in_key_order, parts))
+            break
+    return _digest(b"\0".join(parts))
 
 
 def in_key_order(data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from restate_patterns.clock import Clock
 from restate_patterns.embedded.admission import Admission
@@ -97,6 +98,11 @@ class Core:
         self.recovery: deque[int] = deque()
         self.stopped = False
         self._inactivity_timeout_ms = inactivity_timeout_ms
+        self._may_replay_after_steps = inactivity_timeout_ms == 0 or any(
+            handler.options.inactivity_timeout == timedelta(0)
+            for service in deployment.services.values()
+            for handler in service.handlers.values()
+        )
         self.loop = asyncio.get_running_loop()
         self._ready: deque[Record] = deque()
         self._pump_scheduled = False
@@ -330,7 +336,7 @@ class Core:
         if self.steps.running(record.num):
             # What its steps come to will move it on, so it is not dead, and stays active: whoever starts this file
             # next has to bring its steps back. Out of memory it goes only where each wait counts.
-            if self._timeout_ms(record) == 0:
+            if self._may_replay_after_steps and self._timeout_ms(record) == 0:
                 self.drop_attempt(record)
             return
         deadlock = self.wait_graph.deadlock_of(record)

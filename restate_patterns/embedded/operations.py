@@ -146,7 +146,9 @@ class JournalOperations(Operations):
         recorded = self._recorded
         if recorded is None:
             self._next_handle = handle + 1
-            self._count(kind, name, len(name) + _COMMAND_BYTES)
+            self._bytes += len(name) + _COMMAND_BYTES
+            if self._bytes > limits.COMMANDS_BYTES_MAX:
+                raise self._too_big(kind, name)
             return None
         if self._cursor < len(recorded):
             command = recorded[self._cursor]
@@ -161,17 +163,17 @@ class JournalOperations(Operations):
         self._recorded = None
         self._next_handle = handle + 1
         self._bytes = sum(len(command.name) + _COMMAND_BYTES + len(command.value or b"") for command in recorded)
-        self._count(kind, name, len(name) + _COMMAND_BYTES)
+        self._bytes += len(name) + _COMMAND_BYTES
+        if self._bytes > limits.COMMANDS_BYTES_MAX:
+            raise self._too_big(kind, name)
         if self._row is not None:
             self._core.note_row(self._record, self._row)
         return None
 
-    def _count(self, kind: CommandKind, name: str, size_bytes: int) -> None:
-        """Count what the commands of this drain come to; nothing of the one that is too much was done."""
-        self._bytes += size_bytes
-        if self._bytes > limits.COMMANDS_BYTES_MAX:
-            asked = str(Command(kind, shortened(name, limits.SHOWN_CHARS_MAX), _NO_FINGERPRINT))
-            raise EntryTooBig(self._next_handle - 1, asked, self._bytes)
+    def _too_big(self, kind: CommandKind, name: str) -> EntryTooBig:
+        """Refuse a command with which those of this drain are too much; nothing of it was done."""
+        asked = str(Command(kind, shortened(name, limits.SHOWN_CHARS_MAX), _NO_FINGERPRINT))
+        return EntryTooBig(self._next_handle - 1, asked, self._bytes)
 
     def _is_last_delivered(self) -> bool:
         rows = self._record.rows or []
@@ -191,9 +193,11 @@ class JournalOperations(Operations):
         if row is None or row.commands is None:
             raise AttemptSealed
         if value is not None:
-            self._count(kind, name, len(value))
+            self._bytes += len(value)
         if failure is not None:
-            self._count(kind, name, len(failure_text(failure) or ""))
+            self._bytes += len(failure_text(failure) or "")
+        if self._bytes > limits.COMMANDS_BYTES_MAX:
+            raise self._too_big(kind, name)
         command = Command(kind, name, fingerprint, value, failure)
         row.commands.append(command)
         handle = self._next_handle - 1

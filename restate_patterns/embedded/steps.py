@@ -201,12 +201,8 @@ class Steps:
 
     def finish(self, step: RunningStep, result: StepResult) -> None:
         """Take what a step came to."""
-        if step.dropped or self._leaving:
-            self._finish_late(step, result)
-        else:
-            self._take(step, result)
-
-    def _take(self, step: RunningStep, result: StepResult) -> None:
+        if (step.dropped or self._leaving) and not self._counts_late(step, result):
+            return
         self._remove(step)
         try:
             self._settle(step.record, step.handle, result.value, result.failure)
@@ -214,12 +210,15 @@ class Steps:
             _logger.exception("the result of the step %r of %s broke", step.name, step.record.id)
             self._broken(step.record, error)
 
-    def _finish_late(self, step: RunningStep, result: StepResult) -> None:
-        """Take what a step came to while its engine stops, or after it; that it was stopped for that is no outcome."""
+    def _counts_late(self, step: RunningStep, result: StepResult) -> bool:
+        """Tell whether what a step came to while its engine stops is its outcome; that it was stopped for that is none.
+
+        After that it is for the engine that comes next.
+        """
         if step.leftover is not None:
             step.leftover.end(None if result is STEP_STOPPED else result)
-        elif not step.dropped and (step.stopping or result is not STEP_STOPPED):
-            self._take(step, result)
+            return False
+        return not step.dropped and (step.stopping or result is not STEP_STOPPED)
 
     def break_off(self, step: RunningStep, error: BaseException) -> None:
         """Take that a step ended without a result."""

@@ -51,6 +51,8 @@ def end_of(
 
 
 def _succeeded(output: bytes) -> AttemptEnd:
+    if len(output) <= limits.VALUE_BYTES_MAX:
+        return Succeeded(output)
     try:
         return Succeeded(checked_value(output, "what the handler returned"))
     except UsageError as error:

@@ -59,9 +59,11 @@ class StepRunner(StepAction):
     async def __call__(self, progress: StepProgress, /) -> StepResult:
         while True:
             try:
-                if self._step.timeout is None:
-                    return self._result(await self._action())
-                return self._result(await self._try(progress.clock, self._step.timeout))
+                timeout = self._step.timeout
+                value = await (self._action() if timeout is None else self._try(progress.clock, timeout))
+                if value is not None and len(value) > limits.VALUE_BYTES_MAX:
+                    value = checked_value(value, "step {!r}: its result", self._step.name)
+                return StepResult(value, None)
             except BaseException as error:  # SystemExit, too, is a failed try and not the end of the server
                 if isinstance(error, GeneratorExit) and _being_closed():
                     raise
@@ -69,11 +71,6 @@ class StepRunner(StepAction):
                 if result is not None:
                     return result
             await progress.clock.sleep(wait_ms)
-
-    def _result(self, value: bytes | None) -> StepResult:
-        if value is not None:
-            value = checked_value(value, "step {!r}: its result", self._step.name)
-        return StepResult(value, None)
 
     def _after(self, error: BaseException, progress: StepProgress) -> tuple[StepResult | None, int]:
         """Give the result that a failed try comes to, or None and the wait before the next one."""
