@@ -98,7 +98,7 @@ class Engine(EngineLife, EnginePort):
         if previously and record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
             await self._durable(None)
             raise WorkflowAlreadyInvoked(record.id)
-        return await self._outcome(core, record)
+        return await (self._outcome(core, record) if previously else core.endings.outcome(record))
 
     async def _outcome(self, core: Core, record: Record) -> CompletedResult:
         """Give how an invocation ended, or will end."""
