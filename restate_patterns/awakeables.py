@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, get_args
 
 from pydantic_core import core_schema
 from typing_extensions import override
@@ -25,10 +25,13 @@ T = TypeVar("T")  # invariant: a covariant one would let an awakeable be resolve
 class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
     """The id of an awakeable: a string on the wire that remembers what resolves it.
 
-    Use `AwakeableId[bool]` as the type of an argument, of a field of a model, or of a state.
+    Use `AwakeableId[bool]` as the type of an argument, of a field of a model, or of a state. Given for a `str` it comes
+    back as one.
     """
 
     _codec: Codec[Any] | None = None
+    _travels_as: ClassVar[type] = str
+    """See `likeness.TRAVELS_AS`."""
 
     @watched
     async def resolve(self, via: Clients, value: T, /) -> None:

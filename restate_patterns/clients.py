@@ -21,7 +21,7 @@ from restate_patterns.kept import kept
 from restate_patterns.links import Link
 from restate_patterns.reading import is_definition, resolve
 from restate_patterns.seam import ServiceKind
-from restate_patterns.storable import checked_text
+from restate_patterns.storable import checked_text, is_sound_text
 
 if TYPE_CHECKING:
     from restate_patterns.definitions import Definition, Service, VirtualObject, Workflow
@@ -142,7 +142,7 @@ class Clients:
         if spec.kind is not kind:
             right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
             raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
-        if kind is not ServiceKind.SERVICE and not (key.__class__ is str and key.isascii()):
+        if kind is not ServiceKind.SERVICE and not is_sound_text(key):
             key = checked_text(cast("str", key), f"{_method(kind)}({definition.__qualname__}, key): the key")
         return ClientProxy(self._link, spec, key)
 

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 from pydantic_core import TzInfo
 
+TRAVELS_AS: Final = "_travels_as"
+"""The attribute by which a class says as which type its values may come back."""
 _MISSING: Final[Any] = type("Nothing", (), {})()
 _EQUAL_MEANS_SAME: Final = frozenset({str, int, bool, bytes, type(None)})
 _FIXED_ZONES: Final = (timezone, TzInfo)
@@ -36,7 +38,8 @@ def first_difference(given: object, back: object) -> Difference | None:
     """Give the first place where `back` is not `given`, or None where it is the same value.
 
     The same is: the same types, equal, in the same order, with the same zone, sign and number of digits. An int
-    for a float is the same when the float is that number, as type checkers have it.
+    for a float is the same when the float is that number, as type checkers have it; so is what says of itself that it
+    travels as another type.
     """
     kind = type(given)
     if kind is not type(back):
@@ -71,7 +74,9 @@ def hint(difference: Difference) -> str:
 
 
 def _is_promoted(given: object, back: object) -> bool:
-    return type(given) is int and type(back) is float and given == back
+    if type(given) is int:
+        return type(back) is float and given == back
+    return type(back) is getattr(type(given), TRAVELS_AS, None) and given == back
 
 
 def _parts(given: Any, back: Any) -> Iterable[tuple[str, object, object]] | None:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeGuard
 
 from restate_patterns import limits
 from restate_patterns.errors import Failure, WrongValue
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, StepResult, Target, WorkflowRef
 from restate_patterns.wording import shown, why_no_text
+
+
+def is_sound_text(value: object) -> TypeGuard[str]:
+    """Tell whether something is text that can be stored, at a glance: most of it has no other letters than ASCII's."""
+    return type(value) is str and value.isascii() and len(value) <= limits.TEXT_CHARS_MAX
 
 
 def checked_text(value: str, what: str) -> str:
@@ -25,7 +31,7 @@ def checked_text(value: str, what: str) -> str:
     Raises:
         WrongValue: It is no text, has no UTF-8 form, or is too long.
     """
-    if value.__class__ is str and value.isascii() and len(value) <= limits.TEXT_CHARS_MAX:
+    if is_sound_text(value):
         return value
     reason = why_no_text(value)
     if reason is not None:
@@ -90,8 +96,7 @@ def checked_target(target: Target) -> Target:
         WrongValue: Its key can't be.
     """
     key = target.key
-    # As checked_text() does, without a sentence made for nothing: each call passes here.
-    if key is None or (key.__class__ is str and key.isascii() and len(key) <= limits.TEXT_CHARS_MAX):
+    if key is None or is_sound_text(key):  # before a sentence is made for nothing: each call passes here
         return target
     return replace(target, key=checked_text(key, f"the key of {target.service}"))
 

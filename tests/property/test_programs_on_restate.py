@@ -28,7 +28,7 @@ from tests.support.service_process import ServiceProcess, services_of
 
 COUNT = int(os.environ.get("PROGRAMS_COUNT", "60"))
 AT_A_TIME = 40
-LIMIT_S = 100.0
+LIMIT_S = 500.0
 UP_S = (0.05, 0.4)
 """How long the process lives before it is killed, once it serves."""
 

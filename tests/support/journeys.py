@@ -10,6 +10,7 @@ from restate_patterns import (
     Client,
     Definition,
     DurablePromise,
+    InvocationPaused,
     State,
     TerminalError,
     Workflow,
@@ -66,7 +67,11 @@ class Journeys:
                         await asyncio.wait([ended])  # it has the answer that it was killed
                         return reason
                     await asyncio.sleep(0.02)
-            await self._arrived(place, ended, key)
+            try:
+                await self._arrived(place, ended, key)
+            except InvocationPaused as paused:  # told before anybody looked
+                await admin.kill(sent.id)
+                return paused.reason
             return ""
         finally:
             ended.cancel()

@@ -137,7 +137,7 @@ class Ledger:
 
 
 @dataclass
-class Depot(Service):
+class Depot(Service, name="ParallelDepot"):
     """Does and undoes."""
 
     ledger: Ledger

@@ -222,7 +222,7 @@ IN_HANDLERS: list[tuple[Any, str]] = [
     (Steps.called, r"step 'x': give ctx\.run a function.*it was called already: write `fn, arg`"),
     (Steps.not_plain, r"step 'x': .*<lambda> has no return annotation, and returned a set.*annotate"),
     (Steps.not_annotated, r"step 'x': .*action returned what its annotation does not say: 'x' is not of the type int"),
-    (Steps.opaque, r"the result of an action can't be stored: Session can't be turned into JSON"),
+    (Steps.opaque, r"the result of an action can't be stored: .*action: Session can't be turned into JSON"),
     (Steps.client_argument, r"step 'x': an argument is <client of Ticket of key 'a'>"),
 ]
 

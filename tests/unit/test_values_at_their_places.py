@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from restate_patterns import (
     App,
+    AwakeableId,
     Context,
     DefinitionError,
     DurablePromise,
@@ -42,6 +43,10 @@ class Login(BaseModel):
 
 class Declined(TerminalError):
     limit: int
+
+
+class Name(StrEnum):
+    ANN = "ann"
 
 
 class Adder(Service):
@@ -242,3 +247,12 @@ def test_the_sentence_names_the_path_inside_a_type() -> None:
 
     with pytest.raises(DefinitionError, match=r"inner\[\.\.\.\]\[\.\.\.\]\.key: a field with exclude=True is not wr"):
         codec(Outer)
+
+
+def test_the_id_of_an_awakeable_may_be_given_for_text() -> None:
+    """It is text that remembers its type; who declares text gets text."""
+    given: AwakeableId[int] = AwakeableId("prom_1abc")
+    assert codec(str).decode(codec(str).encode(given)) == "prom_1abc"
+    assert codec(list[str]).encode([given]) == b'["prom_1abc"]'
+    with pytest.raises(WrongValue):
+        codec(str).encode(Name.ANN)
