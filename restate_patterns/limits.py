@@ -126,6 +126,9 @@ CLOCK_LOOK_MS: Final = 1_000
 CLOCK_MOVED_MS: Final = 50
 """How far two clocks must move apart to count as moved; less is the time between two readings."""
 
+DELAY_SLACK_MS: Final = 500
+"""How old a reading of the clock may be for a delay on a Restate server to count from now and not from it."""
+
 INACTIVITY_TIMEOUT_MS: Final = 60_000
 """How long an idle invocation stays in memory by default."""
 

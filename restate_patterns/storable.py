@@ -1,19 +1,22 @@
 """Checks that what a handler or client hands on can be stored, where it is given and before anything is done.
 
-What comes through is exactly `bytes` and `str`, has a UTF-8 form, and is within the bounds of `limits`. Knows no
-backend and no user type.
+What comes through is exactly `str`, or `bytes` as a codec makes them, has a UTF-8 form, and is within the bounds of
+`limits`. Knows no backend and no user type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from restate_patterns import limits
 from restate_patterns.errors import Failure, WrongValue
+from restate_patterns.fingerprints import Unordered
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, StepResult, Target, WorkflowRef
 from restate_patterns.wording import shown, why_no_text
+
+_BYTES: Final = frozenset({bytes, Unordered})
 
 
 def is_sound_text(value: object) -> TypeGuard[str]:
@@ -66,7 +69,7 @@ def checked_value(value: bytes, what: str, *names: object) -> bytes:
     Raises:
         WrongValue: It is no bytes, or over `limits.VALUE_BYTES_MAX`.
     """
-    if value.__class__ is not bytes:
+    if value.__class__ not in _BYTES:
         try:
             value = memoryview(value).tobytes()
         except TypeError:

@@ -144,31 +144,31 @@ class JournalOperations(Operations):
             check_text(name)
         handle = self._next_handle
         recorded = self._recorded
-        if recorded is None:
-            self._next_handle = handle + 1
-            self._bytes += len(name) + _COMMAND_BYTES
-            if self._bytes > limits.COMMANDS_BYTES_MAX:
-                raise self._too_big(kind, name)
-            return None
-        if self._cursor < len(recorded):
-            command = recorded[self._cursor]
-            if command.kind is not kind or command.name != name or command.fingerprint != fingerprint:
-                raise JournalMismatch(handle, *_difference(command, Command(kind, name, fingerprint)))
-            self._cursor += 1
-            self._next_handle = handle + 1
-            return command
-        if not self._is_last_delivered():
-            found = str(Command(kind, name, fingerprint))
-            raise JournalMismatch(handle, "nothing more before the next wait", found)
-        self._recorded = None
+        if recorded is not None:
+            if self._cursor < len(recorded):
+                command = recorded[self._cursor]
+                if command.kind is not kind or command.name != name or command.fingerprint != fingerprint:
+                    raise JournalMismatch(handle, *_difference(command, Command(kind, name, fingerprint)))
+                self._cursor += 1
+                self._next_handle = handle + 1
+                return command
+            if not self._is_last_delivered():
+                raise JournalMismatch(
+                    handle, "nothing more before the next wait", str(Command(kind, name, fingerprint))
+                )
+            self._record_on(recorded)
         self._next_handle = handle + 1
-        self._bytes = sum(len(command.name) + _COMMAND_BYTES + len(command.value or b"") for command in recorded)
         self._bytes += len(name) + _COMMAND_BYTES
         if self._bytes > limits.COMMANDS_BYTES_MAX:
             raise self._too_big(kind, name)
+        return None
+
+    def _record_on(self, recorded: list[Command]) -> None:
+        """Let the row grow whose commands have all been matched."""
+        self._recorded = None
+        self._bytes = sum(len(command.name) + _COMMAND_BYTES + len(command.value or b"") for command in recorded)
         if self._row is not None:
             self._core.note_row(self._record, self._row)
-        return None
 
     def _too_big(self, kind: CommandKind, name: str) -> EntryTooBig:
         """Refuse a command with which those of this drain are too much; nothing of it was done."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 from typing_extensions import override
 
 from restate_patterns.clock import Clock
+from restate_patterns.limits import DELAY_SLACK_MS
 from restate_patterns.restate.answers import Read, attached, own_result, plain, resolved, step_result
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
@@ -241,8 +242,15 @@ class MachineOperations(Operations):
         return self._ask(lambda: self._machine.sleep(self._left_ms(delay_ms, known_ms), name))
 
     def _left_ms(self, delay_ms: int, deadline_ms: int | None) -> int:
-        """Give what is left until a deadline; a time that was read by an earlier attempt may be long ago."""
-        return delay_ms if deadline_ms is None else max(0, min(delay_ms, deadline_ms - self._clock.wall_ms()))
+        """Give what is left until a deadline; a time that was read by an earlier attempt may be long ago.
+
+        One that was read just now leaves the delay as it is: taking off the milliseconds since then would let what is
+        sent later, to start a moment later, overtake what was sent before it.
+        """
+        if deadline_ms is None:
+            return delay_ms
+        left_ms = max(0, deadline_ms - self._clock.wall_ms())
+        return left_ms if left_ms < delay_ms - DELAY_SLACK_MS else delay_ms
 
     # Calls and other invocations.
 

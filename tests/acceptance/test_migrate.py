@@ -333,7 +333,7 @@ def test_killed_while_the_server_calls_back(server: RunningServer, tmp_path: Pat
     keys = [f"call{number}" for number in range(60)]
     asyncio.run(plan_in(file, keys))
     command = [*COMMAND, "migrate", str(file), *where(server), "--yes"]
-    for count in (20, 150):
+    for count in (20, 60):
         with subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stderr=subprocess.DEVNULL) as process:
             while len(in_flight(server, "call")) < count:
                 assert process.poll() is None

@@ -75,6 +75,7 @@ async def _kill_at_random(services: ServiceProcess, running: asyncio.Future[list
     return kills
 
 
+@pytest.mark.timeout(600)
 def test_rule_28_programs_on_a_server_survive_kills_at_random(
     suspending_restate_server: RunningServer, tmp_path: Path
 ) -> None:
