@@ -56,7 +56,7 @@ class Admission:
         self._core.waits.for_invocation(caller, handle, num)
         return num
 
-    def send_from(self, caller: Record, request: Request, delay_ms: int) -> tuple[bytes | None, Failure | None]:
+    def send_from(self, caller: Record, request: Request, due_ms: int | None) -> tuple[bytes | None, Failure | None]:
         """Make or find the invocation a handler sends; gives its id, or the failure."""
         refusal = self.refusal(request.target)
         if refusal is not None:
@@ -64,7 +64,7 @@ class Admission:
         identity = self._identity(request)
         num = None if identity is None else self.idempotent(identity)
         found = None if num is None else self._core.records.peek(num)
-        record = found or self.create(request, identity, caller=caller.num, caller_handle=SENT, delay_ms=delay_ms)
+        record = found or self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
         return record.id.encode(), None
 
     def refusal(self, target: Target) -> TargetNotFoundError | None:
@@ -94,7 +94,8 @@ class Admission:
         found = None if num is None else self._core.records.peek(num)
         if found is not None:
             return found, True
-        return self.create(request, identity, delay_ms=delay_ms or 0), False
+        due_ms = self._core.log.now_ms() + delay_ms if delay_ms else None
+        return self.create(request, identity, due_ms=due_ms), False
 
     def create(
         self,
@@ -103,9 +104,12 @@ class Admission:
         *,
         caller: int | None = None,
         caller_handle: Handle = SENT,
-        delay_ms: int = 0,
+        due_ms: int | None = None,
     ) -> Record:
-        """Make an invocation; it is ready, in its key's line, or scheduled."""
+        """Make an invocation; it is ready, in its key's line, or scheduled.
+
+        Also where it is due already a timer starts it: so it overtakes nothing that is due before it.
+        """
         core = self._core
         num = self._next_num
         self._next_num += 1
@@ -124,9 +128,9 @@ class Admission:
             core.log.open.idempotency[identity] = num
             if identity[3] == "":
                 self.keep_promises(request.target, None)
-        if delay_ms > 0:
+        if due_ms is not None:
             record.status = Status.SCHEDULED
-            core.timers.add(num, START_TIMER, min(core.log.now_ms() + delay_ms, FOREVER_MS))
+            core.timers.add(num, START_TIMER, min(due_ms, FOREVER_MS))
         else:
             self.enqueue(record)
         return record

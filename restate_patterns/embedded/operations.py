@@ -113,9 +113,8 @@ class JournalOperations(Operations):
         recorded = self._recorded
         if recorded is None or cut_short or self._cursor >= len(recorded):
             return None
-        return JournalMismatch(
-            self._next_handle, str(recorded[self._cursor]), "nothing more before its next wait or its end"
-        )
+        found = "nothing more before its next wait or its end"
+        return JournalMismatch(self._next_handle, str(recorded[self._cursor]), found)
 
     @property
     @override
@@ -153,9 +152,8 @@ class JournalOperations(Operations):
                 self._next_handle = handle + 1
                 return command
             if not self._is_last_delivered():
-                raise JournalMismatch(
-                    handle, "nothing more before the next wait", str(Command(kind, name, fingerprint))
-                )
+                asked = str(Command(kind, name, fingerprint))
+                raise JournalMismatch(handle, "nothing more before the next wait", asked)
             self._record_on(recorded)
         self._next_handle = handle + 1
         self._bytes += len(name) + _COMMAND_BYTES
@@ -222,9 +220,9 @@ class JournalOperations(Operations):
         replayed = self._match(CommandKind.SEND, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
-        if due_ms is not None:
-            delay_ms = max(0, due_ms - self._core.log.now_ms())
-        value, failure = self._core.admission.send_from(self._record, request, delay_ms)
+        if due_ms is None and delay_ms:
+            due_ms = self._core.log.now_ms() + delay_ms
+        value, failure = self._core.admission.send_from(self._record, request, due_ms)
         self._keep(CommandKind.SEND, name, fingerprint, value, failure)
         return Ready(value, failure)
 

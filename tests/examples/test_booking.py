@@ -155,7 +155,7 @@ def test_a_cancelled_trip_is_undone_after_what_it_was_doing(booking: Stage) -> N
 def test_a_cancel_does_not_stop_the_undo(booking: Stage, place: int) -> None:
     fail_at(booking, PLAN.index(("payments", "charge")), FaultKind.DECLINE)
     provider, operation = UNDO[place]
-    booking.providers[provider].fail(operation, FaultKind.SLOW, delay_s=0.5)
+    booking.providers[provider].fail(operation, FaultKind.SLOW, delay_s=2.0)
     mark, trip = booking.mark(), new_trip()
     accepted = booking.ingress.post(f"/BookingWorkflow/{trip}/run/send", json=TRIP).json()
     booking.wait_for_request(provider, operation, after=mark[provider])

@@ -18,6 +18,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from restate_patterns import Cancelled, Client
 from restate_patterns.server import RunningServer, ServerConfig, install
 from tests.support.program_services import ProgramRunner
