@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final, TypeGuard
 
 from restate_patterns import limits
-from restate_patterns.errors import Failure, WrongValue
+from restate_patterns.errors import WrongValue
 from restate_patterns.fingerprints import Unordered
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, StepResult, Target, WorkflowRef
 from restate_patterns.wording import shown, why_no_text
@@ -135,8 +135,3 @@ def checked_ref(ref: InvocationRef) -> InvocationRef:
             return WorkflowRef(service, checked_text(key, f"the key of {service}"))
         case _:
             return checked_text(ref, "the invocation id")
-
-
-def failure_chars(failure: Failure) -> int:
-    """Give how long a failure is, without its code."""
-    return len(failure.message) + sum(len(name) + len(text) for name, text in failure.metadata.items())

@@ -15,6 +15,7 @@ from restate_patterns.embedded.codec import check_text
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.keys import KeyEntry
 from restate_patterns.embedded.life import EngineLife
+from restate_patterns.embedded.log import settle
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.views import describe, list_views
 from restate_patterns.engine_errors import InvocationPaused, NotAccepting, WorkflowAlreadyInvoked
@@ -81,7 +82,7 @@ class Engine(EngineLife, EnginePort):
         core = self.core
         if core.log.sequence > core.log.durable_sequence:
             written: asyncio.Future[None] = core.loop.create_future()
-            core.log.when_durable(core.log.sequence, lambda: _done(written))
+            core.log.when_durable(core.log.sequence, lambda: settle(written))
             await core.callers.answer(written)
         return answer
 
@@ -198,7 +199,7 @@ class Engine(EngineLife, EnginePort):
 
             def take_turn() -> None:
                 change(entry)
-                _done(done)
+                settle(done)
 
             entry.turn_waiters.append(take_turn)
             await core.callers.answer(done)
@@ -226,11 +227,6 @@ class Engine(EngineLife, EnginePort):
                 self.core.keys.clear_state(entry, name)
 
         await self._in_turn(service, key, change)
-
-
-def _done(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _completed(record: Record) -> CompletedResult:

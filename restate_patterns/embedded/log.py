@@ -135,7 +135,7 @@ class Log:
         """Wait until `sequence` is durable."""
         if sequence > self.durable_sequence:
             future: asyncio.Future[None] = self._loop.create_future()
-            self.when_durable(sequence, lambda: _set(future))
+            self.when_durable(sequence, lambda: settle(future))
             await future
 
     def pending(self) -> Iterator[Batch]:
@@ -323,6 +323,7 @@ class Log:
             self._fatal(error)
 
 
-def _set(future: asyncio.Future[None]) -> None:
+def settle(future: asyncio.Future[None]) -> None:
+    """End a wait; does nothing when it has ended, as one that was cancelled has."""
     if not future.done():
         future.set_result(None)
