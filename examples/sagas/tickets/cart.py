@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from examples.sagas.tickets.checkout import Checkout, Order
 from examples.sagas.tickets.ticket import Ticket
 from restate_patterns import (
+    Cancelled,
     ObjectContext,
     ObjectSharedContext,
     State,
@@ -91,7 +92,15 @@ class Cart(VirtualObject, name="CartObject"):
         if not held:
             return False
         tickets = list(held)
-        if not await ctx.service_client(Checkout).handle(Order(user_id=ctx.key, tickets=tickets)):
+        order = await ctx.service_client(Checkout).handle.send(Order(user_id=ctx.key, tickets=tickets))
+        try:
+            paid = await order.result()
+        except Cancelled:
+            # The cancel may find the checkout done: what it came to decides.
+            with ctx.shielded():
+                await order.cancel()
+                paid = await order.result()
+        if not paid:
             return False
         # The money has moved: from here nothing waits for an answer, so nothing can come in between.
         self.reservations.clear(ctx)
