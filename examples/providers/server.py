@@ -65,8 +65,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         length = int(self.headers.get("content-length", "0"))
+        content = self.rfile.read(length)
+        if len(content) < length:  # the caller died in the middle: nobody knows what it wanted
+            self.close_connection = True
+            return
         try:
-            body = _BODY.validate_json(self.rfile.read(length) or b"{}")
+            body = _BODY.validate_json(content or b"{}")
             request = Request(self.command, self.path, body, self.headers.get("idempotency-key"))
             answer = self._provider.answer(request)
         except ValidationError as error:

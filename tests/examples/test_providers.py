@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
@@ -170,6 +171,17 @@ def test_over_http_an_answer_is_late(running: RunningProvider) -> None:
         charge(running, "late", timeout_s=0.1)
     assert running.records["late"].state == "charged"
     assert running.history[-1].status is None
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"card": '])
+def test_over_http_half_a_request_is_none(running: RunningProvider, sent: bytes) -> None:
+    url = httpx.URL(running.url)
+    head = b"POST /payments HTTP/1.1\r\ncontent-length: 20\r\nidempotency-key: half\r\n\r\n"
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
+        connection.sendall(head + sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert "half" not in running.records
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"operation": "charge", "kind": "odd"}'])
