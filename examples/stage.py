@@ -84,7 +84,9 @@ class Stage:
             for name in self._names:
                 self.providers[name] = stack.enter_context(running_provider(name, self._folder))
             self._server = stack.enter_context(self._program())
-            self.ingress = stack.enter_context(httpx.Client(base_url=self.ingress_url, timeout=30, trust_env=False))
+            self.ingress = stack.enter_context(
+                httpx.Client(base_url=self.ingress_url, timeout=30, trust_env=False, verify=False)
+            )
             self._await_ready()
             self._stack = stack.pop_all()
         return self

@@ -49,7 +49,7 @@ class RunningProvider:
 
     def _request(self, method: str, path: str, body: Fault | None = None) -> bytes:
         content = body.model_dump_json() if body else None
-        response = httpx.request(method, f"{self.url}{path}", content=content, trust_env=False)
+        response = httpx.request(method, f"{self.url}{path}", content=content, trust_env=False, verify=False)
         return response.raise_for_status().content
 
 

@@ -15,6 +15,9 @@ from pydantic import BaseModel, JsonValue
 
 from restate_patterns import TerminalError
 
+_TRUSTED = httpx.create_ssl_context()
+"""Shared: each client would read the certificates of all authorities again."""
+
 
 class ProviderTrouble(Exception):
     """A provider gave no answer, or none that says what happened; worth another try."""
@@ -70,4 +73,4 @@ class RemoteApi:
 
 def connect(url: str) -> RemoteApi:
     """Give the API at `url`; it connects when it is first called, and past any proxy."""
-    return RemoteApi(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False))
+    return RemoteApi(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, verify=_TRUSTED))

@@ -28,6 +28,7 @@ from restate_patterns.client.urls import (
 from restate_patterns.failures import failure_text
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import Accepted, Caller, InvocationRef, Request, StepResult
+from restate_patterns.tls import trusted_for
 
 RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2), max_attempts=8)
 """How a request is repeated where that is safe: for about five seconds."""
@@ -77,6 +78,7 @@ class HttpCaller(Caller):
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             # A proxy of the environment can't reach this machine's loopback.
             trust_env=not is_loopback(self._ingress_url),
+            verify=trusted_for(self._ingress_url, self._admin_url),
             transport=transport,
         )
 

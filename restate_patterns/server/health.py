@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 
 from restate_patterns.server.config import NodePorts
+from restate_patterns.tls import trusted_for
 
 _TIMEOUT_S: Final = 5.0
 _METRIC: Final = re.compile(r"^(?P<name>restate_\w+)\{(?P<labels>[^}]*)\} (?P<value>\d+)", re.MULTILINE)
@@ -38,7 +39,7 @@ class NodeHealth:
 
 def http_client() -> httpx.AsyncClient:
     """Give a client for loopback; no proxy of the environment is used."""
-    return httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S)
+    return httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S, verify=trusted_for("http://127.0.0.1"))
 
 
 async def ask(client: httpx.AsyncClient, ports: NodePorts) -> NodeHealth | None:
