@@ -44,7 +44,7 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
         Raises:
             WrongValue: The value is not of the type of the awakeable, or would come back as another.
         """
-        data = (self._codec or codec(Any)).give(value, "the answer of {}", self.label)
+        data = (self._codec or codec(Any)).encode(value, "the answer of {}", self.label)
         await self._complete(via, StepResult(data, None))
 
     @watched

@@ -102,7 +102,7 @@ def travelling(error: TerminalError) -> Failure:
     for name, field_codec in _codecs_of(cls).items():
         resolved = "" if field_codec.type is not Any else " (whose annotation says nothing at run time)"
         if hasattr(error, name):
-            field_codec.give(getattr(error, name), "{}: the field {!r}{}", cls.__qualname__, name, resolved)
+            field_codec.encode(getattr(error, name), "{}: the field {!r}{}", cls.__qualname__, name, resolved)
     return to_failure(error)
 
 

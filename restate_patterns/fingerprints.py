@@ -66,7 +66,9 @@ def wire_fingerprint(*parts: bytes) -> bytes:
         if type(part) is Unordered:
             parts = tuple(map(in_key_order, parts))
             break
-    return _digest(b"\0".join(parts))
+    digest = _EMPTY.copy()  # as in _digest()
+    digest.update(b"\0".join(parts))
+    return digest.digest()
 
 
 def in_key_order(data: bytes) -> bytes:

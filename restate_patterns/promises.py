@@ -64,7 +64,7 @@ class DurablePromise(Declared[T]):
             WrongValue: The value is not of the declared type, or would come back as another.
         """
         codec = self._for(ctx, "resolve")
-        data = codec.give(value, "{}.resolve(ctx, ...)", self.label)
+        data = codec.encode(value, "{}.resolve(ctx, ...)", self.label)
         await scope_of(ctx).attempt.promise_complete(self.name, StepResult(data, None))
 
     @watched

@@ -74,8 +74,13 @@ class Codec(Generic[T]):
         """Whether the type is None alone, which has no body."""
         return self._is_empty
 
-    def encode(self, value: T) -> bytes:
+    def encode(self, value: T, what: str = "", *names: object) -> bytes:
         """Give the wire form of `value`.
+
+        Args:
+            value: The value.
+            what: Where it is given, in words, for the error; `names` fill its `{}` there.
+            names: See `what`.
 
         Raises:
             WrongValue: The value is not of the type, or would come back as another.
@@ -94,22 +99,11 @@ class Codec(Generic[T]):
                 return self._to_json(value, by_alias=True, warnings="error")
         except Exception:  # noqa: BLE001 - what is wrong with it is found out below
             pass
-        return self._encode_doubtful(value)
-
-    def give(self, value: T, what: str, *names: object) -> bytes:
-        """Give the wire form of `value`, which is given at a place that the error names.
-
-        Args:
-            value: The value.
-            what: The place, in words, for the error; `names` fill its `{}` there.
-            names: See `what`.
-
-        Raises:
-            WrongValue: The value is not of the type, or would come back as another.
-        """
         try:
-            return self.encode(value)
+            return self._encode_doubtful(value)
         except WrongValue as error:
+            if not what:
+                raise
             raise WrongValue(f"{what.format(*names) if names else what}: {error}") from None
 
     def _encode_doubtful(self, value: T) -> bytes:

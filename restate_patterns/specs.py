@@ -62,25 +62,27 @@ class HandlerSpec:
             WrongValue: They are not what the handler takes.
         """
         argument = self.argument
-        if argument is not None:
-            if len(args) == 1 and not kwargs:
-                return self._body(argument, args[0])
-            if not args and len(kwargs) == 1 and argument.name in kwargs:
-                return self._body(argument, kwargs[argument.name])
-        if not args and not kwargs and (argument is None or argument.default is not REQUIRED):
+        if argument is not None and len(args) == 1 and not kwargs:
+            value = args[0]
+        elif argument is not None and not args and len(kwargs) == 1 and argument.name in kwargs:
+            value = kwargs[argument.name]
+        elif not args and not kwargs and (argument is None or argument.default is not REQUIRED):
             return b""
-        takes = "no argument" if argument is None else f"one argument, {argument.name!r}"
-        raise WrongValue(f"{self.label} takes {takes}; it was called with {_described(args, kwargs)}")
+        else:
+            takes = "no argument" if argument is None else f"one argument, {argument.name!r}"
+            raise WrongValue(f"{self.label} takes {takes}; it was called with {_described(args, kwargs)}")
+        body = argument.codec.encode(value, "{}, the argument {!r}", self.label, argument.name)
+        if not body and argument.default is not REQUIRED:
+            self._check_empty(argument, value)
+        return body
 
-    def _body(self, argument: Argument, value: object) -> bytes:
-        body = argument.codec.give(value, "{}, the argument {!r}", self.label, argument.name)
+    def _check_empty(self, argument: Argument, value: object) -> None:
         default = argument.default
-        if not body and default is not REQUIRED and first_difference(value, default) is not None:
+        if first_difference(value, default) is not None:
             raise WrongValue(
                 f"{self.label}, the argument {argument.name!r}: {value!r} travels as an empty body, for which the "
                 f"handler takes its default {default!r}; make {value!r} the default, or put the argument into a model"
             )
-        return body
 
 
 def _described(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:

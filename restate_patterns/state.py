@@ -98,7 +98,7 @@ class State(Declared[T]):
         """
         codec = self._for(ctx, ObjectSharedContext, "read")
         if data is not None:
-            return codec.read(data, f"the state {self.name!r} of {self._owner}")
+            return codec.read(data, "the state {!r} of {}", self.name, self._owner)
         if self._default_factory is not None:
             return self._default_factory()
         if self._default is _MISSING:
@@ -116,7 +116,7 @@ class State(Declared[T]):
             WrongValue: The value is not of the declared type, or would come back as another.
         """
         codec = self._for(ctx, ObjectContext, "set")
-        data = codec.give(value, "{}.set(ctx, ...)", self.label)
+        data = codec.encode(value, "{}.set(ctx, ...)", self.label)
         scope_of(ctx).attempt.set_state(self.name, data)
 
     def clear(self, ctx: ObjectContext, /) -> None:

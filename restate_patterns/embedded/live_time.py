@@ -21,6 +21,7 @@ class LiveTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._wall_ms = clock.wall_ms
         self._time_ms = 0
         self._anchor_ms = 0.0
         """What the monotonic clock's count is added to: time goes on from there while the wall clock is behind."""
@@ -41,11 +42,11 @@ class LiveTime:
 
     def now_ms(self) -> int:
         """Give the time. It reads one clock unless the wall clock is behind."""
-        wall_ms = self._clock.wall_ms()
-        if self._behind or wall_ms < self._time_ms:
-            self.compare()
-        else:
+        wall_ms = self._wall_ms()
+        if wall_ms >= self._time_ms and not self._behind:
             self._time_ms = wall_ms
+            return wall_ms
+        self.compare()
         return self._time_ms
 
     def compare(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from restate_patterns.embedded.codec import UnwrittenError, decode_commands, failure_from_text, headers_from_text
@@ -83,15 +84,19 @@ COLUMNS: Final = ", ".join(_READ)
 
 _GIVEN: Final = frozenset({"num", "epoch", "service", "handler", "key", "body", "headers"})
 _REST: Final = tuple(name for name in _READ if name not in _GIVEN)
+_AS_STORED: Final = frozenset({int, bytes, type(None)})
+"""Types of what is stored that a column of its type gives back as it is; text may be no UTF-8."""
 
 
 def record_of(row: Iterable[Any], ids: Ids) -> Record:
     """Make a record of a row of the file, in the order of `COLUMNS`."""
-    values: dict[str, Any] = {}
+    stored = tuple(row)
+    values = dict[str, Any](zip(_READ, stored, strict=True))
     unreadable: dict[str, str] = {}
-    for (name, (read, instead)), value in zip(_READ.items(), row, strict=True):
+    for name in _looked_at(tuple(map(type, stored))):
+        read, instead = _READ[name]
         try:
-            values[name] = read(value)
+            values[name] = read(values[name])
         except Exception as error:  # noqa: BLE001 - whatever stands there, it costs this invocation alone
             values[name] = instead
             unreadable[name] = _words(error)
@@ -103,6 +108,25 @@ def record_of(row: Iterable[Any], ids: Ids) -> Record:
     if unreadable:
         _break(record, unreadable)
     return record
+
+
+@lru_cache(maxsize=512)
+def _looked_at(types: tuple[type, ...]) -> tuple[str, ...]:
+    """Give the columns whose reading may change what is stored, or refuse it, where it is of these types.
+
+    The other half of a row is as it comes: reading all of it cost twice as much.
+    """
+    return tuple(name for name, type_ in zip(_READ, types, strict=True) if not _is_read_as_stored(name, type_))
+
+
+def _is_read_as_stored(name: str, type_: type) -> bool:
+    if type_ not in _AS_STORED:
+        return False
+    stored = type_()
+    try:
+        return _READ[name][0](stored) is stored
+    except Exception:  # noqa: BLE001 - as in record_of()
+        return False
 
 
 def _break(record: Record, unreadable: Mapping[str, str]) -> None:

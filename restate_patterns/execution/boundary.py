@@ -43,16 +43,15 @@ def end_of(
         return _cancelled(invocation_cancelled)
     error = main.exception()
     if error is None:
-        return _succeeded(main.result())
+        output = main.result()
+        return Succeeded(output) if len(output) <= limits.VALUE_BYTES_MAX else _too_big(output)
     if not isinstance(error, BaseExceptionGroup):
         return of_error(error)
     group = cast("BaseException", error)
     return _of_group(group, list(leaves_of(group)), failed(), invocation_cancelled)
 
 
-def _succeeded(output: bytes) -> AttemptEnd:
-    if len(output) <= limits.VALUE_BYTES_MAX:
-        return Succeeded(output)
+def _too_big(output: bytes) -> AttemptEnd:
     try:
         return Succeeded(checked_value(output, "what the handler returned"))
     except UsageError as error:

@@ -55,8 +55,8 @@ class Sender(Recording, Service, name="ContractSender"):
     @handler
     async def out_of_order(self, ctx: Context, key: str) -> None:
         mailbox = ctx.object_client(Mailbox, key)
-        await mailbox.put.send_after(timedelta(milliseconds=250), "third")
-        await mailbox.put.send_after(timedelta(milliseconds=100), "second")
+        await mailbox.put.send_after(timedelta(milliseconds=1200), "third")
+        await mailbox.put.send_after(timedelta(milliseconds=900), "second")
         await mailbox.put("first")
 
     @handler
