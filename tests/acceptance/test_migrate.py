@@ -338,6 +338,7 @@ def test_killed_while_the_server_calls_back(server: RunningServer, tmp_path: Pat
             while len(in_flight(server, "call")) < count:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
     assert asyncio.run(services_there(server)) == {"Depot", "Route", "Letters", COURIER}
     done = migrate(file, server, "--yes")
     assert done.code == 0, done.stderr
@@ -349,7 +350,7 @@ def test_killed_while_the_server_calls_back(server: RunningServer, tmp_path: Pat
 async def plan_in(file: Path, keys: list[str]) -> None:
     async with App([Depot(), Route(), Letters()]).start(Embedded(file)) as client:
         for key in keys:
-            await client.object_client(Depot, key).plan(12_000)
+            await client.object_client(Depot, key).plan(30_000)
 
 
 async def services_there(server: RunningServer) -> set[str]:

@@ -178,7 +178,10 @@ def test_state_that_somebody_writes_meanwhile_is_not_overwritten(server: Running
     asyncio.run(interfere())
     owner = httpx.post(
         f"{server.admin_url}/query",
-        json={"query": "SELECT value_utf8 FROM state WHERE service_name = 'Depot' AND service_key = 'meanwhile-b'"},
+        json={
+            "query": "SELECT value_utf8 FROM state WHERE service_name = 'Depot' AND service_key = 'meanwhile-b' "
+            "AND key = 'owner'"
+        },
         headers={"accept": "application/json"},
     )
     assert owner.json()["rows"] == [{"value_utf8": '"somebody"'}]

@@ -225,7 +225,11 @@ def test_an_awakeable_of_a_type_that_never_comes_back_pauses() -> None:
     assert "ctx.awakeable: Login never comes back" in asyncio.run(main())
 
 
-@pytest.mark.parametrize("value", [(0, 1), frozenset({1}), Decimal("1.5"), timedelta(days=1), object()], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [(0, 1), frozenset({1}), Decimal("1.5"), timedelta(days=1), object()],
+    ids=lambda value: type(value).__name__,
+)
 def test_states_of_machines_are_found_by_their_value(value: object) -> None:
     states: Any = Enum("states", {"NEW": "new", "DONE": value})
     with pytest.raises(DefinitionError, match=r"M: the state DONE of states has the value .* found again"):
