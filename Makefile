@@ -3,6 +3,8 @@
 
 BIN := .venv/bin
 export NO_MKDOCS_2_WARNING = 1
+# See tests/support/side_by_side.py, which says how many, and in which order.
+SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -17,9 +19,13 @@ demo: venv-demo ## Run the booking saga: a success, a failure with its undos, a 
 .PHONY: test
 test: lint pytest docs ## Everything that must hold before a commit
 
+.PHONY: check
+check: lint ## What is quick of it, for each commit
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not restate" tests/unit tests/contract
+
 .PHONY: pytest
 pytest: venv ## The tests alone
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 .PHONY: lint
 lint: venv ## Style, types, layers

@@ -73,7 +73,8 @@ class HandlerClient(Linked, Generic[C, P, R]):
             TimeoutError: The timeout of `with_options` passed; the callee goes on.
         """
         data = await self._caller.call(self._request(args, kwargs), self._options.timeout_s)
-        return cast("R", self._spec.output.read(data, "the result of {}", self._label))
+        result: R = self._spec.output.read(data, "the result of {}", self._label)
+        return result
 
     @tracked
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> InvocationHandle[R]:

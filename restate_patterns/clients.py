@@ -100,7 +100,8 @@ class Clients:
 
     def service_client(self, definition: type[AnyService]) -> AnyService:
         """Give a client of a service: `await client.handler(argument)` calls it."""
-        return cast("AnyService", self._client(definition, ServiceKind.SERVICE, None))
+        client: AnyService = self._client(definition, ServiceKind.SERVICE, None)
+        return client
 
     def object_client(self, definition: type[AnyVirtualObject], key: str) -> AnyVirtualObject:
         """Give a client of one virtual object.
@@ -109,7 +110,8 @@ class Clients:
             definition: The class.
             key: Which of its objects; any text.
         """
-        return cast("AnyVirtualObject", self._client(definition, ServiceKind.VIRTUAL_OBJECT, key))
+        client: AnyVirtualObject = self._client(definition, ServiceKind.VIRTUAL_OBJECT, key)
+        return client
 
     def workflow_client(self, definition: type[AnyWorkflow], key: str) -> AnyWorkflow:
         """Give a client of one workflow.
@@ -118,7 +120,8 @@ class Clients:
             definition: The class.
             key: Which of its workflows; its `run` happens once per key.
         """
-        return cast("AnyWorkflow", self._client(definition, ServiceKind.WORKFLOW, key))
+        client: AnyWorkflow = self._client(definition, ServiceKind.WORKFLOW, key)
+        return client
 
     def invocation(self, handler: HandlerRef[Any, Any, ..., R], id: str) -> InvocationHandle[R]:
         """Give the handle of an invocation that was made elsewhere.
@@ -135,7 +138,8 @@ class Clients:
         id_ = checked_text(id, "invocation(handler, id): the id")
         return InvocationHandle(self._link, id_, spec.output, spec.label)
 
-    def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> ClientProxy:
+    def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> Any:
+        """Give what has the face of the definition."""
         if not is_definition(definition):
             raise UsageError(f"{_method(kind)}: give it the class of the definition, not {definition!r}")
         spec = resolve(definition)

@@ -60,14 +60,12 @@ class Unordered(bytes):
     __slots__ = ()
 
 
-def wire_fingerprint(*parts: bytes) -> bytes:
-    """Give eight bytes that stand for bytes that are sent or stored."""
-    for part in parts:
-        if type(part) is Unordered:
-            parts = tuple(map(in_key_order, parts))
-            break
+def wire_fingerprint(data: bytes, name: bytes | None = None) -> bytes:
+    """Give eight bytes that stand for bytes that are sent or stored, and for the name that they go under, if any."""
+    if type(data) is Unordered:
+        data = in_key_order(data)
     digest = _EMPTY.copy()  # as in _digest()
-    digest.update(b"\0".join(parts))
+    digest.update(data if name is None else data + b"\0" + name)
     return digest.digest()
 
 

@@ -66,7 +66,8 @@ def tracked(method: F) -> F:
 
     @functools.wraps(method)
     def call(self: Linked, /, *args: object, **kwargs: object) -> Coroutine[Any, Any, Any]:
-        given, named = self._given(name, args, kwargs)  # pyright: ignore[reportPrivateUsage] - the methods of `Linked` itself
-        return self._track(method(self, *given, **named), name)  # pyright: ignore[reportPrivateUsage] - likewise
+        if args or kwargs:
+            args, kwargs = self._given(name, args, kwargs)  # pyright: ignore[reportPrivateUsage] - the methods of `Linked` itself
+        return self._track(method(self, *args, **kwargs), name)  # pyright: ignore[reportPrivateUsage] - likewise
 
     return cast("F", call)

@@ -157,7 +157,8 @@ class Codec(Generic[T]):
             return cast("T", data)
         try:
             if data:
-                return cast("T", self._validate_json(data))
+                value: T = self._validate_json(data)
+                return value
             return self._decode_nothing()
         except ValidationError as error:
             why = _sentences(error.errors(include_url=False, include_context=False))

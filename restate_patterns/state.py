@@ -125,7 +125,8 @@ class State(Declared[T]):
         scope_of(ctx).attempt.clear_state(self.name)
 
     def _for(self, ctx: ObjectSharedContext, kind: type[ObjectSharedContext], verb: str) -> Codec[T]:
-        if not isinstance(cast("object", ctx), kind):
+        given: object = ctx
+        if not isinstance(given, kind):
             check_context(ctx, kind, f"{self.label}.{verb}(ctx)")
         return self._codec(scope_of(ctx))
 

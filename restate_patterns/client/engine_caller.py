@@ -25,6 +25,7 @@ class EngineCaller(Caller):
 
     def __init__(self, engine: EnginePort) -> None:
         self._engine = engine
+        self._services = engine.services
 
     @override
     async def call(self, request: Request, timeout_s: float | None) -> bytes:
@@ -72,7 +73,7 @@ class EngineCaller(Caller):
     def _checked(self, request: Request) -> Request:
         """Give what the ingress would take."""
         request = checked_request(request)
-        service = self._engine.services.get(request.target.service)
+        service = self._services.get(request.target.service)
         handler = None if service is None else service.handlers.get(request.target.handler)
         if handler is None:
             return request

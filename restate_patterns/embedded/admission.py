@@ -38,6 +38,7 @@ class Admission:
 
     def __init__(self, core: Core, next_num: int) -> None:
         self._core = core
+        self._services = core.deployment.services
         self._next_num = next_num
 
     def call_from(self, caller: Record, handle: Handle, request: Request) -> int | None:
@@ -69,7 +70,7 @@ class Admission:
 
     def refusal(self, target: Target) -> TargetNotFoundError | None:
         """Give the error for a target that this app does not have."""
-        service = self._core.deployment.services.get(target.service)
+        service = self._services.get(target.service)
         if service is None:
             return TargetNotFoundError(message=f"service '{target.service}' not found, make sure to add it to the App")
         if target.handler not in service.handlers:
@@ -80,7 +81,7 @@ class Admission:
 
     def _identity(self, request: Request) -> IdempotencyId | None:
         target = request.target
-        kind = self._core.deployment.services[target.service].handlers[target.handler].kind
+        kind = self._services[target.service].handlers[target.handler].kind
         if kind is HandlerKind.WORKFLOW:
             return (target.service, target.key or "", target.handler, "")
         if request.idempotency_key:

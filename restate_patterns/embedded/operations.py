@@ -190,17 +190,16 @@ class JournalOperations(Operations):
         row = self._row
         if row is None or row.commands is None:
             raise AttemptSealed
-        if value is not None:
-            self._bytes += len(value)
-        if failure is not None:
-            self._bytes += len(failure_text(failure) or "")
-        if self._bytes > limits.COMMANDS_BYTES_MAX:
-            raise self._too_big(kind, name)
         command = Command(kind, name, fingerprint, value, failure)
-        row.commands.append(command)
         handle = self._next_handle - 1
-        if value is not None:
+        if value is not None or failure is not None:
+            self._bytes += len(value or b"")
+            if failure is not None:
+                self._bytes += len(failure_text(failure) or "")
+            if self._bytes > limits.COMMANDS_BYTES_MAX:
+                raise self._too_big(kind, name)
             note_call(self._record, handle, command)
+        row.commands.append(command)
         return handle
 
     @override

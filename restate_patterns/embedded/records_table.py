@@ -24,7 +24,7 @@ class RecordsTable:
         self._store = store
         self._log = log
         self._ids = ids
-        self._deployment = deployment
+        self._services = deployment.services
         self._records: dict[int, Record] = {}
         self._told: set[int] = set()
         """Invocations that could not be read, of which people were told."""
@@ -94,7 +94,7 @@ class RecordsTable:
 
     def bind(self, record: Record) -> None:
         """Give a record the options of its handler; None when this app does not have it."""
-        service = self._deployment.services.get(record.service)
+        service = self._services.get(record.service)
         record.info = None if service is None else service.handlers.get(record.handler)
 
     def load_rows(self, record: Record) -> list[Row]:
