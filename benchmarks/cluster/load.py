@@ -87,6 +87,11 @@ class Load:
         self._stopping = False
 
     @property
+    def booked_count(self) -> int:
+        """How many trips have been booked."""
+        return sum(trip.booking is not None for trip in self.trips)
+
+    @property
     def stall_s(self) -> float:
         """The longest time without any answer to anybody."""
         answered = sorted([*self.add_times.answered_s, *self.trip_times.answered_s])

@@ -48,6 +48,7 @@ class Plan:
         kill_nodes: Whether nodes are killed.
         kill_services: Whether the process of the services is killed.
         kills: The load lasts until so many kills of each kind have been made, if that is longer.
+        booked: The load lasts until so many trips have been booked, if that is longer.
         seed: Makes the load and the moments of the kills; what the machine does meanwhile is not repeatable.
     """
 
@@ -57,6 +58,7 @@ class Plan:
     kill_nodes: bool = True
     kill_services: bool = False
     kills: int = 0
+    booked: int = 0
     seed: int = 1
 
 
@@ -119,7 +121,7 @@ async def run(plan: Plan, directory: Path, tell: Callable[[str], None] = print) 
                 load = Load(Client.over(caller), plan.seed)
                 start_s = time.monotonic()
                 async with loading(load, DRAIN_S) as working:
-                    await _make_trouble(plan, trouble, working, server, services, providers)
+                    await _make_trouble(plan, trouble, load, working, server, services, providers)
                     elapsed_s = time.monotonic() - start_s
                 totals = await load.totals()
                 unfinished = await _unfinished(server)
@@ -134,7 +136,7 @@ async def run(plan: Plan, directory: Path, tell: Callable[[str], None] = print) 
         node_kills=trouble.node_kills_count,
         service_kills=trouble.service_kills_count,
         adds=sum(add.total is not None for add in load.adds),
-        booked=sum(trip.booking is not None for trip in load.trips),
+        booked=load.booked_count,
         undone=sum(bool(trip.error) for trip in load.trips),
         repeats=repeat_count(trips),
         stall_s=load.stall_s,
@@ -148,6 +150,7 @@ async def run(plan: Plan, directory: Path, tell: Callable[[str], None] = print) 
 async def _make_trouble(
     plan: Plan,
     trouble: Trouble,
+    load: Load,
     working: asyncio.Task[None],
     server: RunningServer,
     services: ServiceProcess,
@@ -163,7 +166,7 @@ async def _make_trouble(
             up_s = SERVICES_UP_BESIDE_NODES_S if plan.kill_nodes else SERVICES_UP_S
             group.create_task(trouble.kill_services(services, up_s))
         try:
-            while time.monotonic() < deadline or not _killed_enough(plan, trouble):
+            while time.monotonic() < deadline or not _killed_enough(plan, trouble) or load.booked_count < plan.booked:
                 await asyncio.wait({working}, timeout=_POLL_S)
                 if working.done():
                     return working.result()

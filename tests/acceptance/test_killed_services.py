@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.cluster.run import Plan, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.restate]
+pytestmark = [pytest.mark.slow, pytest.mark.restate, pytest.mark.timeout(400)]
 
 KILLS = 10
 
@@ -17,11 +17,17 @@ KILLS = 10
 def test_services_killed_during_sagas(restate_binary: Path, tmp_path: Path) -> None:
     """What the providers saw: no step came back after a later one, and no process did one twice."""
     plan = Plan(
-        binary=restate_binary, nodes=1, seconds=0, kill_nodes=False, kill_services=True, kills=KILLS, seed=20261124
+        binary=restate_binary,
+        nodes=1,
+        seconds=0,
+        kill_nodes=False,
+        kill_services=True,
+        kills=KILLS,
+        booked=6,
+        seed=20261124,
     )
     report = asyncio.run(run(plan, tmp_path))
     assert not report.wrong, report.summary()
     assert report.service_kills >= KILLS
     assert report.repeats > 0, f"no kill found a step under way: nothing was tried\n{report.summary()}"
-    assert report.booked > 5, report.summary()
     assert report.undone > 0, report.summary()

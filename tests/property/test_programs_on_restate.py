@@ -31,8 +31,9 @@ from tests.support.service_process import ServiceProcess, services_of
 COUNT = int(os.environ.get("PROGRAMS_COUNT", "60"))
 AT_A_TIME = 40
 LIMIT_S = 500.0
-UP_S = (0.05, 0.4)
-"""How long the process lives before it is killed, once it serves."""
+UP_SHARE = (0.05, 0.4)
+"""How long the process lives before it is killed, once it serves, as a share of what its start took: a busy machine
+comes as far in a life as a quiet one."""
 
 APP = "tests.support.program_services:app"
 
@@ -68,12 +69,14 @@ async def run_programs(server: RunningServer, services: ServiceProcess, seeds: r
 
 async def _kill_at_random(services: ServiceProcess, running: asyncio.Future[list[None]], seed: int) -> int:
     dice = random.Random(seed)
-    kills = 0
+    kills, start_s = 0, 1.0
     while not running.done():
-        await asyncio.wait({running}, timeout=dice.uniform(*UP_S))
+        await asyncio.wait({running}, timeout=dice.uniform(*UP_SHARE) * start_s)
         if not running.done():
             kills += 1
+            began_s = time.monotonic()
             await asyncio.to_thread(services.restart)
+            start_s = max(1.0, time.monotonic() - began_s)
     return kills
 
 

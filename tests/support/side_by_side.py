@@ -1,7 +1,7 @@
 """How the tests run side by side: how many at once, and in which order.
 
-A file stays with one process, for what its tests share. Most of them wait for other processes and for the disk, so
-there are twice as many at once as processors. What takes longest begins first: it must not be alone at the end.
+A file stays with one process, for what its tests share. Many start processes of their own: more at once than there are
+processors came to the end no sooner. What takes longest begins first: it must not be alone at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import pytest
 
-PER_PROCESSOR = 2
+PER_PROCESSOR = 1
 
 
 def pytest_xdist_auto_num_workers() -> int:
