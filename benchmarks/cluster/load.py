@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks.cluster.services import LoadedCounter
 from examples.sagas.booking.model import Booking, CarRequest, FlightRequest, PaymentInfo, TripRequest
 from examples.sagas.booking.trip import Trip
-from restate_patterns import AlreadyInvoked, Client, TerminalError
+from restate_patterns import AlreadyInvoked, Client, StepFailed, TerminalError
 from restate_patterns.client.errors import OutcomeUnknown
 
 COUNTERS: Final = tuple(f"counter-{number}" for number in range(4))
@@ -43,6 +43,8 @@ class Asked:
     trip: str
     booking: Booking | None = None
     error: str = ""
+    used_up: str = ""
+    """The step whose tries were used up, where that was why not."""
 
     @property
     def answered(self) -> bool:
@@ -92,6 +94,11 @@ class Load:
         return sum(trip.booking is not None for trip in self.trips)
 
     @property
+    def undone_count(self) -> int:
+        """How many trips have failed."""
+        return sum(bool(trip.error) for trip in self.trips)
+
+    @property
     def stall_s(self) -> float:
         """The longest time without any answer to anybody."""
         answered = sorted([*self.add_times.answered_s, *self.trip_times.answered_s])
@@ -136,6 +143,7 @@ class Load:
                 asked.booking = await self._booked(asked.trip)
             except TerminalError as error:
                 asked.error = f"{type(error).__name__}: {error}"
+                asked.used_up = error.step if isinstance(error, StepFailed) else ""
             self.trip_times.took(since_s)
             await asyncio.sleep(_PAUSE_S)
 

@@ -48,7 +48,7 @@ class Plan:
         kill_nodes: Whether nodes are killed.
         kill_services: Whether the process of the services is killed.
         kills: The load lasts until so many kills of each kind have been made, if that is longer.
-        booked: The load lasts until so many trips have been booked, if that is longer.
+        trips: The load lasts until so many trips have been booked, and as many undone, if that is longer.
         seed: Makes the load and the moments of the kills; what the machine does meanwhile is not repeatable.
     """
 
@@ -58,7 +58,7 @@ class Plan:
     kill_nodes: bool = True
     kill_services: bool = False
     kills: int = 0
-    booked: int = 0
+    trips: int = 0
     seed: int = 1
 
 
@@ -137,7 +137,7 @@ async def run(plan: Plan, directory: Path, tell: Callable[[str], None] = print) 
         service_kills=trouble.service_kills_count,
         adds=sum(add.total is not None for add in load.adds),
         booked=load.booked_count,
-        undone=sum(bool(trip.error) for trip in load.trips),
+        undone=load.undone_count,
         repeats=repeat_count(trips),
         stall_s=load.stall_s,
         longest_add_s=load.add_times.longest_s,
@@ -166,7 +166,7 @@ async def _make_trouble(
             up_s = SERVICES_UP_BESIDE_NODES_S if plan.kill_nodes else SERVICES_UP_S
             group.create_task(trouble.kill_services(services, up_s))
         try:
-            while time.monotonic() < deadline or not _killed_enough(plan, trouble) or load.booked_count < plan.booked:
+            while time.monotonic() < deadline or not _is_enough(plan, trouble, load):
                 await asyncio.wait({working}, timeout=_POLL_S)
                 if working.done():
                     return working.result()
@@ -174,9 +174,10 @@ async def _make_trouble(
             trouble.stop()
 
 
-def _killed_enough(plan: Plan, trouble: Trouble) -> bool:
+def _is_enough(plan: Plan, trouble: Trouble, load: Load) -> bool:
     nodes_done = not plan.kill_nodes or trouble.node_kills_count >= plan.kills
-    return nodes_done and (not plan.kill_services or trouble.service_kills_count >= plan.kills)
+    services_done = not plan.kill_services or trouble.service_kills_count >= plan.kills
+    return nodes_done and services_done and min(load.booked_count, load.undone_count) >= plan.trips
 
 
 async def _unfinished(server: RunningServer) -> list[str]:

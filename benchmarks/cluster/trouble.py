@@ -81,9 +81,13 @@ class Trouble:
             await asyncio.to_thread(services.restart)
 
     async def disturb(self, providers: Mapping[str, RunningProvider]) -> None:
-        """Have a provider refuse one request, lose one answer, or give one late, now and then."""
+        """Have a provider refuse one request, lose one answer, or give one late, now and then.
+
+        One fault at a time waits at a provider: where trips are slow they would pile up, and use up every try.
+        """
         while not await self._over(FAULT_EVERY_S):
             name, operation, kind = self._dice.choice(_FAULTS)
+            await asyncio.to_thread(providers[name].behave)
             await asyncio.to_thread(providers[name].fail, operation, kind, delay_s=_SLOW_S)
         for provider in providers.values():
             await asyncio.to_thread(provider.behave)

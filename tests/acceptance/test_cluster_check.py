@@ -53,6 +53,12 @@ def undone() -> tuple[Asked, TripLedger]:
     return Asked(TRIP, error="PaymentDeclined"), by_trip(ledgers(UNDONE, 8))[TRIP]
 
 
+def unheard_of() -> tuple[Asked, TripLedger]:
+    """The car was reserved, and each answer that told its id was lost."""
+    asked = Asked(TRIP, error="StepFailed", used_up="reserve car")
+    return asked, by_trip(ledgers({"flights": "cancelled", "cars": "reserved"}, 2))[TRIP]
+
+
 def check_trip(asked: Asked, ledger: TripLedger) -> list[str]:
     return check_trips([asked], {TRIP: ledger}, STARTS_NS)
 
@@ -61,6 +67,7 @@ def test_good_runs_pass() -> None:
     assert check_adds(good_adds(), TOTALS) == []
     assert check_trip(*booked()) == []
     assert check_trip(*undone()) == []
+    assert check_trip(*unheard_of()) == []
     assert check_trips([Asked("refused at once", error="NotAvailable")], {}, STARTS_NS) == []
 
 
@@ -88,6 +95,10 @@ def second_seat(ledger: TripLedger) -> None:
     ledger.records["flights"].append(ledger.records["flights"][0].model_copy(update={"id": "flights-2"}))
 
 
+def seat_not_cancelled(ledger: TripLedger) -> None:
+    ledger.records["flights"][0].state = "reserved"
+
+
 def other_seat(ledger: TripLedger) -> None:
     ledger.records["flights"][0].id = "flights-2"
 
@@ -110,7 +121,9 @@ def charged_twice_by_one_process(ledger: TripLedger) -> None:
         (booked, no_longer_confirmed, "the providers have"),
         (booked, second_seat, "the providers have"),
         (booked, other_seat, "the booking says flights-1"),
-        (undone, still_charged, "it failed, and the providers have"),
+        (undone, still_charged, "it failed with PaymentDeclined, and the providers have"),
+        (undone, no_longer_confirmed, "it failed with PaymentDeclined, and the providers have"),
+        (unheard_of, seat_not_cancelled, "it failed with StepFailed, and the providers have"),
         (booked, charged_again_at_the_end, "payments charge was asked again after cars confirm"),
         (booked, charged_twice_by_one_process, "payments charge was done twice by one process"),
     ],
