@@ -13,7 +13,6 @@ from restate_patterns.errors import UsageError
 from restate_patterns.handles import InvocationHandle
 from restate_patterns.kept import all_plain
 from restate_patterns.links import Link, Linked, tracked
-from restate_patterns.rebuilding import PLAIN
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.serde import JSON
 from restate_patterns.storable import checked_headers, checked_text
@@ -159,12 +158,8 @@ class HandlerClient(Linked, Generic[C, P, R]):
     def _given(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        for value in args:  # as all_plain() looks
-            if type(value) not in PLAIN:
-                break
-        else:
-            if not kwargs or all_plain(kwargs.values()):
-                return args, kwargs
+        if all_plain(args) and (not kwargs or all_plain(kwargs.values())):
+            return args, kwargs
         before = args[:1] if method == "send_after" else ()
         return (*before, _Encoded(self._spec.encode_arguments(args[len(before) :], kwargs))), {}
 

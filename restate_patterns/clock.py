@@ -48,7 +48,7 @@ class Clock(Protocol):
 
 
 def wall_ms() -> int:
-    """Give the machine's wall clock in Unix milliseconds; for what only shows times to people."""
+    """Give the machine's wall clock in Unix milliseconds; what runs invocations is given a `Clock`."""
     return time.time_ns() // 1_000_000
 
 
@@ -65,7 +65,7 @@ class SystemClock(Clock):
 
     @override
     def wall_ms(self) -> int:
-        return int(time.time() * 1000)  # a third less than to divide nanoseconds, and steps ask often
+        return wall_ms()
 
     @override
     def monotonic_ms(self) -> float:

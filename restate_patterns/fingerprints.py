@@ -64,9 +64,7 @@ def wire_fingerprint(data: bytes, name: bytes | None = None) -> bytes:
     """Give eight bytes that stand for bytes that are sent or stored, and for the name that they go under, if any."""
     if type(data) is Unordered:
         data = in_key_order(data)
-    digest = _EMPTY.copy()  # as in _digest()
-    digest.update(data if name is None else data + b"\0" + name)
-    return digest.digest()
+    return _digest(data if name is None else data + b"\0" + name)
 
 
 def in_key_order(data: bytes) -> bytes:

@@ -110,7 +110,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
             end = self._run_to_next_wait()
             if end is not None:
                 self._closed = True
-                if self.said is not None and self.said.known and isinstance(end, (Succeeded, Failed)):
+                if self.said is not None and isinstance(end, (Succeeded, Failed)):
                     self.said.forget(self.invocation.id)
                 self._report_lost_errors()
                 self._drop()

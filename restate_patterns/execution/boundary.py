@@ -43,19 +43,18 @@ def end_of(
         return _cancelled(invocation_cancelled)
     error = main.exception()
     if error is None:
-        output = main.result()
-        return Succeeded(output) if len(output) <= limits.VALUE_BYTES_MAX else _too_big(output)
+        return _succeeded(main.result())
     if not isinstance(error, BaseExceptionGroup):
         return of_error(error)
     group = cast("BaseException", error)
     return _of_group(group, list(leaves_of(group)), failed(), invocation_cancelled)
 
 
-def _too_big(output: bytes) -> AttemptEnd:
+def _succeeded(output: bytes) -> AttemptEnd:
     try:
         return Succeeded(checked_value(output, "what the handler returned"))
-    except UsageError as error:
-        return Stuck(error)
+    except WrongValue as wrong:
+        return Stuck(wrong)
 
 
 def of_error(error: BaseException) -> AttemptEnd:

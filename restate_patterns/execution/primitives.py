@@ -11,7 +11,6 @@ from typing import ParamSpec, TypeVar
 
 from typing_extensions import override
 
-from restate_patterns import limits
 from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
 from restate_patterns.execution.boundary import final_failure, leaves_of
 from restate_patterns.execution.loop import InnerLoop
@@ -207,9 +206,7 @@ class Primitives(Caller):
 
     def set_state(self, name: str, value: bytes) -> None:
         """Write one state of the key."""
-        if type(value) is not bytes or len(value) > limits.VALUE_BYTES_MAX:  # a call less than to find that it is none
-            value = checked_value(value, "the state {!r}", name)
-        self._ask(self._operations.set_state, name, value)
+        self._ask(self._operations.set_state, name, checked_value(value, "the state {!r}", name))
 
     def clear_state(self, name: str) -> None:
         """Remove one state of the key."""

@@ -26,24 +26,24 @@ class SaidLines:
     """What was said of the invocations of one deployment; forgets who has been silent longest."""
 
     def __init__(self) -> None:
-        self.known: OrderedDict[str, _Reached] = OrderedDict()
+        self._known: OrderedDict[str, _Reached] = OrderedDict()
         """By invocation; most say nothing, and have nothing here."""
 
     def reached(self, invocation_id: str) -> _Reached | None:
         """Give how far an invocation has come; None when nothing is known of it."""
-        return self.known.get(invocation_id)
+        return self._known.get(invocation_id)
 
     def reach(self, invocation_id: str, place: int) -> _Reached:
         """Note that an invocation has come farther than ever."""
-        found = self.known[invocation_id] = _Reached(place)
-        self.known.move_to_end(invocation_id)
-        if len(self.known) > SAID_INVOCATIONS_MAX:
-            self.known.popitem(last=False)
+        found = self._known[invocation_id] = _Reached(place)
+        self._known.move_to_end(invocation_id)
+        if len(self._known) > SAID_INVOCATIONS_MAX:
+            self._known.popitem(last=False)
         return found
 
     def forget(self, invocation_id: str) -> None:
         """Let go of an invocation that has ended."""
-        self.known.pop(invocation_id, None)
+        self._known.pop(invocation_id, None)
 
 
 class Saying:

@@ -1,7 +1,8 @@
 """How the tests run side by side: how many at once, and in which order.
 
-A file stays with one process, for what its tests share. Many start processes of their own: more at once than there are
-processors came to the end no sooner. What takes longest begins first: it must not be alone at the end.
+A file stays with one process, for what its tests share. Many start processes of their own and wait for them, within
+bounds that more at once than there are processors would break. What takes longest begins first: it must not be alone
+at the end.
 """
 
 from __future__ import annotations
