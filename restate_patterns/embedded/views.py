@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from restate_patterns.embedded.admission import SENT
 from restate_patterns.embedded.records import Command, CommandKind, Record, Status
+from restate_patterns.embedded.timers import START_TIMER
 from restate_patterns.engine_port import (
     InvocationDetail,
     InvocationFilter,
@@ -73,7 +73,7 @@ def _scheduled_ms(core: Core, record: Record) -> int | None:
         for (num, handle), timer in batch.timers.items():
             if num == record.num and timer is not None:
                 due[handle] = timer[0]
-    return due.get(SENT)
+    return due.get(START_TIMER)
 
 
 def _waits(core: Core, record: Record) -> Sequence[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from restate_patterns import limits
-from restate_patterns.errors import JournalMismatch
+from restate_patterns.errors import JournalMismatch, UsageError
 from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
@@ -107,6 +107,8 @@ class Drive:
                     return None
         except JournalMismatch as error:
             return Stuck(error, mismatch=True)
+        except UsageError as error:
+            return Stuck(error)
         return end
 
     async def _advance(self, waiting: list[Notice]) -> bool:
@@ -178,6 +180,8 @@ class Drive:
                 self._write_output(end)
             except JournalMismatch as error:
                 end = Stuck(error, mismatch=True)
+            except UsageError as error:
+                end = Stuck(error)
             except Exception as error:  # noqa: BLE001 - as above
                 end = Crashed(error)
         of = f"{self._invocation.target} ({self._invocation.id})"

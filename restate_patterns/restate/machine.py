@@ -1,11 +1,12 @@
 """The SDK's state machine of one attempt: protocol, journal and replay are its own; here they get types.
 
-It moves bytes in and out and knows no handler. Everything that fails because the code asks for something
-else than the journal has raises `JournalMismatch`.
+It moves bytes in and out and knows no handler. What it refuses is told apart by the SDK's code: only code that asks
+for something else than the journal has raises `JournalMismatch`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 from restate import vm as sdk
 from typing_extensions import override
 
-from restate_patterns.errors import Failure, JournalMismatch
+from restate_patterns.errors import Failure, JournalMismatch, UsageError
 from restate_patterns.seam import Request
 
 Notice: TypeAlias = int
@@ -30,7 +31,9 @@ _Suspended: Any = vars(sdk)["PySuspended"]
 _StateKeys: Any = vars(sdk)["PyStateKeys"]
 _Void: Any = vars(sdk)["PyVoid"]
 
-_MISMATCH_CODES: Final = ("570", "571")
+_MISMATCH: Final = "(570) "
+_UNSUPPORTED: Final = "(573) "
+"""How the sentences of the SDK begin, by their codes: `codes` in its core, restatedev/sdk-shared-core."""
 
 
 class Progress(enum.Enum):
@@ -80,7 +83,11 @@ class Start(NamedTuple):
 
 
 class MachineBroken(Exception):  # noqa: N818 - named for the state of affairs, as in errors.py
-    """The machine can't go on; what it has to say about that is in its output."""
+    """The machine can't go on, and no code is to blame; what it has to say about that is in its output."""
+
+
+class ServerTooOld(UsageError):  # noqa: N818 - as above
+    """The handler asks for something that the server's version of the protocol has no words for."""
 
 
 class Machine:
@@ -156,6 +163,8 @@ class Machine:
 
         Raises:
             JournalMismatch: The journal says that the handler did not wait here.
+            ServerTooOld: The result of a step can't be written in the words that the server knows.
+            MachineBroken: The input is not what the protocol says.
         """
         futures = self._futures
         children: list[Any] = []
@@ -272,17 +281,19 @@ class Machine:
         self._asked(self._vm.sys_cancel, invocation_id)
 
     def propose(self, notice: Notice, value: bytes | None, failure: Failure | None) -> None:
-        """Give the result of a step; its notice comes once the server has it."""
-        if failure is not None:
-            self._raw.propose_run_completion_failure(notice, _failure(failure))
-        else:
-            self._vm.propose_run_completion_success(notice, value or b"")
+        """Give the result of a step; its notice comes once the server has it. What is refused, `progress` raises."""
+        with contextlib.suppress(_VmError):
+            if failure is not None:
+                self._raw.propose_run_completion_failure(notice, _failure(failure))
+            else:
+                self._vm.propose_run_completion_success(notice, value or b"")
 
     def end(self, value: bytes | None, failure: Failure | None) -> None:
         """Write the output of the invocation, and its end.
 
         Raises:
             JournalMismatch: The journal has another output.
+            ServerTooOld: It can't be written in the words that the server knows.
         """
         if failure is not None:
             self._asked(self._raw.sys_write_output_failure, _failure(failure))
@@ -303,7 +314,12 @@ class Machine:
             self.commands_count += 1
 
     def _refused(self, error: Exception) -> NoReturn:
-        raise ServerMismatch(self.commands_count, str(error)) from None
+        said = str(error)
+        if said.startswith(_MISMATCH):
+            raise ServerMismatch(self.commands_count, said) from None
+        if said.startswith(_UNSUPPORTED):
+            raise ServerTooOld(f"the Restate server is too old: {said}. Update it, then resume the invocation")
+        raise MachineBroken(said) from None
 
 
 class ServerMismatch(JournalMismatch):

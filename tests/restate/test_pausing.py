@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from restate import discovery
 
 from restate_patterns import App, Client, Context, Restate, RetryPolicy, Service, TerminalError, UsageError, handler
-from restate_patterns.admin import AdminClient, InvocationStatus
+from restate_patterns.admin import AdminClient, InvocationStatus, InvocationView
 from restate_patterns.server import RunningServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -19,6 +20,27 @@ MANY = 24
 PATIENCE_S = 60.0
 ONCE = RetryPolicy(max_attempts=1, then="fail")
 THRICE = RetryPolicy(initial=timedelta(milliseconds=5), max_attempts=3, then="fail")
+
+
+class Declined(TerminalError, code=402):
+    """The card is empty."""
+
+    card: str
+
+
+class Shop(Service):
+    """Fails with an error that has a field, which older servers have no place for."""
+
+    @handler(retry=ONCE, raises=[Declined])
+    async def pay(self, ctx: Context) -> None:
+        raise Declined(card="4111")
+
+    @handler(retry=ONCE, raises=[Declined])
+    async def pay_in_a_step(self, ctx: Context) -> None:
+        await ctx.run("charge", self._charge)
+
+    async def _charge(self) -> None:
+        raise Declined(card="4111")
 
 
 class Changing(Service):
@@ -51,6 +73,15 @@ class Changing(Service):
         return await ctx.run("last", lambda: "last")
 
 
+async def paused(admin: AdminClient, invocation_id: str) -> InvocationView:
+    """Wait until an invocation is paused."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (view := (await admin.describe_invocation(invocation_id)).view).status is not InvocationStatus.PAUSED:
+            assert view.status is not InvocationStatus.COMPLETED, view
+            await asyncio.sleep(0.05)
+    return view
+
+
 @pytest.fixture
 async def client(restate_server: RunningServer, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Client]:
     caplog.set_level(logging.CRITICAL)
@@ -74,13 +105,26 @@ async def test_it_is_paused_every_time_with_its_reason(
     monkeypatch.setattr(Changing, "changed", True)
     async with AdminClient(restate_server.admin_url) as admin:
         for handle in handles:
-            async with asyncio.timeout(PATIENCE_S):
-                while (view := (await admin.describe_invocation(handle.id)).view).status is not InvocationStatus.PAUSED:
-                    assert view.status is not InvocationStatus.COMPLETED, view
-                    await asyncio.sleep(0.05)
+            view = await paused(admin, handle.id)
             assert ("a bug" if name == "bug" else "mismatch") in (view.last_failure or ""), view
         for handle in handles:
             await admin.kill(handle.id)
+
+
+@pytest.mark.parametrize("name", ["pay", "pay_in_a_step"])
+async def test_a_server_that_is_too_old_is_named(
+    restate_server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = discovery.Endpoint
+    monkeypatch.setattr(discovery, "Endpoint", lambda **facts: described(**facts | {"maxProtocolVersion": 5}))
+    backend = Restate(
+        ingress_url=restate_server.ingress_url, admin_url=restate_server.admin_url, bind="127.0.0.1:0", force=True
+    )
+    async with App([Shop()]).start(backend) as client, AdminClient(restate_server.admin_url) as admin:
+        handle = await getattr(client.service_client(Shop), name).send()
+        view = await paused(admin, handle.id)
+        assert "not supported by the negotiated protocol version" in (view.last_failure or ""), view
+        await admin.kill(handle.id)
 
 
 async def test_what_a_retry_could_mend_fails_as_its_policy_says(client: Client) -> None:
