@@ -1,4 +1,4 @@
-"""Values to bytes and back: one cached pydantic adapter per type, and fingerprints of arguments.
+"""Values to bytes and back: one cached pydantic adapter per type.
 
 Owns the wire form of a value (JSON, or the bytes themselves for `bytes`; nothing for None), the law that a value
 comes back as it was or is refused when it is given, and the sentences about values and bodies that do not fit.

@@ -1,6 +1,6 @@
 """What was read from a definition class once, in the form that calls and attempts use.
 
-Values only: `definitions` makes them, clients, contexts and the deployment read them.
+Knows how the arguments of a call become its one body; clients, contexts and the deployment read the rest.
 """
 
 from __future__ import annotations
