@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from restate_patterns.embedded.batch import IdempotencyId
 from restate_patterns.embedded.records import Record, Status
@@ -31,6 +31,16 @@ SENT: Handle = -1
 
 class TargetNotFoundError(TerminalError, code=404):
     """The app has no such service or handler."""
+
+
+class Submitted(NamedTuple):
+    """An invocation that a client asked for."""
+
+    record: Record
+    previously: bool
+    """Whether it existed before."""
+    due_ms: int | None = None
+    """When it starts, where it was asked for with a delay."""
 
 
 class Admission:
@@ -88,15 +98,15 @@ class Admission:
             return (target.service, target.key or "", target.handler, request.idempotency_key)
         return None
 
-    def submit(self, request: Request, delay_ms: int | None) -> tuple[Record, bool]:
-        """Make or find the invocation a client asks for; tells whether it existed before."""
+    def submit(self, request: Request, delay_ms: int | None) -> Submitted:
+        """Make or find the invocation that a client asks for."""
         identity = self._identity(request)
         num = None if identity is None else self.idempotent(identity)
         found = None if num is None else self._core.records.peek(num)
         if found is not None:
-            return found, True
-        due_ms = self._core.log.now_ms() + delay_ms if delay_ms else None
-        return self.create(request, identity, due_ms=due_ms), False
+            return Submitted(found, previously=True)
+        due_ms = min(self._core.log.now_ms() + delay_ms, FOREVER_MS) if delay_ms else None
+        return Submitted(self.create(request, identity, due_ms=due_ms), previously=False, due_ms=due_ms)
 
     def create(
         self,

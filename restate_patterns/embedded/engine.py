@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from typing_extensions import override
 
+from restate_patterns.embedded.admission import Submitted
 from restate_patterns.embedded.codec import check_text
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.keys import KeyEntry
@@ -28,7 +29,6 @@ from restate_patterns.engine_port import (
     InvocationView,
 )
 from restate_patterns.errors import InvocationNotFound
-from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.seam import (
     Accepted,
@@ -68,7 +68,7 @@ class Engine(EngineLife, EnginePort):
     def why_not_accepting(self) -> str:
         return f"the disk of {self._store.file} is full or the file is busy; make room and try again"
 
-    def _admit(self, core: Core, request: Request, delay_ms: int | None) -> tuple[Record, bool]:
+    def _admit(self, core: Core, request: Request, delay_ms: int | None) -> Submitted:
         if core.log.full:
             raise NotAccepting(self.why_not_accepting())
         target = request.target
@@ -88,14 +88,13 @@ class Engine(EngineLife, EnginePort):
 
     @override
     async def submit(self, request: Request, delay_ms: int | None) -> Accepted:
-        record, previously = self._admit(self.core, request, delay_ms)
-        due_ms = None if not delay_ms or previously else min(record.created_ms + delay_ms, FOREVER_MS)
+        record, previously, due_ms = self._admit(self.core, request, delay_ms)
         return await self._durable(Accepted(record.id, previously, due_ms))
 
     @override
     async def call(self, request: Request) -> CompletedResult:
         core = self.core
-        record, previously = self._admit(core, request, None)
+        record, previously, _ = self._admit(core, request, None)
         if previously and record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
             await self._durable(None)
             raise WorkflowAlreadyInvoked(record.id)

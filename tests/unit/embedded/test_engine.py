@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from restate_patterns.engine_errors import (
 from restate_patterns.engine_port import InvocationFilter, InvocationStatus
 from restate_patterns.errors import InvocationNotFound
 from restate_patterns.seam import StepResult, WorkflowRef
+from restate_patterns.testing.clock import VirtualClock
 from tests.support.engines import bench, request
 from tests.support.small_handlers import SECOND, app, drive, effects
 
@@ -54,6 +56,20 @@ def test_timers_fire_at_their_time_also_over_a_restart(timeout_ms: int) -> None:
             await b.restart()
             await b.settle()
             assert (await b.engine.output(ids[2])) is not None
+
+    drive(test())
+
+
+def test_a_delayed_send_says_when_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that goes on between any two looks at it."""
+    ticks = itertools.count(1_893_456_000_000)
+    monkeypatch.setattr(VirtualClock, "wall_ms", lambda _: next(ticks))
+
+    async def test() -> None:
+        async with bench(app) as b:
+            sent = await b.engine.submit(request("O/k/add"), 5000)
+            found = await b.engine.describe_invocation(sent.invocation_id)
+            assert sent.execution_time_ms == found.view.scheduled_ms
 
     drive(test())
 
