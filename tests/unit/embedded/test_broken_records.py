@@ -192,8 +192,9 @@ def test_journals_that_can_not_be_read_pause_their_invocations(path: str, timeou
         for num, (column, value) in zip(sent.values(), cases, strict=True):
             spoil(
                 file,
-                f"UPDATE journal SET {column}={value} WHERE invocation=?1 AND idx="
-                "(SELECT max(idx) FROM journal WHERE invocation=?1)",
+                f"UPDATE journal SET {column}={value} WHERE invocation=? AND idx="
+                "(SELECT max(idx) FROM journal WHERE invocation=?)",
+                num,
                 num,
             )
         async with bench(app, file=file, timeout_ms=timeout_ms) as b:
