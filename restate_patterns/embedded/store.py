@@ -184,7 +184,11 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._place.path, check_same_thread=False, isolation_level=None, timeout=0)
-        connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_KIB}")
+        try:
+            connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_KIB}")
+        except BaseException:  # as where the log beside the file has no room
+            connection.close()
+            raise
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
