@@ -80,8 +80,8 @@ class Drive:
                 end = await self._until_end(attempt)
             except MachineBroken:
                 raise
-            except Exception as error:  # noqa: BLE001 - the server is to hear of it: it would see a broken connection
-                end = Crashed(error)
+            except (Exception, JournalMismatch) as error:  # noqa: BLE001 - else the server sees a broken connection
+                end = _without_output(error)
             if end is not None:
                 await self._write(end)
         finally:
@@ -91,24 +91,19 @@ class Drive:
 
     async def _until_end(self, attempt: Attempt) -> AttemptEnd | None:
         """Give how the attempt ended; None when it was only interrupted."""
-        try:
-            end = attempt.start()
-            while end is None:
-                self._stop_steps()
-                event = self._operations.next_event()
-                if event is not None:
-                    end = _hear(attempt, event)
-                elif not await self._advance(self._operations.waiting()):
-                    return None
-                if self._broken is not None:
-                    return Stuck(self._broken)
-            while isinstance(end, (Succeeded, Failed)) and (rest := self._operations.internal()):
-                if not await self._advance(rest):
-                    return None
-        except JournalMismatch as error:
-            return Stuck(error, mismatch=True)
-        except UsageError as error:
-            return Stuck(error)
+        end = attempt.start()
+        while end is None:
+            self._stop_steps()
+            event = self._operations.next_event()
+            if event is not None:
+                end = _hear(attempt, event)
+            elif not await self._advance(self._operations.waiting()):
+                return None
+            if self._broken is not None:
+                return Stuck(self._broken)
+        while isinstance(end, (Succeeded, Failed)) and (rest := self._operations.internal()):
+            if not await self._advance(rest):
+                return None
         return end
 
     async def _advance(self, waiting: list[Notice]) -> bool:
@@ -178,12 +173,8 @@ class Drive:
         if isinstance(end, (Succeeded, Failed)):
             try:
                 self._write_output(end)
-            except JournalMismatch as error:
-                end = Stuck(error, mismatch=True)
-            except UsageError as error:
-                end = Stuck(error)
-            except Exception as error:  # noqa: BLE001 - as above
-                end = Crashed(error)
+            except (Exception, JournalMismatch) as error:  # noqa: BLE001 - as above
+                end = _without_output(error)
         of = f"{self._invocation.target} ({self._invocation.id})"
         if isinstance(end, Crashed):
             _logger.warning("%s: an attempt failed and will be tried again", of, exc_info=end.error)
@@ -203,6 +194,13 @@ class Drive:
             self._machine.end(None, end.failure)
         for handle in self._running:
             self._host.steps.forget((self._invocation.id, handle))
+
+
+def _without_output(error: BaseException) -> AttemptEnd:
+    """Say how an attempt ends that an error outside of its handler ended."""
+    if isinstance(error, JournalMismatch):
+        return Stuck(error, mismatch=True)
+    return Stuck(error) if isinstance(error, UsageError) else Crashed(error)
 
 
 def _hear(attempt: Attempt, event: Event) -> AttemptEnd | None:

@@ -73,6 +73,10 @@ class Changing(Service):
         return await ctx.run("last", lambda: "last")
 
 
+def backend_on(server: RunningServer) -> Restate:
+    return Restate(ingress_url=server.ingress_url, admin_url=server.admin_url, bind="127.0.0.1:0", force=True)
+
+
 async def paused(admin: AdminClient, invocation_id: str) -> InvocationView:
     """Wait until an invocation is paused."""
     async with asyncio.timeout(PATIENCE_S):
@@ -85,10 +89,7 @@ async def paused(admin: AdminClient, invocation_id: str) -> InvocationView:
 @pytest.fixture
 async def client(restate_server: RunningServer, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Client]:
     caplog.set_level(logging.CRITICAL)
-    backend = Restate(
-        ingress_url=restate_server.ingress_url, admin_url=restate_server.admin_url, bind="127.0.0.1:0", force=True
-    )
-    async with App([Changing()]).start(backend) as client:
+    async with App([Changing()]).start(backend_on(restate_server)) as client:
         yield client
 
 
@@ -113,17 +114,18 @@ async def test_it_is_paused_every_time_with_its_reason(
 
 @pytest.mark.parametrize("name", ["pay", "pay_in_a_step"])
 async def test_a_server_that_is_too_old_is_named(
-    restate_server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch
+    restate_server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     described = discovery.Endpoint
     monkeypatch.setattr(discovery, "Endpoint", lambda **facts: described(**facts | {"maxProtocolVersion": 5}))
-    backend = Restate(
-        ingress_url=restate_server.ingress_url, admin_url=restate_server.admin_url, bind="127.0.0.1:0", force=True
-    )
-    async with App([Shop()]).start(backend) as client, AdminClient(restate_server.admin_url) as admin:
+    async with (
+        App([Shop()]).start(backend_on(restate_server)) as client,
+        AdminClient(restate_server.admin_url) as admin,
+    ):
         handle = await getattr(client.service_client(Shop), name).send()
         view = await paused(admin, handle.id)
         assert "not supported by the negotiated protocol version" in (view.last_failure or ""), view
+        assert "the Restate server is too old" in caplog.text
         await admin.kill(handle.id)
 
 
