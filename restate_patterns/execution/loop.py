@@ -22,7 +22,7 @@ from restate_patterns.errors import NotDurable
 from restate_patterns.execution import places
 from restate_patterns.execution.entering import Enterable
 from restate_patterns.execution.refusals import RefusingLoop
-from restate_patterns.execution.tasks import InnerFuture, InnerTask
+from restate_patterns.execution.tasks import InnerFuture, InnerTask, NumberingLoop
 from restate_patterns.execution.timers import InnerHandle, InnerTimer
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class _Nobody(LoopHost):
 _NOBODY = _Nobody()
 
 
-class InnerLoop(Enterable, RefusingLoop):
+class InnerLoop(Enterable, RefusingLoop, NumberingLoop):
     """The event loop of one attempt.
 
     Args:
@@ -99,7 +99,6 @@ class InnerLoop(Enterable, RefusingLoop):
         self.now_ms = start_ms or 0
         self._now_s = self.now_ms / 1000
         self.count = 0
-        """How many tasks and futures there have been: the number of the latest."""
         self._ready: deque[InnerHandle] = deque()
         self._again: list[InnerHandle] = []
         self._running: Callable[..., object] | None = None
@@ -273,10 +272,16 @@ class InnerLoop(Enterable, RefusingLoop):
     ) -> InnerTimer:
         timer = InnerTimer(when, callback, args, self, context)
         if when <= self._now_s:
-            timer.fire(self)
+            self.fire(timer)
         else:
             self.host.timer_started(timer, timer.deadline_ms - self.now_ms)
         return timer
+
+    def fire(self, timer: InnerTimer) -> None:
+        """Put the callback of a timer whose time has come into the ready queue."""
+        self.advance(timer.deadline_ms, timer.when())
+        timer.handle = None
+        self.call_soon(timer.run_if_wanted, context=timer._context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         if isinstance(handle, InnerTimer) and not self.sealed:

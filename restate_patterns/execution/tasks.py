@@ -11,14 +11,11 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from typing_extensions import override
 
 from restate_patterns.errors import NotDurable
-
-if TYPE_CHECKING:
-    from restate_patterns.execution.loop import InnerLoop
 
 T = TypeVar("T")
 
@@ -26,12 +23,21 @@ UNNUMBERED = 1 << 62
 """Sorts what has no number behind everything that has."""
 
 
+class NumberingLoop(asyncio.AbstractEventLoop):
+    """A loop that numbers its tasks and futures."""
+
+    hash_base: int
+    """Where the hashes of its tasks and futures begin."""
+    count: int
+    """How many there have been: the number of the latest."""
+
+
 class InnerFuture(asyncio.Future[T], Generic[T]):
     """A future of the inner loop."""
 
     __slots__ = ("number", "seeded_hash", "sleeps")
 
-    def __init__(self, loop: InnerLoop) -> None:
+    def __init__(self, loop: NumberingLoop) -> None:
         loop.count = self.number = number = loop.count + 1
         self.seeded_hash = loop.hash_base + number
         self.sleeps = False
@@ -50,7 +56,7 @@ class InnerTask(asyncio.Task[T], Generic[T]):
 
     def __init__(
         self,
-        loop: InnerLoop,
+        loop: NumberingLoop,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         name: str | None,
         context: contextvars.Context,

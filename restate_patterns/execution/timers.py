@@ -6,13 +6,10 @@ import asyncio
 import contextvars
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from restate_patterns.execution.tasks import UNNUMBERED, InnerFuture, InnerTask
 from restate_patterns.seam import Handle
-
-if TYPE_CHECKING:
-    from restate_patterns.execution.loop import InnerLoop
 
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: how long an endless sleep lasts."""
@@ -34,7 +31,7 @@ class InnerHandle(asyncio.Handle):
         self,
         callback: Callable[..., object],
         args: tuple[Any, ...],
-        loop: InnerLoop,
+        loop: asyncio.AbstractEventLoop,
         context: contextvars.Context,
     ) -> None:
         # Not super().__init__: it asks the loop about debug mode and costs as much as the rest of a step.
@@ -71,7 +68,7 @@ class InnerTimer(asyncio.TimerHandle):
         when: float,
         callback: Callable[..., object],
         args: tuple[Any, ...],
-        loop: InnerLoop,
+        loop: asyncio.AbstractEventLoop,
         context: contextvars.Context | None,
     ) -> None:
         super().__init__(when, callback, args, loop, context)
@@ -89,13 +86,8 @@ class InnerTimer(asyncio.TimerHandle):
         """What the journal calls it."""
         return "timeout" if self.sleeper is None else "sleep"
 
-    def fire(self, loop: InnerLoop) -> None:
-        """Its time has come: put the callback into the ready queue."""
-        loop.advance(self.deadline_ms, self.when())
-        self.handle = None
-        loop.call_soon(self._run_if_wanted, context=self._context)
-
-    def _run_if_wanted(self) -> None:
+    def run_if_wanted(self) -> None:
+        """Run the callback, unless it was cancelled after its time had come."""
         if not self._cancelled:
             self._callback(*self._args)
 

@@ -241,7 +241,7 @@ class Waits:
         if isinstance(waiting, InnerTimer):
             if completion.time_ms is not None:
                 self.loop.happened_at(completion.time_ms)
-            waiting.fire(self.loop)
+            self.loop.fire(waiting)
             return
         self.loop.happened_at(completion.time_ms)
         if isinstance(waiting, AwakeableWait) and not waiting.waiters:

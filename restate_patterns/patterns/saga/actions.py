@@ -6,12 +6,10 @@ Whatever cancels the handler meanwhile, an action that has happened leaves its u
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from restate_patterns.options import Step
-
-if TYPE_CHECKING:
-    from restate_patterns.patterns.saga.saga import Saga
+from restate_patterns.patterns.saga.undos import Undos
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -23,15 +21,15 @@ class SagaAction(Generic[R]):
     flight = await saga.call(flights.reserve, request).undo(flights.cancel, lambda flight: flight.id)
     """
 
-    __slots__ = ("_register", "_saga", "_work")
+    __slots__ = ("_register", "_registrar", "_work")
 
     def __init__(
         self,
-        saga: Saga,
+        registrar: Callable[[], Undos],
         perform: Callable[[Callable[[R], None]], Coroutine[Any, Any, R]],
         watch: Callable[[Coroutine[Any, Any, R]], Coroutine[Any, Any, R]],
     ) -> None:
-        self._saga = saga
+        self._registrar = registrar
         self._register: list[Callable[[R], None]] = []
         self._work = watch(perform(self._succeeded))
 
@@ -51,7 +49,7 @@ class SagaAction(Generic[R]):
         Returns:
             The action, to await.
         """
-        register = self._saga.registrar()
+        register = self._registrar()
         self._register.append(lambda result: register.undo(undo, _from(result, argument)))
         return self
 
@@ -74,7 +72,7 @@ class SagaAction(Generic[R]):
         Returns:
             The action, to await.
         """
-        register = self._saga.registrar()
+        register = self._registrar()
         self._register.append(lambda result: register.undo_step(step, undo, _from(result, argument)))
         return self
 

@@ -105,7 +105,9 @@ class Saga(Undos, Owing):
         """
         forward = self._forward()
         given = kept_arguments(args, kwargs)
-        return SagaAction(self, lambda done: forward.call(action, *given, done), self._watch("saga.call(...)"))
+        return SagaAction(
+            self.registrar, lambda done: forward.call(action, *given, done), self._watch("saga.call(...)")
+        )
 
     @overload
     def run(
@@ -130,7 +132,9 @@ class Saga(Undos, Owing):
         """
         forward = self._forward()
         given = kept_arguments(args, kwargs)
-        return SagaAction(self, lambda done: forward.run(step, action, *given, done), self._watch("saga.run(...)"))
+        return SagaAction(
+            self.registrar, lambda done: forward.run(step, action, *given, done), self._watch("saga.run(...)")
+        )
 
     def parallel(self) -> AbstractAsyncContextManager[None]:
         """Group what is registered in a block: it is undone at the same time."""
