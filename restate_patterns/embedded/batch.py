@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import NewType, TypeAlias
 
 from restate_patterns.embedded.codec import encode_commands, failure_text
 from restate_patterns.embedded.records import Record, Row
 from restate_patterns.embedded.row_sql import Parameters, insert_invocation, insert_row, update_invocation
 from restate_patterns.errors import Failure
+from restate_patterns.seam import Handle
 
 Statement: TypeAlias = tuple[str, list[Parameters]]
 """SQL, and the parameters of each of its executions."""
@@ -16,8 +17,29 @@ Statement: TypeAlias = tuple[str, list[Parameters]]
 IdempotencyId: TypeAlias = tuple[str, str, str, str]
 """Service, key ("" for none), handler, idempotency key ("" for the run of a workflow)."""
 
-TimerId: TypeAlias = tuple[int, int]
+KeyedName: TypeAlias = tuple[str, str, str]
+"""Service, key, and the name of a state or promise."""
+
+TimerMark = NewType("TimerMark", int)
+"""What stands in the place of a handle where a timer is of no operation. The numbers are stored."""
+
+TimerId: TypeAlias = tuple[int, Handle | TimerMark]
+"""Invocation number, and handle or mark."""
+
+Due: TypeAlias = tuple[int, int]
+"""When a timer is due (Unix ms), and its sequence number among those due at once."""
+
+Answer: TypeAlias = tuple[bytes | None, Failure | None, int | None]
+"""What a promise was completed with, and when it expires (Unix ms)."""
+
+WaiterId: TypeAlias = tuple[str, int, Handle]
+"""What is waited for, the invocation that waits, and its handle."""
+
+StepId: TypeAlias = tuple[int, Handle]
 """Invocation number and handle."""
+
+FailedTries: TypeAlias = tuple[int, str]
+"""How many tries of a step failed, and how the last one did."""
 
 
 class Batch:
@@ -52,13 +74,40 @@ class Batch:
         self.cleared_journals: set[int] = set()
         self.new_rows: dict[tuple[int, int], Row] = {}
         self.rows: dict[tuple[int, int], Row] = {}
-        self.states: dict[tuple[str, str, str], bytes | None] = {}
-        self.promises: dict[tuple[str, str, str], tuple[bytes | None, Failure | None, int | None] | None] = {}
-        self.timers: dict[TimerId, tuple[int, int] | None] = {}
-        self.waiters: dict[tuple[str, int, int], bool] = {}
+        self.states: dict[KeyedName, bytes | None] = {}
+        self.promises: dict[KeyedName, Answer | None] = {}
+        self.timers: dict[TimerId, Due | None] = {}
+        self.waiters: dict[WaiterId, bool] = {}
         self.idempotency: dict[IdempotencyId, int | None] = {}
-        self.steps: dict[tuple[int, int], tuple[int, str] | None] = {}
+        self.steps: dict[StepId, FailedTries | None] = {}
         self.committed: list[Callable[[], None]] = []
+
+    def remove(self, num: int) -> None:
+        """Take an invocation out, with its journal, timers and steps."""
+        self.removed.add(num)
+        self.records.pop(num, None)
+
+    def add_row(self, num: int, row: Row) -> None:
+        """Append a row to the journal of an invocation."""
+        self.new_rows[(num, row.index)] = row
+
+    def change_row(self, num: int, row: Row) -> None:
+        """Write the commands of a row again, where it is not written for the first time anyway."""
+        identity = (num, row.index)
+        if identity not in self.new_rows:
+            self.rows[identity] = row
+
+    def clear_journal(self, num: int, rows: Iterable[Row]) -> None:
+        """Take out the journal of an invocation, with its timers and steps.
+
+        Args:
+            num: The invocation.
+            rows: All rows that its journal has, also those that are only here.
+        """
+        for row in rows:
+            self.new_rows.pop((num, row.index), None)
+            self.rows.pop((num, row.index), None)
+        self.cleared_journals.add(num)
 
     def render(self) -> list[Statement]:
         """Give the statements that write this batch, in the order in which they must run."""

@@ -98,19 +98,19 @@ class Engine(EngineLife, EnginePort):
         if previously and record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
             await self._durable(None)
             raise WorkflowAlreadyInvoked(record.id)
-        return await (self._outcome(core, record) if previously else core.endings.outcome(record))
+        return await (self._result(core, record) if previously else core.results.result(record))
 
-    async def _outcome(self, core: Core, record: Record) -> CompletedResult:
+    async def _result(self, core: Core, record: Record) -> CompletedResult:
         """Give how an invocation ended, or will end."""
         if record.status is Status.COMPLETED:
             return await self._durable(_completed(record))
         if record.status is Status.PAUSED:
             await self._durable(None)
             raise InvocationPaused(record.id, record.failure or "")
-        return await core.endings.outcome(record)
+        return await core.results.result(record)
 
     async def _find(self, ref: InvocationRef) -> Record:
-        num = self.core.admission.find_strictly(ref)
+        num = self.core.identities.find_strictly(ref)
         record = None if num is None else self.core.records.peek(num)
         if record is None:
             await self._durable(None)
@@ -124,7 +124,7 @@ class Engine(EngineLife, EnginePort):
 
     @override
     async def result(self, ref: InvocationRef) -> CompletedResult:
-        return await self._outcome(self.core, await self._find(ref))
+        return await self._result(self.core, await self._find(ref))
 
     @override
     async def output(self, ref: InvocationRef) -> CompletedResult | None:
@@ -141,11 +141,11 @@ class Engine(EngineLife, EnginePort):
 
     @override
     async def cancel(self, invocation_id: str) -> CancelOutcome:
-        return await self._durable(self.core.control.cancel(await self._take(invocation_id)))
+        return await self._durable(self.core.cancels.cancel(await self._take(invocation_id)))
 
     @override
     async def kill(self, invocation_id: str) -> CancelOutcome:
-        return await self._durable(self.core.control.kill(await self._take(invocation_id)))
+        return await self._durable(self.core.cancels.kill(await self._take(invocation_id)))
 
     @override
     async def pause(self, invocation_id: str) -> None:
@@ -191,17 +191,14 @@ class Engine(EngineLife, EnginePort):
         """Make a change when no exclusive handler holds the key, before the next one does."""
         core = self.core
         entry = core.keys.entry(service, key)
-        if entry.holder is None:
+        done: asyncio.Future[None] = core.loop.create_future()
+
+        def take_turn() -> None:
             change(entry)
-        else:
-            done: asyncio.Future[None] = core.loop.create_future()
+            settle(done)
 
-            def take_turn() -> None:
-                change(entry)
-                settle(done)
-
-            entry.turn_waiters.append(take_turn)
-            await core.callers.answer(done)
+        core.lines.take_turn(entry, take_turn)
+        await core.callers.answer(done)
         await self._durable(None)
 
     @override

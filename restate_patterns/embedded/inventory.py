@@ -12,11 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from restate_patterns.embedded.admission import SENT
 from restate_patterns.embedded.codec import failure_from_text
 from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.moves import MoveLog
-from restate_patterns.embedded.records import START_ROW, Status
+from restate_patterns.embedded.records import SENT, START_ROW, Status
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.timers import START_TIMER
 from restate_patterns.errors import Failure

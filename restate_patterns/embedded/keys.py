@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 from restate_patterns.embedded.codec import failure_from_text
 from restate_patterns.embedded.log import Log
+from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store
-from restate_patterns.errors import Failure
+from restate_patterns.errors import ContextError, Failure
 from restate_patterns.limits import KEYS_CACHED_MAX
 from restate_patterns.wording import sentence_of
 
@@ -71,12 +72,20 @@ class Keys:
             self._entries.move_to_end(name)
         return found
 
+    def of(self, record: Record) -> KeyEntry:
+        """Give the entry of the key of an invocation of an object or workflow.
+
+        Raises:
+            ContextError: It is of a service: it has none.
+        """
+        if record.key is None:
+            raise ContextError(f"{record.target} is a service handler: it has no key and no state")
+        return self.entry(record.service, record.key)
+
     def _load(self, service: str, key: str) -> KeyEntry:
         entry = KeyEntry(service, key)
         name = (service, key)
-        entry.state = dict(
-            self._store.read("SELECT name, CAST(value AS BLOB) FROM state WHERE service=? AND key=?", name)
-        )
+        entry.state = dict(self._store.read(f"{_STATE} WHERE service=? AND key=?", name))
         entry.line.extend(
             num
             for (num,) in self._store.read(
@@ -141,6 +150,11 @@ class Keys:
         entry.promises[name] = answer
         self._log.open.promises[(entry.service, entry.key, name)] = answer
         self.touch(entry)
+
+    def keep_promises(self, entry: KeyEntry, expires_ms: int | None) -> None:
+        """Let the promises of a key keep until a time (Unix ms), or as long as its workflow (None)."""
+        for name, answer in list(entry.promises.items()):
+            self.set_promise(entry, name, answer._replace(expires_ms=expires_ms))
 
     def clear_promise(self, entry: KeyEntry, name: str) -> None:
         """Forget a promise."""

@@ -124,7 +124,7 @@ class EngineLife:
         core.break_off_unreadable()
         core.timers.start()
         active = self._store.read("SELECT num FROM invocation WHERE status=? ORDER BY num", (int(Status.ACTIVE),))
-        core.recover([num for (num,) in active])
+        core.queue.recover([num for (num,) in active])
         self._retention.start()
 
     async def stop(self, grace: Grace | None = None) -> None:
@@ -144,7 +144,7 @@ class EngineLife:
 
     async def _stop(self, core: Core, grace: Grace) -> None:
         try:
-            core.endings.leave_callers()
+            core.results.leave()
             await self._halt(core, grace, record=True)
             await core.log.close(max(LOG_GRACE_S, grace.left_s()))
             core.callers.leave()
@@ -156,7 +156,7 @@ class EngineLife:
         """Stop at this instant: nothing more is written, answered or run. For tests; `crash` cleans up."""
         if self._running is not None:
             self._running.log.closed = True
-            self._running.stopped = True
+            self._running.queue.stopped = True
 
     async def crash(self) -> None:
         """Stop as if the process had died here: what is not durable is lost. For tests; leaves a memory store open."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
@@ -29,6 +30,9 @@ from restate_patterns.limits import (
 from restate_patterns.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Log:
@@ -138,11 +142,29 @@ class Log:
             self.when_durable(sequence, lambda: settle(future))
             await future
 
-    def pending(self) -> Iterator[Batch]:
+    def _unwritten(self) -> Iterator[Batch]:
         """Give the batches that are not durable, older first: what the store does not show yet."""
         if self._committing is not None:
             yield self._committing
         yield self.open
+
+    def changes(self, kind: Callable[[Batch], Mapping[K, V]]) -> Iterator[tuple[K, V]]:
+        """Give the changes of one kind that the store does not show yet, older first."""
+        for batch in self._unwritten():
+            yield from kind(batch).items()
+
+    def latest(self, kind: Callable[[Batch], Mapping[K, V]], row: K) -> tuple[V] | None:
+        """Give what the store does not show yet of a row, as the only member; None where it shows all."""
+        for batch in (self.open, self._committing):
+            changed = None if batch is None else kind(batch)
+            if changed is not None and row in changed:
+                return (changed[row],)
+        return None
+
+    def removed(self, num: int) -> bool:
+        """Tell whether an invocation was removed that the store still shows."""
+        committing = self._committing
+        return num in self.open.removed or (committing is not None and num in committing.removed)
 
     def may_have_written(self, sequence: int) -> bool:
         """Tell whether the file's last sequence number may be this one: its batch is durable, or being made so."""

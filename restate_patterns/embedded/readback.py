@@ -6,84 +6,23 @@ listed, killed, and read again once somebody has mended the file. Knows rows, no
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from restate_patterns.embedded.codec import UnwrittenError, decode_commands, failure_from_text, headers_from_text
+from restate_patterns.embedded.codec import UnwrittenError, decode_commands, failure_from_text
+from restate_patterns.embedded.columns import INVOCATION, blob, text, whole
 from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.records import START_ROW, Record, Row, Status
 from restate_patterns.errors import Failure
 from restate_patterns.seam import Target
 from restate_patterns.wording import sentence_of
 
-
-def _whole(value: Any) -> int:
-    if value.__class__ is not int:
-        raise ValueError(f"{value!r} is no whole number")
-    return int(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
-    if not value.isascii():
-        value.encode()  # what is no UTF-8 in the file comes with halves of surrogate pairs
-    return value
-
-
-def _blob(value: Any) -> bytes:
-    if isinstance(value, str):  # as somebody wrote it with the shell of SQLite
-        return value.encode()
-    if not isinstance(value, bytes):
-        raise ValueError(f"{value!r} is no bytes")
-    return value
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple([_whole(num) for num in json.loads(text)])
-
-
-def _or_null(read: Callable[[Any], Any]) -> tuple[Callable[[Any], Any], None]:
-    return lambda value: None if value is None else read(value), None
-
-
-_READ: Final[Mapping[str, tuple[Callable[[Any], Any], Any]]] = {
-    "num": (_whole, 0),
-    "epoch": (_whole, 0),
-    "service": (_text, "(unreadable)"),
-    "handler": (_text, "(unreadable)"),
-    "key": _or_null(_text),
-    "body": (_blob, b""),
-    "headers": (lambda value: headers_from_text(_text(value)), {}),
-    "idempotency_key": _or_null(_text),
-    "caller": _or_null(_whole),
-    "caller_handle": (_whole, 0),
-    "created_ms": (_whole, 0),
-    "status": (Status, Status.PAUSED),
-    "modified_ms": (_whole, 0),
-    "start_ms": (_whole, 0),
-    "queue_sequence": _or_null(_whole),
-    "first_handle": (_whole, 0),
-    "failed_count": (_whole, 0),
-    "failed_at_index": (_whole, 0),
-    "failure": _or_null(_text),
-    "mismatch": (bool, False),
-    "retry_at_ms": _or_null(_whole),
-    "waits": _or_null(_numbers),
-    "attached": (bool, False),
-    "output": _or_null(_blob),
-    "output_failure": _or_null(lambda value: failure_from_text(_text(value))),
-    "completed_ms": _or_null(_whole),
-    "expires_ms": _or_null(_whole),
-}
-"""How each column of an invocation is read, and what stands in its place when it can't be."""
-
-COLUMNS: Final = ", ".join(_READ)
+COLUMNS: Final = ", ".join(column.name for column in INVOCATION)
 
 _GIVEN: Final = frozenset({"num", "epoch", "service", "handler", "key", "body", "headers"})
-_REST: Final = tuple(name for name in _READ if name not in _GIVEN)
+_REST: Final = tuple(column.name for column in INVOCATION if column.name not in _GIVEN)
+_READ: Final = {column.name: column for column in INVOCATION}
 _AS_STORED: Final = frozenset({int, bytes, type(None)})
 """Types of what is stored that a column of its type gives back as it is; text may be no UTF-8."""
 
@@ -94,11 +33,11 @@ def record_of(row: Iterable[Any], ids: Ids) -> Record:
     values = dict[str, Any](zip(_READ, stored, strict=True))
     unreadable: dict[str, str] = {}
     for name in _looked_at(tuple(map(type, stored))):
-        read, instead = _READ[name]
+        column = _READ[name]
         try:
-            values[name] = read(values[name])
+            values[name] = column.read(values[name])
         except Exception as error:  # noqa: BLE001 - whatever stands there, it costs this invocation alone
-            values[name] = instead
+            values[name] = column.instead
             unreadable[name] = _words(error)
     num, epoch = values["num"], values["epoch"]
     target = Target(values["service"], values["handler"], values["key"])
@@ -124,7 +63,7 @@ def _is_read_as_stored(name: str, type_: type) -> bool:
         return False
     stored = type_()
     try:
-        return _READ[name][0](stored) is stored
+        return _READ[name].read(stored) is stored
     except Exception:  # noqa: BLE001 - as in record_of()
         return False
 
@@ -132,7 +71,8 @@ def _is_read_as_stored(name: str, type_: type) -> bool:
 def _break(record: Record, unreadable: Mapping[str, str]) -> None:
     reason = "; ".join(f"its stored {name} can't be read: {why}" for name, why in unreadable.items())
     if record.status is not Status.COMPLETED:
-        record.status, record.failure, record.mismatch, record.broken = Status.PAUSED, reason, True, reason
+        record.broken = reason
+        record.pause(record.modified_ms, reason, mismatch=True)
     elif not unreadable.keys().isdisjoint(("output", "output_failure")):
         record.output, record.output_failure = None, Failure(500, reason)
 
@@ -152,10 +92,10 @@ def rows_of(stored: Iterable[tuple[Any, ...]]) -> tuple[list[Row], str | None]:
             rows.append(
                 Row(
                     index,
-                    _whole(handle),
-                    _whole(time_ms),
-                    None if value is None else _blob(value),
-                    None if failure is None else failure_from_text(_text(failure)),
+                    whole(handle),
+                    whole(time_ms),
+                    None if value is None else blob(value),
+                    None if failure is None else failure_from_text(text(failure)),
                     None if commands is None else decode_commands(commands),
                 )
             )

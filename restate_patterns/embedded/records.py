@@ -1,27 +1,33 @@
 """What the engine keeps of an invocation: its record, the rows of its journal, the commands in them.
 
-Plain data. This file knows neither SQLite nor asyncio, and decides nothing.
+Plain data, and what each status of an invocation goes with: nothing outside of this file sets one. It knows neither
+SQLite nor asyncio, and does not decide when.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, NewType, Protocol
 
 from typing_extensions import override
 
 from restate_patterns.errors import Failure
-from restate_patterns.seam import Handle, Target
+from restate_patterns.seam import AttemptEnd, Handle, HandlerInfo, Target
 
-if TYPE_CHECKING:
-    from restate_patterns.embedded.operations import JournalOperations
-    from restate_patterns.seam import Attempt, HandlerInfo
+RowMark = NewType("RowMark", int)
+"""What stands in the place of a completion's handle in a row that is none. The numbers are stored."""
 
-START_ROW: Handle = -1
-"""Stands in the place of a completion's handle in the first row of a journal."""
-CANCEL_ROW: Handle = -2
-"""Stands in the place of a completion's handle where the invocation was cancelled."""
+START_ROW: Final = RowMark(-1)
+"""The first row of a journal."""
+CANCEL_ROW: Final = RowMark(-2)
+"""The invocation was cancelled."""
+
+CallerMark = NewType("CallerMark", int)
+"""What stands in the place of the caller's handle where there is none. The numbers are stored."""
+
+SENT: Final = CallerMark(-1)
+"""The invocation was sent: nobody waits for its output."""
 
 
 class Status(enum.IntEnum):
@@ -89,7 +95,7 @@ class Row:
     def __init__(
         self,
         index: int,
-        handle: Handle,
+        handle: Handle | RowMark,
         time_ms: int,
         value: bytes | None = None,
         failure: Failure | None = None,
@@ -103,12 +109,29 @@ class Row:
         self.commands = commands
 
 
+class Running(Protocol):
+    """The attempt that is being made of an invocation."""
+
+    __slots__ = ()
+
+    def deliver(self, row: Row) -> AttemptEnd | None:
+        """Hand over what a row of the journal says, and run until idle; gives how the attempt ended, if it did."""
+        ...
+
+    def awaited(self) -> Iterable[Handle]:
+        """Give the handles that it waits for, in order of issue."""
+        ...
+
+    def close(self) -> None:
+        """End it without running any of its code."""
+        ...
+
+
 class Record:
     """One invocation: what is stored of it, and what this process keeps while it lives in memory."""
 
     __slots__ = (
         "attached",
-        "attempt",
         "body",
         "broken",
         "caller",
@@ -136,12 +159,12 @@ class Record:
         "mismatch",
         "modified_ms",
         "num",
-        "operations",
         "output",
         "output_failure",
         "queue_sequence",
         "retry_at_ms",
         "rows",
+        "running",
         "service",
         "start_ms",
         "status",
@@ -170,7 +193,7 @@ class Record:
         self.headers = headers
         self.idempotency_key: str | None = None
         self.caller: int | None = None
-        self.caller_handle: Handle = 0
+        self.caller_handle: Handle | CallerMark = SENT
         self.created_ms = 0
         self.modified_ms = 0
         self.start_ms = 0
@@ -197,11 +220,64 @@ class Record:
         self.timers: set[Handle] = set()
         self.delivered_count = 0
         self.failed_at_index = 0
-        self.attempt: Attempt | None = None
-        self.operations: JournalOperations | None = None
+        self.running: Running | None = None
         self.in_ready_queue = False
         self.idle_since_ms: float | None = None
         self.last_sequence = 0
+
+    def schedule(self) -> None:
+        """Let it wait for the time it starts at."""
+        self.status = Status.SCHEDULED
+
+    def queue(self) -> None:
+        """Let it wait for its key."""
+        self.status = Status.QUEUED
+
+    def activate(self, now_ms: int) -> None:
+        """Let it advance."""
+        self.status = Status.ACTIVE
+        self.retry_at_ms = None
+        self.modified_ms = now_ms
+
+    def suspend(self, now_ms: int, waits: tuple[int, ...] | None) -> None:
+        """Let it wait out of memory, if for nothing but other invocations, for these."""
+        self.status = Status.SUSPENDED
+        self.waits = waits
+        self.modified_ms = now_ms
+
+    def back_off(self, now_ms: int, retry_at_ms: int) -> None:
+        """Let it wait for the time of its next attempt."""
+        self.status = Status.BACKING_OFF
+        self.retry_at_ms = retry_at_ms
+        self.modified_ms = now_ms
+
+    def pause(self, now_ms: int, reason: str, *, mismatch: bool) -> None:
+        """Let it wait for a person."""
+        self.status = Status.PAUSED
+        self.retry_at_ms = None
+        self.failure = reason
+        self.mismatch = mismatch
+        self.modified_ms = now_ms
+
+    def complete(self, now_ms: int, output: bytes | None, failure: Failure | None, expires_ms: int | None) -> None:
+        """Give it its output; None where it expires at once."""
+        self.status = Status.COMPLETED
+        self.output, self.output_failure = output, failure
+        self.completed_ms = self.modified_ms = now_ms
+        self.expires_ms = expires_ms
+        self.retry_at_ms = None
+
+    def give_up(self, reason: str) -> None:
+        """Leave nothing of how far it is but that it can't go on; one that has completed has failed."""
+        self.broken = self.failure = reason
+        self.mismatch = True
+        self.failed_count = self.failed_at_index = 0
+        self.retry_at_ms = self.waits = None
+        self.output = self.output_failure = None
+        if self.status is Status.COMPLETED:
+            self.output_failure = Failure(500, reason)
+        else:
+            self.status = Status.PAUSED
 
     def commands(self) -> Iterator[tuple[Handle, Command]]:
         """Give what the handler asked for so far, each with its handle; the journal must be in memory."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from restate_patterns.embedded.batch import Batch
 from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.log import Log
-from restate_patterns.embedded.reading import COLUMNS, record_of, rows_of
+from restate_patterns.embedded.readback import COLUMNS, record_of, rows_of
 from restate_patterns.embedded.records import Command, CommandKind, Record, Row, Status
 from restate_patterns.embedded.store import Store
 from restate_patterns.log_lines import logger_named
@@ -29,13 +29,18 @@ class RecordsTable:
         self._told: set[int] = set()
         """Invocations that could not be read, of which people were told."""
 
-    def add(self, record: Record) -> None:
-        """Keep a record that was just made."""
+    def create(self, record: Record) -> None:
+        """Take a record that was just made."""
+        self.bind(record)
         self._records[record.num] = record
+        self._log.open.created.add(record.num)
+        self._log.append(record)
 
-    def forget(self, num: int) -> None:
-        """Drop a record from memory."""
+    def remove(self, num: int) -> int:
+        """Take an invocation out of memory and the file; gives the sequence number of that."""
+        self._log.open.remove(num)
         self._records.pop(num, None)
+        return self._log.append()
 
     @property
     def count(self) -> int:
@@ -76,7 +81,7 @@ class RecordsTable:
         found = self._records.get(num)
         if found is not None:
             return found
-        if any(num in batch.removed for batch in self._log.pending()):
+        if self._log.removed(num):
             return None
         rows = self._store.read(f"SELECT {COLUMNS} FROM invocation WHERE num=?", (num,))
         return self.from_row(rows[0]) if rows else None
@@ -134,12 +139,12 @@ class RecordsTable:
 
     def read_again(self, record: Record) -> Record:
         """Give a record that could not be read as the file has it now; what is not durable stays as it is."""
-        if record.last_sequence > self._log.durable_sequence or record.attempt is not None:
+        if record.last_sequence > self._log.durable_sequence or record.running is not None:
             return record
-        self.forget(record.num)
+        del self._records[record.num]
         found = self.get(record.num)
         if found is None:
-            self.add(record)
+            self._records[record.num] = record
             return record
         self.load_rows(found)
         return found
@@ -148,7 +153,7 @@ class RecordsTable:
         """Drop from memory what a batch made durable and nobody needs there."""
         for record in (*batch.records.values(), *batch.touched.values()):
             if (
-                record.attempt is None
+                record.running is None
                 and record.status is not Status.ACTIVE
                 and record.last_sequence <= self._log.durable_sequence
                 and not pinned(record.num)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from restate_patterns.clock import Cancellable
+from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.limits import RETENTION_INTERVAL_MS, RETENTION_LIMIT, RETENTION_PAUSE_MS
 from restate_patterns.log_lines import logger_named
-from restate_patterns.seam import RUN_HANDLER, HandlerKind
-
-if TYPE_CHECKING:
-    from restate_patterns.embedded.core import Core
+from restate_patterns.seam import HandlerKind
 
 _logger = logger_named("restate_patterns.embedded")
 
@@ -36,7 +34,7 @@ class Retention:
 
     def start(self) -> None:
         """Remove what is expired, now and from time to time."""
-        if self._core.stopped:
+        if self._core.queue.stopped:
             return
         more = False
         try:
@@ -65,7 +63,7 @@ class Retention:
             "expires_ms IS NOT NULL AND expires_ms <= ? ORDER BY expires_ms LIMIT ?", (now_ms, limit)
         )
         for record in expired:
-            if record.status is not Status.COMPLETED or self._gone(record.num):
+            if record.status is not Status.COMPLETED or self._core.log.removed(record.num):
                 continue
             if record.expires_ms is None or record.expires_ms > now_ms:
                 continue
@@ -80,9 +78,6 @@ class Retention:
         postponed += promises_postponed
         more = (len(expired) == limit or more_promises) and removed + postponed + promises > 0
         return RetentionCounts(removed, postponed, promises, more)
-
-    def _gone(self, num: int) -> bool:
-        return any(num in batch.removed for batch in self._core.log.pending())
 
     def _key_is_in_use(self, record: Record) -> bool:
         """Tell whether handlers of a workflow's key still run: they may want its state and promises."""
@@ -109,7 +104,7 @@ class Retention:
             answer = entry.promises.get(name)
             if answer is None or answer.expires_ms is None or answer.expires_ms > now_ms:
                 continue
-            if self._core.admission.idempotent((service, key, RUN_HANDLER, "")) is None:
+            if self._core.identities.run_of(service, key) is None:
                 self._core.keys.clear_promise(entry, name)
                 removed += 1
             else:  # or those with a run would stand in the way of the others for ever

@@ -13,19 +13,23 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from restate_patterns.embedded.codec import encode_commands, failure_text, unwritten_commands, unwritten_headers
+from restate_patterns.embedded.columns import INVOCATION
 from restate_patterns.embedded.records import Record, Row, Status
 from restate_patterns.wording import text_of
 
 Parameters: TypeAlias = tuple[object, ...]
 
-_CHANGING: Final = (
-    "status", "modified_ms", "start_ms", "first_handle", "failed_count", "failed_at_index", "mismatch", "attached",
-)  # fmt: skip
-_CHANGING_OR_NULL: Final = (
-    "queue_sequence", "failure", "retry_at_ms", "waits", "output", "output_failure", "completed_ms", "expires_ms",
-)  # fmt: skip
-_FIXED: Final = ("num", "epoch", "service", "handler", "body", "headers", "caller_handle", "created_ms")
-_FIXED_OR_NULL: Final = ("key", "idempotency_key", "caller")
+
+def _names(*, changes: bool, nullable: bool) -> tuple[str, ...]:
+    chosen = (changes, nullable)
+    return tuple(column.name for column in INVOCATION if (column.changes, column.nullable) == chosen)
+
+
+# The functions below give the values in these orders.
+_CHANGING: Final = _names(changes=True, nullable=False)
+_CHANGING_OR_NULL: Final = _names(changes=True, nullable=True)
+_FIXED: Final = _names(changes=False, nullable=False)
+_FIXED_OR_NULL: Final = _names(changes=False, nullable=True)
 _ROW: Final = ("invocation", "idx", "handle", "time_ms")
 _ROW_OR_NULL: Final = ("value", "failure", "commands")
 

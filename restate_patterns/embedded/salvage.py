@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from restate_patterns.embedded.batch import Batch, Statement
-from restate_patterns.embedded.records import CommandKind, Record, Row, Status
+from restate_patterns.embedded.batch import Batch, KeyedName, Statement
+from restate_patterns.embedded.records import CommandKind, Record, Row
 from restate_patterns.embedded.row_sql import (
     insert_unwritten,
     insert_unwritten_row,
@@ -22,11 +22,7 @@ from restate_patterns.embedded.row_sql import (
     update_unwritten_row,
 )
 from restate_patterns.embedded.store import Store
-from restate_patterns.errors import Failure
 from restate_patterns.wording import sentence_of
-
-StoredName = tuple[str, str, str]
-"""Service, key, and the name of a state or promise."""
 
 
 @dataclass(slots=True)
@@ -44,8 +40,8 @@ class Salvage:
     statements: list[Statement] = field(default_factory=list[Statement])
     costs: dict[int, str] = field(default_factory=dict[int, str])
     unwritten: set[int] = field(default_factory=set[int])
-    lost_states: list[StoredName] = field(default_factory=list[StoredName])
-    lost_promises: list[StoredName] = field(default_factory=list[StoredName])
+    lost_states: list[KeyedName] = field(default_factory=list[KeyedName])
+    lost_promises: list[KeyedName] = field(default_factory=list[KeyedName])
 
 
 class _Part(NamedTuple):
@@ -137,7 +133,7 @@ def _other_parts(batch: Batch) -> Iterator[_Part]:
         yield _Part(num, "its idempotency key", alone, _nothing)
 
 
-def _writer(batch: Batch, name: StoredName, kind: CommandKind) -> int | None:
+def _writer(batch: Batch, name: KeyedName, kind: CommandKind) -> int | None:
     """Give the invocation that wrote a state or a promise, as the journals of the batch say."""
     for num, row in ((num, row) for rows in (batch.new_rows, batch.rows) for (num, _), row in rows.items()):
         record = batch.touched.get(num) or batch.records.get(num)
@@ -157,14 +153,7 @@ def _unwritten(record: Record, reason: str) -> list[Statement]:
 
 
 def _reduced(record: Record, reason: str) -> list[Statement]:
-    """Leave nothing of how far an invocation is but that it can't go on, in memory too."""
-    completed = record.status is Status.COMPLETED
-    record.broken = record.failure = reason
-    record.mismatch = True
-    record.status = Status.COMPLETED if completed else Status.PAUSED
-    record.output, record.output_failure = None, Failure(500, reason) if completed else None
-    record.failed_count = record.failed_at_index = 0
-    record.retry_at_ms = record.waits = None
+    record.give_up(reason)
     sql, parameters = update_invocation(record)
     return [(sql, [parameters])]
 

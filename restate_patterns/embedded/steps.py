@@ -13,6 +13,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from restate_patterns.clock import Cancellable, Clock
+from restate_patterns.embedded.batch import StepId
 from restate_patterns.embedded.leftovers import Leftover, after_leftover, leave, left_over
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
@@ -180,11 +181,10 @@ class Steps:
         step = steps[handle] = RunningStep(self, record, handle, name, action, failed_count)
         self.log.when_durable(self.log.sequence, step.start)
 
-    def _failed_count(self, identity: tuple[int, Handle]) -> int:
-        for batch in reversed(list(self.log.pending())):
-            if identity in batch.steps:
-                pending = batch.steps[identity]
-                return 0 if pending is None else pending[0]
+    def _failed_count(self, identity: StepId) -> int:
+        latest = self.log.latest(lambda batch: batch.steps, identity)
+        if latest is not None:
+            return 0 if latest[0] is None else latest[0][0]
         rows = self._store.read("SELECT failed_count FROM step WHERE invocation=? AND handle=?", identity)
         return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from restate_patterns.clock import Cancellable, Clock
-from restate_patterns.embedded.batch import TimerId
+from restate_patterns.embedded.batch import Due, TimerId, TimerMark
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import TIMERS_LOADED_MAX
@@ -21,12 +21,12 @@ from restate_patterns.seam import Handle
 
 _logger = logger_named("restate_patterns.embedded")
 
-START_TIMER: Final[Handle] = -1
-"""The handle of the timer that starts a delayed invocation."""
-RETRY_TIMER: Final[Handle] = -2
-"""The handle of the timer that ends a back-off."""
+START_TIMER: Final = TimerMark(-1)
+"""The timer that starts a delayed invocation."""
+RETRY_TIMER: Final = TimerMark(-2)
+"""The timer that ends a back-off."""
 
-_Entry = tuple[int, int, int, Handle]
+_Entry = tuple[int, int, int, Handle | TimerMark]
 
 
 class Timers:
@@ -36,10 +36,10 @@ class Timers:
         store: Where those not in memory are read.
         log: Where changes go, and durable time comes from.
         clock: Wakes us when the next one is due.
-        fire: Called with the invocation number, the handle and the due time of each timer that is over.
+        fire: Called with the invocation number and the handle of each timer that is over.
     """
 
-    def __init__(self, store: Store, log: Log, clock: Clock, fire: Callable[[int, Handle, int], None]) -> None:
+    def __init__(self, store: Store, log: Log, clock: Clock, fire: Callable[[int, Handle | TimerMark], None]) -> None:
         self._store = store
         self._log = log
         self._clock = clock
@@ -77,7 +77,7 @@ class Timers:
             self._alarm.cancel()
             self._alarm = None
 
-    def add(self, invocation: int, handle: Handle, due_ms: int) -> None:
+    def add(self, invocation: int, handle: Handle | TimerMark, due_ms: int) -> None:
         """Start a timer, or move it."""
         sequence = self._log.append()
         self._log.open.timers[(invocation, handle)] = (due_ms, sequence)
@@ -85,11 +85,19 @@ class Timers:
             self._keep((due_ms, sequence, invocation, handle))
             self._set_alarm()
 
-    def drop(self, invocation: int, handle: Handle) -> None:
+    def drop(self, invocation: int, handle: Handle | TimerMark) -> None:
         """Forget a timer; does nothing when there is none."""
         self._live.pop((invocation, handle), None)
         self._log.open.timers[(invocation, handle)] = None
         self._log.append()
+
+    def due_ms(self, invocation: int, handle: Handle | TimerMark) -> int | None:
+        """Give when a timer is due (Unix ms); None when there is none."""
+        latest = self._log.latest(lambda batch: batch.timers, (invocation, handle))
+        if latest is not None:
+            return None if latest[0] is None else latest[0][0]
+        rows = self._store.read("SELECT due_ms FROM timer WHERE invocation=? AND handle=?", (invocation, handle))
+        return rows[0][0] if rows else None
 
     def _keep(self, entry: _Entry) -> None:
         _, sequence, invocation, handle = entry
@@ -117,7 +125,7 @@ class Timers:
             "WHERE due_ms BETWEEN ? AND 9223372036854775807 ORDER BY due_ms, sequence LIMIT ?",
             (max(self._horizon_ms, 0), TIMERS_LOADED_MAX),
         )
-        found: dict[TimerId, tuple[int, int]] = {(row[2], row[3]): (row[0], row[1]) for row in rows}
+        found: dict[TimerId, Due] = {(row[2], row[3]): (row[0], row[1]) for row in rows}
         if len(rows) == TIMERS_LOADED_MAX and rows[-1][0] == rows[0][0]:
             same = self._store.read(
                 "SELECT due_ms, CAST(sequence AS INTEGER), invocation, handle FROM timer WHERE due_ms = ?",
@@ -127,12 +135,11 @@ class Timers:
             horizon_ms: float = rows[0][0] + 1
         else:
             horizon_ms = rows[-1][0] if len(rows) == TIMERS_LOADED_MAX else math.inf
-        for batch in self._log.pending():
-            for identity, timer in batch.timers.items():
-                if timer is None:
-                    found.pop(identity, None)
-                else:
-                    found[identity] = timer
+        for identity, timer in self._log.changes(lambda batch: batch.timers):
+            if timer is None:
+                found.pop(identity, None)
+            else:
+                found[identity] = timer
         old_horizon_ms, self._horizon_ms = self._horizon_ms, horizon_ms
         for (invocation, handle), (due_ms, sequence) in found.items():
             if old_horizon_ms <= due_ms < self._horizon_ms:
@@ -145,18 +152,18 @@ class Timers:
         while True:
             now_ms = self._log.now_ms()
             while self._heap and self._heap[0][0] <= now_ms:
-                due_ms, sequence, invocation, handle = heapq.heappop(self._heap)
+                _, sequence, invocation, handle = heapq.heappop(self._heap)
                 if self._live.get((invocation, handle)) == sequence:
                     self.drop(invocation, handle)
-                    self._fire_one(invocation, handle, due_ms)
+                    self._fire_one(invocation, handle)
             if self._heap or self._horizon_ms == math.inf:
                 break
             self._load()
         self._set_alarm()
 
-    def _fire_one(self, invocation: int, handle: Handle, due_ms: int) -> None:
+    def _fire_one(self, invocation: int, handle: Handle | TimerMark) -> None:
         try:
-            self._fire(invocation, handle, due_ms)
+            self._fire(invocation, handle)
         except Exception:
             _logger.exception("a timer of invocation number %d broke; the others go on", invocation)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.records import Command, CommandKind, Record, Status
 from restate_patterns.embedded.timers import START_TIMER
 from restate_patterns.engine_port import (
@@ -17,9 +17,6 @@ from restate_patterns.engine_port import (
 )
 from restate_patterns.errors import Failure
 from restate_patterns.seam import Handle
-
-if TYPE_CHECKING:
-    from restate_patterns.embedded.core import Core
 
 _STATUS = {
     Status.SCHEDULED: InvocationStatus.SCHEDULED,
@@ -44,7 +41,7 @@ _SHORT = 200
 def view_of(core: Core, record: Record) -> InvocationView:
     """Give what people see of an invocation."""
     status = _STATUS[record.status]
-    if record.status is Status.ACTIVE and record.attempt is None and not core.steps.running(record.num):
+    if record.status is Status.ACTIVE and record.running is None and not core.steps.running(record.num):
         status = InvocationStatus.READY
     caller = None if record.caller is None else core.records.peek(record.caller)
     return InvocationView(
@@ -53,7 +50,7 @@ def view_of(core: Core, record: Record) -> InvocationView:
         status=status,
         created_ms=record.created_ms,
         modified_ms=record.modified_ms,
-        scheduled_ms=_scheduled_ms(core, record),
+        scheduled_ms=core.timers.due_ms(record.num, START_TIMER) if record.status is Status.SCHEDULED else None,
         completed_ms=record.completed_ms,
         attempt_count=record.failed_count + (1 if record.start_ms else 0),
         last_failure=record.failure,
@@ -65,20 +62,9 @@ def view_of(core: Core, record: Record) -> InvocationView:
     )
 
 
-def _scheduled_ms(core: Core, record: Record) -> int | None:
-    if record.status is not Status.SCHEDULED:
-        return None
-    due = dict(core.store.read("SELECT handle, due_ms FROM timer WHERE invocation=?", (record.num,)))
-    for batch in core.log.pending():
-        for (num, handle), timer in batch.timers.items():
-            if num == record.num and timer is not None:
-                due[handle] = timer[0]
-    return due.get(START_TIMER)
-
-
 def _waits(core: Core, record: Record) -> Sequence[str]:
     if record.status is Status.QUEUED:
-        holder = core.records.peek(core.key_of(record).holder or 0)
+        holder = core.records.peek(core.keys.of(record).holder or 0)
         if holder is None:
             return ()
         return (f"the key {record.key!r}, held by {holder.target} ({holder.id}), which is {_state(holder)}",)
@@ -98,9 +84,9 @@ def _awaited(core: Core, record: Record) -> Sequence[Handle]:
     """Give what an active invocation waits for; of one that has left memory while its steps run, those."""
     if record.status is not Status.ACTIVE:
         return ()
-    if record.attempt is None:
+    if record.running is None:
         return [step.handle for step in core.steps.of(record.num)]
-    return list(record.attempt.awaited())
+    return list(record.running.awaited())
 
 
 def _state(record: Record) -> str:

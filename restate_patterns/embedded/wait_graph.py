@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from restate_patterns.embedded.deadlocks import find_cycle
+from restate_patterns.embedded.keys import Keys
 from restate_patterns.embedded.records import Record, Status
+from restate_patterns.embedded.records_table import RecordsTable
+from restate_patterns.embedded.steps import Steps
 from restate_patterns.seam import Handle
-
-if TYPE_CHECKING:
-    from restate_patterns.embedded.core import Core
 
 
 class Deadlock(NamedTuple):
@@ -24,8 +24,10 @@ class Deadlock(NamedTuple):
 class WaitGraph:
     """Sees the invocations as nodes, and what they wait for as edges."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, records: RecordsTable, keys: Keys, steps: Steps) -> None:
+        self._records = records
+        self._keys = keys
+        self._steps = steps
 
     def deadlock_of(self, record: Record) -> Deadlock | None:
         """Give the deadlock that an invocation has closed by going idle, or None.
@@ -33,25 +35,25 @@ class WaitGraph:
         Usually one look at what it has waited for longest tells that it is alive; all else costs time in
         proportion to what is outstanding.
         """
-        first = None if record.attempt is None else next(iter(record.attempt.awaited()), None)
+        first = None if record.running is None else next(iter(record.running.awaited()), None)
         callee = None if first is None else record.calls.get(first)
         if callee is None or find_cycle(callee, lambda num: self._assuming_dead(record.num, callee, num)) is None:
             return None
         cycle = find_cycle(record.num, self.waits_of)
-        if cycle is None or record.attempt is None:
+        if cycle is None or record.running is None:
             return None
-        return Deadlock(list(record.attempt.awaited())[-1], self._names(cycle))
+        return Deadlock(list(record.running.awaited())[-1], self._names(cycle))
 
     def _assuming_dead(self, dead: int, callee: int, num: int) -> Sequence[int] | None:
         return (callee,) if num == dead else self.waits_of(num)
 
     def waits_of(self, num: int) -> Sequence[int] | None:
         """Give the invocations that one waits for; None when it is alive whatever they do."""
-        record = self._core.records.peek(num)
+        record = self._records.peek(num)
         if record is None:
             return None
         if record.status is Status.QUEUED:
-            holder = self._core.key_of(record).holder
+            holder = self._keys.of(record).holder
             return None if holder is None or holder == num else (holder,)
         if record.status is Status.SUSPENDED:
             return record.waits
@@ -61,9 +63,9 @@ class WaitGraph:
 
     def idle_waits_of(self, record: Record) -> tuple[int, ...] | None:
         """Give what an idle invocation in memory waits for, if it is nothing but other invocations."""
-        if record.attempt is None or self._core.steps.running(record.num):
+        if record.running is None or self._steps.running(record.num):
             return None
-        waits = [record.calls.get(handle) for handle in record.attempt.awaited()]
+        waits = [record.calls.get(handle) for handle in record.running.awaited()]
         numbers = tuple(num for num in waits if num is not None)
         return numbers if numbers and len(numbers) == len(waits) else None
 
@@ -71,7 +73,7 @@ class WaitGraph:
         """Give the targets of a cycle, closed; a call in a key's line and the key's holder are one place."""
         names: list[str] = []
         for num in (*cycle, cycle[0]):
-            record = self._core.records.peek(num)
+            record = self._records.peek(num)
             if record is not None and (record.status is not Status.QUEUED or len(cycle) == 1):
                 names.append(str(record.target))
         return names if names[0] == names[-1] else [*names, names[0]]

@@ -10,9 +10,10 @@ from contextlib import nullcontext
 import pytest
 
 from restate_patterns.embedded.admission import Admission
-from restate_patterns.embedded.batch import IdempotencyId
-from restate_patterns.embedded.control import Control
-from restate_patterns.embedded.core import Core
+from restate_patterns.embedded.attempts import Attempts
+from restate_patterns.embedded.batch import IdempotencyId, TimerMark
+from restate_patterns.embedded.cancels import Cancels
+from restate_patterns.embedded.lines import Lines
 from restate_patterns.embedded.operations import JournalOperations
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store
@@ -46,19 +47,19 @@ def forgets(patch: pytest.MonkeyPatch) -> None:
 def lets_all_write(patch: pytest.MonkeyPatch) -> None:
     """Has no line for a key."""
 
-    def enqueue(self: Admission, record: Record) -> None:
-        self._core.wake(record)
+    def enter(self: Lines, record: Record) -> None:
+        self._queue.wake(record)
 
-    patch.setattr(Admission, "enqueue", enqueue)
+    patch.setattr(Lines, "enter", enter)
 
 
 def knows_no_keys(patch: pytest.MonkeyPatch) -> None:
     """Makes a new invocation of each request."""
 
-    def identity(self: Admission, request: object) -> IdempotencyId | None:
+    def identity_of(self: Admission, request: object) -> IdempotencyId | None:
         return None
 
-    patch.setattr(Admission, "_identity", identity)
+    patch.setattr(Admission, "identity_of", identity_of)
 
 
 def leaves_steps_behind(patch: pytest.MonkeyPatch) -> None:
@@ -83,7 +84,7 @@ def is_early(patch: pytest.MonkeyPatch) -> None:
     """Has timers that fire before their time."""
     add = Timers.add
 
-    def early(self: Timers, num: int, handle: Handle, due_ms: int) -> None:
+    def early(self: Timers, num: int, handle: Handle | TimerMark, due_ms: int) -> None:
         add(self, num, handle, due_ms - 60)
 
     patch.setattr(Timers, "add", early)
@@ -105,19 +106,19 @@ def reads_what_is(patch: pytest.MonkeyPatch) -> None:
 
     def get(self: JournalOperations, name: str) -> Issued:
         get_state(self, name)
-        return Ready(self._core.key_of(self._record).state.get(name))
+        return Ready(self._parts.keys.of(self._record).state.get(name))
 
     patch.setattr(JournalOperations, "get_state", get)
 
 
 def kills_for_cancel(patch: pytest.MonkeyPatch) -> None:
     """Kills what it should cancel."""
-    patch.setattr(Control, "cancel", Control.kill)
+    patch.setattr(Cancels, "cancel", Cancels.kill)
 
 
 def hangs(patch: pytest.MonkeyPatch) -> None:
     """Sees no deadlock."""
-    patch.setattr(Core, "_break_deadlock", lambda self, record, deadlock: None)
+    patch.setattr(Attempts, "_break_deadlock", lambda self, record, deadlock: None)
 
 
 def sorts_no_groups(patch: pytest.MonkeyPatch) -> None:

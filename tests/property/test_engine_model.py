@@ -301,7 +301,7 @@ class World:
 
 
 def _columns() -> str:
-    from restate_patterns.embedded.reading import COLUMNS
+    from restate_patterns.embedded.readback import COLUMNS
 
     return COLUMNS
 

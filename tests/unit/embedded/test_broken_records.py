@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
+from restate_patterns.embedded import columns, readback
 from restate_patterns.embedded import keys as keys_module
-from restate_patterns.embedded import reading
 from restate_patterns.embedded.codec import UnwrittenError
 from restate_patterns.engine_errors import CancelRefused
 from restate_patterns.engine_port import InvocationStatus
@@ -331,7 +331,12 @@ def test_a_result_that_can_not_be_read_says_so(column: str, tmp_path: Path) -> N
     asyncio.run(bounded(test()))
 
 
-DECODERS: Final = [(reading, "decode_commands"), (reading, "failure_from_text"), (reading, "headers_from_text")]
+DECODERS: Final = [
+    (readback, "decode_commands"),
+    (readback, "failure_from_text"),
+    (columns, "failure_from_text"),
+    (columns, "headers_from_text"),
+]
 
 
 @pytest.mark.parametrize("raised", [OverflowError, RecursionError, KeyError, UnwrittenError, MemoryError, LookupError])

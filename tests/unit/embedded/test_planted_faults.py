@@ -54,19 +54,19 @@ async def told(a: DurableAttempt) -> None:
 
 
 def inside(a: DurableAttempt) -> tuple[Any, Record]:
-    """Give the engine and the record behind an attempt."""
+    """Give the parts of the engine and the record behind an attempt."""
     operations = cast("JournalOperations", a._operations)
-    return operations._core, operations._record
+    return operations._parts, operations._record
 
 
 @app.exclusive("O/poison_state")
 async def poison_state(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
+    parts, record = inside(a)
     a.set_state("fine", b"1")
-    core.keys.set_state(core.key_of(record), "state", cast("bytes", object()))
+    parts.keys.set_state(parts.keys.of(record), "state", cast("bytes", object()))
     a.set_state("state", b"journaled")
-    core.log.open.states[("O", record.key or "", "state")] = object()
+    parts.log.open.states[("O", record.key or "", "state")] = object()
     await asyncio.sleep(1000)
     return b""
 
@@ -74,9 +74,9 @@ async def poison_state(a: DurableAttempt) -> bytes:
 @app.workflow("W")
 async def poison_promise(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
+    parts, record = inside(a)
     await a.promise_complete("answer", StepResult(b"1", None))
-    core.log.open.promises[("W", record.key or "", "answer")] = PromiseAnswer(cast("bytes", object()), None)
+    parts.log.open.promises[("W", record.key or "", "answer")] = PromiseAnswer(cast("bytes", object()), None)
     await asyncio.sleep(1000)
     return b""
 
@@ -84,8 +84,8 @@ async def poison_promise(a: DurableAttempt) -> bytes:
 @app.handler("S/poison_timer")
 async def poison_timer(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
-    core.timers.add(record.num, 77, HUGE)
+    parts, record = inside(a)
+    parts.timers.add(record.num, 77, HUGE)
     await asyncio.sleep(1000)
     return b""
 
@@ -93,8 +93,8 @@ async def poison_timer(a: DurableAttempt) -> bytes:
 @app.handler("S/poison_waiter")
 async def poison_waiter(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
-    core.log.open.waiters[(cast("str", object()), record.num, 1)] = True
+    parts, record = inside(a)
+    parts.log.open.waiters[(cast("str", object()), record.num, 1)] = True
     await asyncio.sleep(1000)
     return b""
 
@@ -102,9 +102,9 @@ async def poison_waiter(a: DurableAttempt) -> bytes:
 @app.handler("S/poison_idempotency")
 async def poison_idempotency(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
-    core.log.open.idempotency[("S", "", "x", cast("str", object()))] = record.num
-    core.log.append()
+    parts, record = inside(a)
+    parts.log.open.idempotency[("S", "", "x", cast("str", object()))] = record.num
+    parts.log.append()
     await asyncio.sleep(1000)
     return b""
 
@@ -112,9 +112,9 @@ async def poison_idempotency(a: DurableAttempt) -> bytes:
 @app.handler("S/poison_step_count")
 async def poison_step_count(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
-    core.log.open.steps[(record.num, 5)] = (1, None)  # a failure is never NULL in the file
-    core.log.touch(record)
+    parts, record = inside(a)
+    parts.log.open.steps[(record.num, 5)] = (1, None)  # a failure is never NULL in the file
+    parts.log.touch(record)
     await asyncio.sleep(1000)
     return b""
 
@@ -122,9 +122,9 @@ async def poison_step_count(a: DurableAttempt) -> bytes:
 @app.handler("S/poison_row")
 async def poison_row(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
+    parts, record = inside(a)
     assert record.rows is not None
-    core.append_row(record, 55, cast("bytes", object()))
+    parts.journals.append(record, 55, cast("bytes", object()))
     await asyncio.sleep(1000)
     return b""
 
@@ -132,8 +132,8 @@ async def poison_row(a: DurableAttempt) -> bytes:
 @app.handler("S/poison_handle")
 async def poison_handle(a: DurableAttempt) -> bytes:
     await told(a)
-    core, record = inside(a)
-    core.append_row(record, HUGE, b"")
+    parts, record = inside(a)
+    parts.journals.append(record, HUGE, b"")
     await asyncio.sleep(1000)
     return b""
 
