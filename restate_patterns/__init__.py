@@ -7,12 +7,24 @@ Everything public is imported from here; each name has this one path.
 
 from __future__ import annotations
 
+from restate_patterns.api.awakeables import Awakeable, AwakeableId
+from restate_patterns.api.context import (
+    Context,
+    ObjectContext,
+    ObjectSharedContext,
+    WorkflowContext,
+    WorkflowSharedContext,
+)
+from restate_patterns.api.definitions import Definition, Service, VirtualObject, Workflow
+from restate_patterns.api.handler_clients import HandlerClient
+from restate_patterns.api.handlers import Handler, HandlerRef, handler
+from restate_patterns.api.invocation_handles import InvocationHandle, NotReady
+from restate_patterns.api.promises import DurablePromise
+from restate_patterns.api.state import State
+from restate_patterns.api.typed_clients import Clients
 from restate_patterns.app import App
-from restate_patterns.awakeables import Awakeable, AwakeableId
-from restate_patterns.backend import Backend
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.backends.restate import Restate
-from restate_patterns.calls import HandlerClient
 from restate_patterns.client import Client
 from restate_patterns.client.errors import (
     ClientClosed,
@@ -23,15 +35,7 @@ from restate_patterns.client.errors import (
     ServerUnreachable,
     UnexpectedAnswer,
 )
-from restate_patterns.clients import Clients
-from restate_patterns.context import (
-    Context,
-    ObjectContext,
-    ObjectSharedContext,
-    WorkflowContext,
-    WorkflowSharedContext,
-)
-from restate_patterns.definitions import Definition, Service, VirtualObject, Workflow
+from restate_patterns.engine.backend import Backend
 from restate_patterns.errors import (
     AlreadyCompleted,
     AlreadyInvoked,
@@ -55,8 +59,6 @@ from restate_patterns.errors import (
     UsageError,
     WrongValue,
 )
-from restate_patterns.handlers import Handler, HandlerRef, handler
-from restate_patterns.handles import InvocationHandle, NotReady
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
 from restate_patterns.patterns.machines.history import Change
@@ -84,8 +86,6 @@ from restate_patterns.patterns.saga.undos import Undos
 from restate_patterns.patterns.statecharts.events import chart_event
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
 from restate_patterns.patterns.statecharts.statechart import ChartMessage, Statechart
-from restate_patterns.promises import DurablePromise
-from restate_patterns.state import State
 
 __all__ = [
     "AlreadyCompleted",

@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from restate_patterns import collector
+from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.backends.embedded import Embedded
+from restate_patterns.backends.serving import run_serving
 from restate_patterns.client import Client
-from restate_patterns.deployment import AppDeployment
-from restate_patterns.serving import run_serving
+from restate_patterns.system import collector
 
 if TYPE_CHECKING:
-    from restate_patterns.backend import Backend
-    from restate_patterns.definitions import Definition
+    from restate_patterns.api.definitions import Definition
+    from restate_patterns.engine.backend import Backend
 
 
 class App:

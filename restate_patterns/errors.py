@@ -34,7 +34,7 @@ from typing import Any, ClassVar, Final, Self
 from typing_extensions import Format, dataclass_transform, get_annotations, override
 
 from restate_patterns.limits import FAILURE_CODE_MAX
-from restate_patterns.wording import sentence_of, shown, text_of, why_no_text
+from restate_patterns.text.wording import sentence_of, shown, text_of, why_no_text
 
 _NAMED_FIELD: Final = re.compile(r"\{(\w+)\}")
 

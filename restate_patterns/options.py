@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from restate_patterns.errors import DefinitionError
-from restate_patterns.wording import shown, why_no_text
+from restate_patterns.text.wording import shown, why_no_text
 
 _ZERO = timedelta(0)
 

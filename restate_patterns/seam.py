@@ -16,13 +16,13 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.clock import Clock
 from restate_patterns.errors import Failure
 from restate_patterns.options import HandlerOptions
-from restate_patterns.wording import repr_of
+from restate_patterns.system.clock import Clock
+from restate_patterns.text.wording import repr_of
 
-Handle: TypeAlias = int
-"""Names one operation of one invocation: its position, the same on every replay."""
+OperationHandle: TypeAlias = int
+"""Names one operation of one invocation: its position, the same on every replay. Users' handles name invocations."""
 
 RUN_HANDLER = "run"
 """The wire name of the handler of a workflow that runs once per key."""
@@ -101,7 +101,7 @@ class Completion(NamedTuple):
     next reads it (`Operations.now_ms`).
     """
 
-    handle: Handle
+    handle: OperationHandle
     time_ms: int | None
     value: bytes | None = None
     failure: Failure | None = None
@@ -115,20 +115,20 @@ class Ready:
     failure: Failure | None = None
 
 
-Issued: TypeAlias = Handle | Ready
+Issued: TypeAlias = OperationHandle | Ready
 
 
-class StepResult(NamedTuple):
-    """How a step ended: a value or a terminal failure. Anything else is retried inside the step."""
+class ValueOrFailure(NamedTuple):
+    """What something came to: a value or a terminal failure."""
 
     value: bytes | None
     failure: Failure | None
 
 
-STEP_NOT_RUN: Final = StepResult(None, Failure(409, "the step was stopped before it ran"))
+STEP_NOT_RUN: Final = ValueOrFailure(None, Failure(409, "the step was stopped before it ran"))
 """What a step comes to that was asked to stop before its action started."""
 
-STEP_STOPPED: Final = StepResult(None, Failure(409, "the step was stopped"))
+STEP_STOPPED: Final = ValueOrFailure(None, Failure(409, "the step was stopped"))
 """What a step comes to whose action was cancelled and left no outcome."""
 
 
@@ -163,7 +163,7 @@ class StepAction(Protocol):
         """The context variables as they were where the handler asked for the step."""
         ...
 
-    def __call__(self, progress: StepProgress, /) -> Coroutine[Any, Any, StepResult]:
+    def __call__(self, progress: StepProgress, /) -> Coroutine[Any, Any, ValueOrFailure]:
         """Run the action until it has a result."""
         ...
 
@@ -189,7 +189,7 @@ class StepProgress(Protocol):
 class Operations(Protocol):
     """What one attempt may ask of its backend. Every method is synchronous and only appends.
 
-    A method that gives a `Handle` is answered by a `Completion` with that handle, later and never
+    A method that gives an `OperationHandle` is answered by a `Completion` with that handle, later and never
     from inside the method. One that gives `Ready` was answered at once. During replay a backend
     matches each request against its journal (position, kind, name, target, fingerprint) and raises
     `errors.JournalMismatch` (a `BaseException`: the attempt lets it end the attempt, whatever user
@@ -213,7 +213,7 @@ class Operations(Protocol):
         """
         ...
 
-    def call(self, request: Request, *, shielded: bool) -> Handle:
+    def call(self, request: Request, *, shielded: bool) -> OperationHandle:
         """Call a handler; completes with its output.
 
         Args:
@@ -230,18 +230,18 @@ class Operations(Protocol):
         """
         ...
 
-    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> OperationHandle:
         """Run a step: `action` starts once all that came before is durable, at most once at a time."""
         ...
 
-    def stop_step(self, handle: Handle) -> None:
+    def stop_step(self, handle: OperationHandle) -> None:
         """Ask a running step to stop (cancel its action); it still completes, with its outcome.
 
         A step not yet started completes as not run.
         """
         ...
 
-    def cancel_call(self, handle: Handle) -> None:
+    def cancel_call(self, handle: OperationHandle) -> None:
         """Cancel the callee of a call whose wait was just failed by the invocation's cancel (rule 14).
 
         Not in the journal: a backend ignores it while it replays.
@@ -255,7 +255,7 @@ class Operations(Protocol):
         """
         ...
 
-    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> OperationHandle:
         """Start a durable timer that completes at `deadline_ms` (Unix milliseconds), or at once if past.
 
         `delay_ms` is the same, counted from the handler's durable time: a backend that gave no time with
@@ -263,7 +263,7 @@ class Operations(Protocol):
         """
         ...
 
-    def discard(self, handle: Handle) -> None:
+    def discard(self, handle: OperationHandle) -> None:
         """Hint: nobody waits for this operation any more. A backend may drop a timer; a call goes on."""
         ...
 
@@ -287,7 +287,7 @@ class Operations(Protocol):
         """Remove all state of the key."""
         ...
 
-    def promise_value(self, name: str) -> Handle:
+    def promise_value(self, name: str) -> OperationHandle:
         """Wait for a durable promise of the workflow."""
         ...
 
@@ -295,19 +295,19 @@ class Operations(Protocol):
         """Look at a durable promise; the value is None when it is not completed."""
         ...
 
-    def promise_complete(self, name: str, result: StepResult) -> Issued:
+    def promise_complete(self, name: str, result: ValueOrFailure) -> Issued:
         """Resolve or reject a durable promise; fails with 409 when it was completed before."""
         ...
 
-    def awakeable(self) -> tuple[str, Handle]:
+    def awakeable(self) -> tuple[str, OperationHandle]:
         """Make an awakeable: its id, and the handle that completes when it is resolved or rejected."""
         ...
 
-    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         """Resolve or reject an awakeable of any invocation; unknown ids are ignored."""
         ...
 
-    def attach(self, ref: InvocationRef) -> Handle:
+    def attach(self, ref: InvocationRef) -> OperationHandle:
         """Wait for the output of another invocation; fails with 404 when it is unknown."""
         ...
 
@@ -360,15 +360,15 @@ class Crashed:
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """The attempt ended with a bug that no retry can mend (mismatch, spin, foreign wait): pause."""
+class MustPause:
+    """The attempt ended with a bug that no retry can mend (mismatch, spin, foreign wait)."""
 
     error: BaseException
     mismatch: bool = False
     """True for a journal mismatch: the handler cannot reach its undo, so cancel is refused."""
 
 
-AttemptEnd: TypeAlias = Succeeded | Failed | Crashed | Stuck
+AttemptEnd: TypeAlias = Succeeded | Failed | Crashed | MustPause
 
 
 class Attempt(Protocol):
@@ -391,7 +391,7 @@ class Attempt(Protocol):
         """Deliver the cancellation of the invocation, in its place among the completions."""
         ...
 
-    def awaited(self) -> Iterable[Handle]:
+    def awaited(self) -> Iterable[OperationHandle]:
         """Give the handles that tasks wait for right now, in order of issue."""
         ...
 
@@ -480,6 +480,6 @@ class Caller(Protocol):
         """Ask an invocation to cancel."""
         ...
 
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         """Resolve or reject an awakeable."""
         ...

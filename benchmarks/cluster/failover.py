@@ -16,7 +16,7 @@ from typing_extensions import override
 from restate_patterns.client.errors import ClientError, ServerUnreachable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.options import RetryPolicy
-from restate_patterns.seam import Caller, InvocationRef, Request, StepResult
+from restate_patterns.seam import Caller, InvocationRef, Request, ValueOrFailure
 
 _ONCE: Final = RetryPolicy(max_attempts=1)
 _PAUSE_S: Final = 0.05
@@ -73,7 +73,7 @@ class Failover(Caller):
         await self._asked(lambda node: node.cancel(ref))
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         await self._asked(lambda node: node.complete_awakeable(awakeable_id, result))
 
     async def _asked(self, ask: Callable[[Caller], Awaitable[T]], *, repeatable: bool = True) -> T:

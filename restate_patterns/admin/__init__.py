@@ -26,7 +26,7 @@ from restate_patterns.admin.errors import (
 )
 from restate_patterns.admin.services import HandlerView, ServiceView
 from restate_patterns.client.servers import ServerKind, ServerVersion
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     CancelRefused,
     EngineError,
     InvocationCompleted,
@@ -34,7 +34,7 @@ from restate_patterns.engine_errors import (
     InvocationNotPaused,
     MalformedId,
 )
-from restate_patterns.engine_port import (
+from restate_patterns.engine.interface import (
     CancelOutcome,
     InvocationDetail,
     InvocationFilter,

@@ -17,7 +17,7 @@ from restate_patterns.admin.services import ServiceView, service_of
 from restate_patterns.admin.side import RegisterOptions, Side, act
 from restate_patterns.client.resolving import resolve, server_version
 from restate_patterns.client.servers import ServerKind, ServerVersion
-from restate_patterns.engine_port import CancelOutcome, InvocationDetail, InvocationFilter, InvocationView
+from restate_patterns.engine.interface import CancelOutcome, InvocationDetail, InvocationFilter, InvocationView
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.seam import InvocationRef
 

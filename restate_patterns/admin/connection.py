@@ -15,7 +15,7 @@ from restate_patterns.client.errors import ServerUnavailable, ServerUnreachable
 from restate_patterns.client.resolving import AdminRequest, query, rows_of, unexpected
 from restate_patterns.client.urls import checked_url, is_loopback
 from restate_patterns.limits import ADMIN_TIMEOUT_S
-from restate_patterns.tls import trusted_for
+from restate_patterns.system.tls import trusted_for
 
 JsonObject: TypeAlias = Mapping[str, object]
 

@@ -12,7 +12,7 @@ from restate_patterns.admin.deployments import Registration
 from restate_patterns.admin.errors import NothingToRegister, NotKeyed
 from restate_patterns.admin.refusals import refusal_of
 from restate_patterns.admin.side import RegisterOptions, Side, act, cancel_outcome
-from restate_patterns.engine_port import (
+from restate_patterns.engine.interface import (
     CancelOutcome,
     InvocationDetail,
     InvocationFilter,

@@ -19,7 +19,7 @@
         * `BreakingChange`: a service changed its kind, or lost handlers.
         * `EndpointChanged`: the services at a URL that is registered are not what they were.
 
-Of invocations, the errors are those of an engine in this process: `engine_errors` and
+Of invocations, the errors are those of an engine in this process: `engine.errors` and
 `errors.InvocationNotFound`. That no server answers is `client.errors.ServerUnreachable`.
 """
 

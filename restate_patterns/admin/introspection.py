@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from restate_patterns.admin.connection import JsonObject
 from restate_patterns.client.sql import among, equals, literal
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus, InvocationView
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus, InvocationView
 from restate_patterns.errors import Failure
 from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.seam import Target

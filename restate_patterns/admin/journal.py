@@ -15,7 +15,7 @@ from typing import Final, cast
 from restate_patterns.admin.connection import JsonObject
 from restate_patterns.admin.introspection import CANCEL_SIGNAL
 from restate_patterns.client.sql import among
-from restate_patterns.engine_port import JournalEntryView
+from restate_patterns.engine.interface import JournalEntryView
 from restate_patterns.seam import Target
 
 _KINDS: Final = {

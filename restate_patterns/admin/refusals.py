@@ -7,7 +7,7 @@ from typing import Final
 from restate_patterns.admin.connection import Answer
 from restate_patterns.admin.errors import Refused
 from restate_patterns.client.errors import ServerUnavailable
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     CancelRefused,
     EngineError,
     InvocationCompleted,

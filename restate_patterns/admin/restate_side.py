@@ -13,8 +13,8 @@ from restate_patterns.admin.errors import Refused
 from restate_patterns.admin.registering import register
 from restate_patterns.admin.side import RegisterOptions, Side, act, cancel_outcome
 from restate_patterns.admin.state_writing import StateWriter
-from restate_patterns.engine_errors import InvocationCompleted, InvocationNotPaused, MalformedId
-from restate_patterns.engine_port import (
+from restate_patterns.engine.errors import InvocationCompleted, InvocationNotPaused, MalformedId
+from restate_patterns.engine.interface import (
     CancelOutcome,
     InvocationDetail,
     InvocationFilter,

@@ -9,7 +9,7 @@ from typing import Protocol
 from restate_patterns.admin.connection import Connection
 from restate_patterns.admin.deployments import Registration
 from restate_patterns.admin.refusals import refusal_of
-from restate_patterns.engine_port import CancelOutcome, InvocationDetail, InvocationFilter, InvocationView
+from restate_patterns.engine.interface import CancelOutcome, InvocationDetail, InvocationFilter, InvocationView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from restate_patterns.backend import Backend
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
+from restate_patterns.engine.backend import Backend
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.exposure import LOOPBACK, Exposure
 from restate_patterns.http.server import HttpServer

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.backend import Backend
 from restate_patterns.client.urls import checked_url
+from restate_patterns.engine.backend import Backend
 from restate_patterns.errors import DefinitionError
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 from restate_patterns.seam import Caller, Deployment

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from restate_patterns.clock import wall_ms
+from restate_patterns.system.clock import wall_ms
 
 _LOOK_EACH_S: Final = 0.25
 

@@ -27,7 +27,7 @@ from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import complain
 from restate_patterns.cli.tokens import ADMIN_TOKEN, INGRESS_TOKEN, add_token
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.server import DEFAULT_DIRECTORY, VERSION
 

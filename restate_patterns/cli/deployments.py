@@ -8,7 +8,7 @@ from restate_patterns.admin import AdminClient
 from restate_patterns.admin.deployments import deployment_json
 from restate_patterns.admin.services import service_json
 from restate_patterns.cli.output import ago, print_json, print_table, say
-from restate_patterns.clock import wall_ms
+from restate_patterns.system.clock import wall_ms
 
 
 async def list_deployments(arguments: Namespace, admin: AdminClient) -> None:

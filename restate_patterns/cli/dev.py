@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from restate_patterns.app import App
+from restate_patterns.backends.serving import run_serving
 from restate_patterns.cli.changes import SourceWatch
 from restate_patterns.cli.embedded import backend_of, file_of
 from restate_patterns.cli.exits import CommandError, Exit
@@ -23,11 +24,10 @@ from restate_patterns.cli.loading import load_app
 from restate_patterns.cli.output import complain, say
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
-from restate_patterns.grace import Grace
 from restate_patterns.http.ports import PortError
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import ENGINE_GRACE_S, SHUTDOWN_GRACE_S
-from restate_patterns.serving import run_serving
+from restate_patterns.system.grace import Grace
 
 _RELOADED: Final = "RESTATE_PATTERNS_RELOADED"
 """Set in a process that was started again: the ports to take, so that a free one stays the same."""

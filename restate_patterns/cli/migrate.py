@@ -17,7 +17,6 @@ from restate_patterns.cli.output import print_json, say
 from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.client.urls import checked_url, is_loopback, on_port
-from restate_patterns.clock import wall_ms
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.embedded.moves import Move
@@ -28,6 +27,7 @@ from restate_patterns.http.ports import PortError
 from restate_patterns.moving.destination import Destination
 from restate_patterns.moving.errors import MoveError
 from restate_patterns.moving.mover import Mover
+from restate_patterns.system.clock import wall_ms
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from restate_patterns.printable import printable, printable_json, printable_lines
+from restate_patterns.text.printable import printable, printable_json, printable_lines
 
 _PIPE_WIDTH = 1_000
 _STATUS_STYLES = {

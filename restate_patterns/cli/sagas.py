@@ -18,13 +18,13 @@ from restate_patterns.cli.output import ago, print_fields, print_json, print_tab
 from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
 from restate_patterns.client import Client
 from restate_patterns.client.errors import ClientError, ServerUnavailable
-from restate_patterns.clock import wall_ms
 from restate_patterns.errors import TerminalError
 from restate_patterns.patterns.saga.desk import DESK, Decision, DecisionRequest, SagaLog, StuckSagas, StuckStep
 from restate_patterns.patterns.saga.diagram import saga_diagram
 from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
 from restate_patterns.patterns.saga.record import SagaRecord, SagaStep
-from restate_patterns.printable import printable_lines
+from restate_patterns.system.clock import wall_ms
+from restate_patterns.text.printable import printable_lines
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from restate_patterns.admin import AdminError
-from restate_patterns.backend import Backend
 from restate_patterns.backends.restate import Restate
 from restate_patterns.cli import embedded
 from restate_patterns.cli.admin import command_error
@@ -18,6 +17,7 @@ from restate_patterns.cli.loading import load_app
 from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.embedded.file_errors import FileError
+from restate_patterns.engine.backend import Backend
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.ports import PortError
 from restate_patterns.limits import SHUTDOWN_GRACE_S

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.http.signals import stop_signals
-from restate_patterns.printable import printable_lines
 from restate_patterns.server import (
     DEFAULT_DIRECTORY,
     VERSION,
@@ -23,6 +22,7 @@ from restate_patterns.server import (
     installed,
     running_server,
 )
+from restate_patterns.text.printable import printable_lines
 
 
 def install_server(arguments: Namespace) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from restate_patterns.api.links import Link
+from restate_patterns.api.typed_clients import Clients
 from restate_patterns.client.http_caller import HttpCaller
-from restate_patterns.clients import Clients
-from restate_patterns.links import Link
 from restate_patterns.seam import Caller
 
 __all__ = ["Client"]

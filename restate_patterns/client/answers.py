@@ -10,7 +10,7 @@ import httpx
 
 from restate_patterns.client.errors import InvocationPaused, ServerUnavailable, UnexpectedAnswer
 from restate_patterns.client.translate import terminal_error
-from restate_patterns.engine_errors import MalformedId
+from restate_patterns.engine.errors import MalformedId
 from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
 from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.seam import Accepted

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing_extensions import override
 
 from restate_patterns.client.translate import outside_error, terminal_error
-from restate_patterns.engine_errors import EngineError, InvocationCompleted
-from restate_patterns.engine_port import CompletedResult, EnginePort
+from restate_patterns.engine.errors import EngineError, InvocationCompleted
+from restate_patterns.engine.interface import CompletedResult, EngineInterface
 from restate_patterns.errors import TerminalError
-from restate_patterns.seam import Caller, HandlerKind, InvocationRef, Request, StepResult
-from restate_patterns.storable import checked_ref, checked_request, checked_result, checked_text
+from restate_patterns.seam import Caller, HandlerKind, InvocationRef, Request, ValueOrFailure
+from restate_patterns.values.storage_checks import checked_ref, checked_request, checked_result, checked_text
 
 
 class EngineCaller(Caller):
@@ -23,7 +23,7 @@ class EngineCaller(Caller):
         engine: The engine.
     """
 
-    def __init__(self, engine: EnginePort) -> None:
+    def __init__(self, engine: EngineInterface) -> None:
         self._engine = engine
         self._services = engine.services
 
@@ -64,7 +64,7 @@ class EngineCaller(Caller):
                 return
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         with _translated():
             await self._engine.complete_awakeable(
                 checked_text(awakeable_id, "the awakeable id"), checked_result(result, "the answer of {}", awakeable_id)

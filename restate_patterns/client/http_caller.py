@@ -25,10 +25,10 @@ from restate_patterns.client.urls import (
     ref_words,
     target_path,
 )
-from restate_patterns.failures import failure_text
 from restate_patterns.options import RetryPolicy
-from restate_patterns.seam import Accepted, Caller, InvocationRef, Request, StepResult
-from restate_patterns.tls import trusted_for
+from restate_patterns.seam import Accepted, Caller, InvocationRef, Request, ValueOrFailure
+from restate_patterns.system.tls import trusted_for
+from restate_patterns.values.failures import failure_text
 
 RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedelta(seconds=2), max_attempts=8)
 """How a request is repeated where that is safe: for about five seconds."""
@@ -126,7 +126,7 @@ class HttpCaller(Caller):
             raise refused
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         url = f"{self._ingress_url}/restate/awakeables/{quote(awakeable_id, safe='')}/"
         if result.failure is not None:
             url, content, content_type = f"{url}reject", failure_text(result.failure).encode(), "text/plain"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from restate_patterns.client import errors
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     EngineError,
     EngineStopped,
     InvocationPaused,
@@ -21,7 +21,7 @@ from restate_patterns.errors import (
     Killed,
     TerminalError,
 )
-from restate_patterns.failures import from_failure
+from restate_patterns.values.failures import from_failure
 
 _BY_SENTENCE: Final[dict[tuple[int, str], type[TerminalError]]] = {
     (each.code, each.message): each for each in (AlreadyCompleted, AlreadyInvoked, Cancelled, Killed)

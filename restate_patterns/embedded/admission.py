@@ -15,11 +15,11 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import SENT, CallerMark, Record
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.timers import START_TIMER, Timers
-from restate_patterns.embedded.waits import Waits
+from restate_patterns.embedded.waiters import Waiters
 from restate_patterns.errors import AlreadyInvoked, Failure, TerminalError
 from restate_patterns.execution.timers import FOREVER_MS
-from restate_patterns.failures import to_failure
-from restate_patterns.seam import Handle, HandlerKind, Request, ServiceInfo, Target
+from restate_patterns.seam import HandlerKind, OperationHandle, Request, ServiceInfo, Target
+from restate_patterns.values.failures import to_failure
 
 
 class TargetNotFoundError(TerminalError, code=404):
@@ -50,7 +50,7 @@ class Admission:
         journals: Journals,
         identities: Identities,
         lines: Lines,
-        waits: Waits,
+        waiters: Waiters,
         *,
         epoch: int,
         next_num: int,
@@ -64,11 +64,11 @@ class Admission:
         self._journals = journals
         self._identities = identities
         self._lines = lines
-        self._waits = waits
+        self._waiters = waiters
         self._epoch = epoch
         self._next_num = next_num
 
-    def call_from(self, caller: Record, handle: Handle, request: Request) -> int | None:
+    def call_from(self, caller: Record, handle: OperationHandle, request: Request) -> int | None:
         """Make or join the invocation a handler calls; gives its number, or None when the call failed."""
         refusal = self.refusal(request.target)
         if refusal is not None:
@@ -81,7 +81,7 @@ class Admission:
         if request.idempotency_key is None:
             self._journals.complete(caller, handle, None, to_failure(AlreadyInvoked()))
             return None
-        self._waits.for_invocation(caller, handle, num)
+        self._waiters.for_invocation(caller, handle, num)
         return num
 
     def send_from(self, caller: Record, request: Request, due_ms: int | None) -> tuple[bytes | None, Failure | None]:
@@ -132,7 +132,7 @@ class Admission:
         identity: IdempotencyId | None,
         *,
         caller: int | None = None,
-        caller_handle: Handle | CallerMark = SENT,
+        caller_handle: OperationHandle | CallerMark = SENT,
         due_ms: int | None = None,
     ) -> Record:
         """Make an invocation; it is ready, in its key's line, or scheduled.

@@ -18,8 +18,6 @@ from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.wait_graph import Deadlock, WaitGraph
 from restate_patterns.errors import DeadlockError, Failure
-from restate_patterns.failures import to_failure
-from restate_patterns.log_lines import logger_named
 from restate_patterns.options import RetryPolicy
 from restate_patterns.seam import (
     Attempt,
@@ -28,13 +26,15 @@ from restate_patterns.seam import (
     Crashed,
     Deployment,
     Failed,
-    Handle,
     Invocation,
+    MustPause,
+    OperationHandle,
     StepExhausted,
-    Stuck,
     Succeeded,
 )
-from restate_patterns.wording import sentence_of
+from restate_patterns.text.log_lines import logger_named
+from restate_patterns.text.wording import sentence_of
+from restate_patterns.values.failures import to_failure
 
 _logger = logger_named("restate_patterns.embedded")
 _RETRY: Final = RetryPolicy()
@@ -65,12 +65,12 @@ class RunningAttempt(Running):
         except Exception as error:
             _logger.exception("the attempt of %s (%s) broke", self._record.target, self._record.id)
             end = Crashed(error)
-        cut_short = end is not None and isinstance(end, Crashed | Stuck)
+        cut_short = end is not None and isinstance(end, Crashed | MustPause)
         mismatch = cursor.finish(cut_short=cut_short)
-        return end if mismatch is None else Stuck(mismatch, mismatch=True)
+        return end if mismatch is None else MustPause(mismatch, mismatch=True)
 
     @override
-    def awaited(self) -> Iterable[Handle]:
+    def awaited(self) -> Iterable[OperationHandle]:
         return self._attempt.awaited()
 
     @override
@@ -223,7 +223,7 @@ class Attempts:
                 self._endings.complete(record, None, failure)
             case Crashed(error):
                 self._retry(record, error)
-            case Stuck(error, mismatch):
+            case MustPause(error, mismatch):
                 self._pause(record, sentence_of(error), mismatch=mismatch)
 
     def step_broken(self, record: Record, error: BaseException) -> None:

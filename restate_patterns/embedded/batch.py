@@ -9,7 +9,7 @@ from restate_patterns.embedded.codec import encode_commands, failure_text
 from restate_patterns.embedded.records import Record, Row
 from restate_patterns.embedded.row_sql import Parameters, insert_invocation, insert_row, update_invocation
 from restate_patterns.errors import Failure
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
 
 Statement: TypeAlias = tuple[str, list[Parameters]]
 """SQL, and the parameters of each of its executions."""
@@ -23,7 +23,7 @@ KeyedName: TypeAlias = tuple[str, str, str]
 TimerMark = NewType("TimerMark", int)
 """What stands in the place of a handle where a timer is of no operation. The numbers are stored."""
 
-TimerId: TypeAlias = tuple[int, Handle | TimerMark]
+TimerId: TypeAlias = tuple[int, OperationHandle | TimerMark]
 """Invocation number, and handle or mark."""
 
 Due: TypeAlias = tuple[int, int]
@@ -32,10 +32,10 @@ Due: TypeAlias = tuple[int, int]
 Answer: TypeAlias = tuple[bytes | None, Failure | None, int | None]
 """What a promise was completed with, and when it expires (Unix ms)."""
 
-WaiterId: TypeAlias = tuple[str, int, Handle]
+WaiterId: TypeAlias = tuple[str, int, OperationHandle]
 """What is waited for, the invocation that waits, and its handle."""
 
-StepId: TypeAlias = tuple[int, Handle]
+StepId: TypeAlias = tuple[int, OperationHandle]
 """Invocation number and handle."""
 
 FailedTries: TypeAlias = tuple[int, str]

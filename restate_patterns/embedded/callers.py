@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeVar
 
-from restate_patterns.engine_errors import EngineStopped
+from restate_patterns.engine.errors import EngineStopped
 from restate_patterns.errors import UsageError
 from restate_patterns.execution.loop import InnerLoop
 

@@ -11,11 +11,11 @@ from restate_patterns.embedded.records import CANCEL_ROW, Record, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.steps import Steps
-from restate_patterns.engine_errors import CancelRefused, InvocationCompleted
-from restate_patterns.engine_port import CancelOutcome
+from restate_patterns.engine.errors import CancelRefused, InvocationCompleted
+from restate_patterns.engine.interface import CancelOutcome
 from restate_patterns.errors import Cancelled, Killed
-from restate_patterns.failures import to_failure
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
+from restate_patterns.values.failures import to_failure
 
 NOT_STARTED: Final = (Status.SCHEDULED, Status.QUEUED)
 
@@ -34,7 +34,7 @@ class Cancels:
         self._endings = endings
 
     def cancel(self, record: Record) -> CancelOutcome:
-        """Ask an invocation to cancel; see `EnginePort.cancel`."""
+        """Ask an invocation to cancel; see `EngineInterface.cancel`."""
         if record.status is Status.COMPLETED:
             raise InvocationCompleted(record.id)
         if record.status is Status.PAUSED and record.mismatch:
@@ -58,7 +58,7 @@ class Cancels:
         if not (record.status is Status.PAUSED and record.mismatch):
             self.cancel(record)
 
-    def cancel_callee(self, num: int, caller: Record, handle: Handle) -> None:
+    def cancel_callee(self, num: int, caller: Record, handle: OperationHandle) -> None:
         """Cancel the invocation that a call made; one that the call only joined is somebody else's."""
         callee = self._records.peek(num)
         if callee is not None and (callee.caller, callee.caller_handle) == (caller.num, handle):

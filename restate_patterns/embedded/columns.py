@@ -55,6 +55,10 @@ def _numbers(stored: str) -> tuple[int, ...]:
     return tuple([whole(num) for num in json.loads(stored)])
 
 
+def _headers(stored: Any) -> dict[str, str]:
+    return headers_from_text(text(stored))
+
+
 def _or_null(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else read(value)
 
@@ -66,7 +70,7 @@ INVOCATION: Final = (
     Column("handler", text, "(unreadable)", changes=False, nullable=False),
     Column("key", _or_null(text), None, changes=False, nullable=True),
     Column("body", blob, b"", changes=False, nullable=False),
-    Column("headers", lambda value: headers_from_text(text(value)), {}, changes=False, nullable=False),
+    Column("headers", _headers, {}, changes=False, nullable=False),
     Column("idempotency_key", _or_null(text), None, changes=False, nullable=True),
     Column("caller", _or_null(whole), None, changes=False, nullable=True),
     Column("caller_handle", whole, 0, changes=False, nullable=False),

@@ -15,7 +15,7 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.timers import Timers
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     InvocationCompleted,
     InvocationNotCompleted,
     InvocationNotPaused,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from restate_patterns.clock import Clock
 from restate_patterns.embedded.admission import Admission
 from restate_patterns.embedded.attempts import Attempts
 from restate_patterns.embedded.batch import Batch, TimerMark
@@ -35,9 +34,10 @@ from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
 from restate_patterns.embedded.wait_graph import WaitGraph
-from restate_patterns.embedded.waits import Waits
-from restate_patterns.log_lines import logger_named
-from restate_patterns.seam import Deployment, Handle
+from restate_patterns.embedded.waiters import Waiters
+from restate_patterns.seam import Deployment, OperationHandle
+from restate_patterns.system.clock import Clock
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 
@@ -83,20 +83,20 @@ class Core:
         self.steps = steps = Steps(store, log, clock, journals.complete, self._step_broken)
         self.identities = identities = Identities(store, log, records, self.ids)
         self.lines = lines = Lines(log, records, keys, queue)
-        self.waits = waits = Waits(store, log, records, keys, self.ids, journals, identities)
+        self.waiters = waiters = Waiters(store, log, records, keys, self.ids, journals, identities)
         self.callers = Callers()
         self.results = results = Results(log, self.callers)
         self.pauses = pauses = Pauses(log, timers, queue, results)
         self.endings = endings = Endings(
-            log, records, keys, timers, journals, identities, lines, waits, pauses, results
+            log, records, keys, timers, journals, identities, lines, waiters, pauses, results
         )
         self.cancels = cancels = Cancels(records, journals, queue, steps, pauses, endings)
         self.admission = admission = Admission(
-            deployment.services, log, records, keys, timers, self.ids, journals, identities, lines, waits,
+            deployment.services, log, records, keys, timers, self.ids, journals, identities, lines, waiters,
             epoch=epoch, next_num=next_num,
         )  # fmt: skip
         self.control = Control(records, keys, timers, queue, journals, identities, lines, pauses, admission, cancels)
-        parts = Parts(log, keys, timers, steps, self.ids, journals, identities, waits, admission, cancels, epoch)
+        parts = Parts(log, keys, timers, steps, self.ids, journals, identities, waiters, admission, cancels, epoch)
         self.attempts = Attempts(
             deployment, parts, records, queue, self.idle, WaitGraph(records, keys, steps), pauses, endings,
             inactivity_timeout_ms=inactivity_timeout_ms,
@@ -139,7 +139,7 @@ class Core:
         self.log.time.compare()
         self.timers.catch_up()
 
-    def _timer_fired(self, num: int, handle: Handle | TimerMark) -> None:
+    def _timer_fired(self, num: int, handle: OperationHandle | TimerMark) -> None:
         record = self.records.living(num)
         if record is None:
             return

@@ -12,7 +12,7 @@ from restate_patterns.embedded.records import SENT, Record, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.results import Results
 from restate_patterns.embedded.timers import START_TIMER, Timers
-from restate_patterns.embedded.waits import Waits
+from restate_patterns.embedded.waiters import Waiters
 from restate_patterns.errors import Failure
 from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.limits import RETENTION_MS
@@ -30,7 +30,7 @@ class Endings:
         journals: Journals,
         identities: Identities,
         lines: Lines,
-        waits: Waits,
+        waiters: Waiters,
         pauses: Pauses,
         results: Results,
     ) -> None:
@@ -41,7 +41,7 @@ class Endings:
         self._journals = journals
         self._identities = identities
         self._lines = lines
-        self._waits = waits
+        self._waiters = waiters
         self._pauses = pauses
         self._results = results
 
@@ -80,4 +80,4 @@ class Endings:
             caller = self._records.living(record.caller)
             if caller is not None:
                 self._journals.complete(caller, record.caller_handle, output, failure)
-        self._waits.invocation_ended(record)
+        self._waiters.invocation_ended(record)

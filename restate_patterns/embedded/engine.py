@@ -19,11 +19,11 @@ from restate_patterns.embedded.life import EngineLife
 from restate_patterns.embedded.log import settle
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.views import describe, list_views
-from restate_patterns.engine_errors import InvocationPaused, NotAccepting, WorkflowAlreadyInvoked
-from restate_patterns.engine_port import (
+from restate_patterns.engine.errors import InvocationPaused, NotAccepting, WorkflowAlreadyInvoked
+from restate_patterns.engine.interface import (
     CancelOutcome,
     CompletedResult,
-    EnginePort,
+    EngineInterface,
     InvocationDetail,
     InvocationFilter,
     InvocationView,
@@ -36,14 +36,14 @@ from restate_patterns.seam import (
     InvocationRef,
     Request,
     ServiceInfo,
-    StepResult,
+    ValueOrFailure,
 )
-from restate_patterns.storable import checked_value
+from restate_patterns.values.storage_checks import checked_value
 
 T = TypeVar("T")
 
 
-class Engine(EngineLife, EnginePort):
+class Engine(EngineLife, EngineInterface):
     """Durable execution of one app on one store.
 
     Args:
@@ -132,9 +132,9 @@ class Engine(EngineLife, EnginePort):
         return await self._durable(_completed(record) if record.status is Status.COMPLETED else None)
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         self.core.ids.read_awakeable(awakeable_id)
-        found = self.core.waits.complete_awakeable(awakeable_id, result)
+        found = self.core.waiters.complete_awakeable(awakeable_id, result)
         await self._durable(None)
         if not found:
             raise InvocationNotFound(message=f"awakeable {awakeable_id} not found")

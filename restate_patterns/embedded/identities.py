@@ -8,7 +8,7 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_errors import MalformedId
+from restate_patterns.engine.errors import MalformedId
 from restate_patterns.seam import RUN_HANDLER, IdempotencyRef, InvocationRef, WorkflowRef
 
 

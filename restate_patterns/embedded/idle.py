@@ -6,9 +6,9 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from restate_patterns.clock import Cancellable, Clock
 from restate_patterns.embedded.records import Record
 from restate_patterns.limits import IDLE_ATTEMPTS_MAX
+from restate_patterns.system.clock import Cancellable, Clock
 
 
 class IdleInvocations:

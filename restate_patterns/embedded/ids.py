@@ -12,8 +12,8 @@ import secrets
 import struct
 from typing import Final, NamedTuple
 
-from restate_patterns.engine_errors import MalformedId
-from restate_patterns.seam import Handle
+from restate_patterns.engine.errors import MalformedId
+from restate_patterns.seam import OperationHandle
 
 _INVOCATION_PREFIX: Final = "inv_1"
 _AWAKEABLE_PREFIX: Final = "sign_1"
@@ -39,7 +39,7 @@ class AwakeableIdentity(NamedTuple):
 
     num: int
     epoch: int
-    handle: Handle
+    handle: OperationHandle
 
 
 class Ids:
@@ -53,7 +53,7 @@ class Ids:
         """Give the id of an invocation."""
         return _INVOCATION_PREFIX + self._sealed(_INVOCATION.pack(num, epoch))
 
-    def awakeable(self, num: int, epoch: int, handle: Handle) -> str:
+    def awakeable(self, num: int, epoch: int, handle: OperationHandle) -> str:
         """Give the id of an awakeable."""
         return _AWAKEABLE_PREFIX + self._sealed(_AWAKEABLE.pack(num, epoch, handle))
 

@@ -15,8 +15,8 @@ from restate_patterns.embedded.codec import check_text, failure_text
 from restate_patterns.embedded.records import CANCEL_ROW, Command, CommandKind, Record, Row
 from restate_patterns.embedded.records_table import note_call
 from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch
-from restate_patterns.seam import Handle
-from restate_patterns.wording import shortened
+from restate_patterns.seam import OperationHandle
+from restate_patterns.text.wording import shortened
 
 _COMMAND_BYTES: Final = 32
 """A command without its name and value."""
@@ -67,7 +67,7 @@ class JournalCursor:
         self._at = 0
         self._bytes = 0
         """How much the commands of this drain are so far."""
-        self.handle: Handle = record.first_handle - 1
+        self.handle: OperationHandle = record.first_handle - 1
         """The operation that was asked for last: they are numbered as they come."""
         self.closed = False
 
@@ -154,7 +154,7 @@ class JournalCursor:
         fingerprint: bytes,
         value: bytes | None = None,
         failure: Failure | None = None,
-    ) -> Handle:
+    ) -> OperationHandle:
         """Record the command that `match` did not find; gives its handle."""
         row = self._row
         if row is None or row.commands is None:

@@ -7,7 +7,7 @@ from restate_patterns.embedded.records import START_ROW, Record, Row, RowMark, S
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.errors import Failure
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
 
 # As in `run_queue`.
 _ACTIVE = Status.ACTIVE
@@ -28,7 +28,11 @@ class Journals:
         self._log.touch(record)
 
     def append(
-        self, record: Record, handle: Handle | RowMark, value: bytes | None = None, failure: Failure | None = None
+        self,
+        record: Record,
+        handle: OperationHandle | RowMark,
+        value: bytes | None = None,
+        failure: Failure | None = None,
     ) -> Row:
         """Append a row to the journal of an invocation."""
         rows = record.rows
@@ -45,7 +49,7 @@ class Journals:
         record.start_ms = self.append(record, START_ROW).time_ms
         self._log.append(record)
 
-    def complete(self, record: Record, handle: Handle, value: bytes | None, failure: Failure | None) -> None:
+    def complete(self, record: Record, handle: OperationHandle, value: bytes | None, failure: Failure | None) -> None:
         """Append what an operation came to and let the invocation go on; a second answer is ignored."""
         if record.status is _COMPLETED:
             return

@@ -16,7 +16,7 @@ from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import ContextError, Failure
 from restate_patterns.limits import KEYS_CACHED_MAX
-from restate_patterns.wording import sentence_of
+from restate_patterns.text.wording import sentence_of
 
 _STATE: Final = "SELECT name, CAST(value AS BLOB) FROM state"
 

@@ -14,9 +14,9 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import override
 
 from restate_patterns.limits import LEFTOVER_LOOK_S
-from restate_patterns.seam import Handle, StepAction, StepProgress, StepResult
+from restate_patterns.seam import OperationHandle, StepAction, StepProgress, ValueOrFailure
 
-StepId: TypeAlias = tuple[str, Handle]
+StepId: TypeAlias = tuple[str, OperationHandle]
 """The id of an invocation, which no other file has, and the handle of its step."""
 
 left_over: Final[dict[StepId, Leftover]] = {}
@@ -34,7 +34,7 @@ class Leftover:
     def __init__(self, task: asyncio.Task[None], thread: concurrent.futures.Future[Any] | None) -> None:
         self._task = task
         self._thread = thread
-        self.ended: concurrent.futures.Future[StepResult | None] = concurrent.futures.Future()
+        self.ended: concurrent.futures.Future[ValueOrFailure | None] = concurrent.futures.Future()
 
     @property
     def lives(self) -> bool:
@@ -43,7 +43,7 @@ class Leftover:
             return False
         return self._task.get_loop().is_running() or (self._thread is not None and not self._thread.done())
 
-    def end(self, result: StepResult | None) -> None:
+    def end(self, result: ValueOrFailure | None) -> None:
         """Take what it came to; None when it was stopped or failed."""
         if not self.ended.done():
             self.ended.set_result(result)
@@ -54,7 +54,7 @@ class Leftover:
         if loop.is_running():
             loop.call_soon_threadsafe(self._task.cancel)
 
-    async def outcome(self) -> StepResult | None:
+    async def outcome(self) -> ValueOrFailure | None:
         """Wait for its end, also through cancellations, which are handed on to it.
 
         Returns:
@@ -103,7 +103,7 @@ class _After(StepAction):
         return self._action.context
 
     @override
-    async def __call__(self, progress: StepProgress, /) -> StepResult:
+    async def __call__(self, progress: StepProgress, /) -> ValueOrFailure:
         result = await self._leftover.outcome()
         if left_over.get(self._step) is self._leftover:
             del left_over[self._step]

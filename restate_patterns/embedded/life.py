@@ -9,7 +9,6 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from restate_patterns.clock import Clock, SystemClock
 from restate_patterns.embedded.callers import refuse_foreign_loop
 from restate_patterns.embedded.content import meta_of
 from restate_patterns.embedded.core import Core
@@ -20,11 +19,12 @@ from restate_patterns.embedded.moves import move_of
 from restate_patterns.embedded.records import Status
 from restate_patterns.embedded.retention import Retention
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_errors import EngineStopped
-from restate_patterns.grace import Grace
+from restate_patterns.engine.errors import EngineStopped
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS, LOG_GRACE_S, STOP_GRACE_S
-from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import Deployment
+from restate_patterns.system.clock import Clock, SystemClock
+from restate_patterns.system.grace import Grace
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 

@@ -5,9 +5,9 @@ The wall clock alone goes back when it is set; the monotonic one alone stands st
 
 from __future__ import annotations
 
-from restate_patterns.clock import Clock
 from restate_patterns.limits import CLOCK_GAP_WARNING_MS, CLOCK_MOVED_MS
-from restate_patterns.log_lines import logger_named
+from restate_patterns.system.clock import Clock
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from restate_patterns.clock import Clock
 from restate_patterns.embedded.batch import Batch, Statement
 from restate_patterns.embedded.live_time import LiveTime
 from restate_patterns.embedded.records import Record
@@ -27,7 +26,8 @@ from restate_patterns.limits import (
     DISK_PROBE_MS,
     FLUSH_PUT_OFF_MAX,
 )
-from restate_patterns.log_lines import logger_named
+from restate_patterns.system.clock import Clock
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 

@@ -19,28 +19,29 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import CommandKind, Record
 from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.timers import Timers
-from restate_patterns.embedded.waits import Waits
+from restate_patterns.embedded.waiters import Waiters
 from restate_patterns.errors import UnreadableValue
-from restate_patterns.fingerprints import in_key_order, wire_fingerprint
 from restate_patterns.seam import (
-    Handle,
     IdempotencyRef,
     InvocationRef,
     Issued,
+    OperationHandle,
     Operations,
     Ready,
     Request,
     StepAction,
-    StepResult,
+    ValueOrFailure,
     WorkflowRef,
 )
+from restate_patterns.values.fingerprints import in_key_order, wire_fingerprint
 
 _NO_FINGERPRINT = b""
 
 
-def _result_fingerprint(result: StepResult) -> bytes:
+def result_fingerprint(result: ValueOrFailure) -> bytes:
+    """Give what tells whether a promise or awakeable is answered with the same on a replay."""
     value = None if result.value is None else bytes(in_key_order(result.value))
-    return wire_fingerprint(repr(StepResult(value, result.failure)).encode())
+    return wire_fingerprint(f"StepResult(value={value!r}, failure={result.failure!r})".encode())  # as files have it
 
 
 def _ref_name(ref: InvocationRef) -> str:
@@ -64,7 +65,7 @@ class Parts:
     ids: Ids
     journals: Journals
     identities: Identities
-    waits: Waits
+    waiters: Waiters
     admission: Admission
     cancels: Cancels
     epoch: int
@@ -101,7 +102,7 @@ class JournalOperations(Operations):
         return self._cursor.cancel_ahead()
 
     @override
-    def call(self, request: Request, *, shielded: bool) -> Handle:
+    def call(self, request: Request, *, shielded: bool) -> OperationHandle:
         name = str(request.target)
         fingerprint = wire_fingerprint(request.body, (request.idempotency_key or "").encode())
         if self._cursor.match(CommandKind.CALL, name, fingerprint) is None:
@@ -124,7 +125,7 @@ class JournalOperations(Operations):
         return Ready(value, failure)
 
     @override
-    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> OperationHandle:
         replayed = self._cursor.match(CommandKind.RUN, name, fingerprint) is not None
         handle = self._cursor.handle
         if not replayed:
@@ -134,12 +135,12 @@ class JournalOperations(Operations):
         return handle
 
     @override
-    def stop_step(self, handle: Handle) -> None:
+    def stop_step(self, handle: OperationHandle) -> None:
         if handle not in self._record.done:
             self._parts.steps.stop(self._record.num, handle)
 
     @override
-    def cancel_call(self, handle: Handle) -> None:
+    def cancel_call(self, handle: OperationHandle) -> None:
         callee = self._record.calls.get(handle)
         if callee is not None and self._cursor.recording and handle not in self._record.done:
             self._parts.cancels.cancel_callee(callee, self._record, handle)
@@ -149,7 +150,7 @@ class JournalOperations(Operations):
         raise AssertionError("every completion of this engine carries its time")
 
     @override
-    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> OperationHandle:
         if self._cursor.match(CommandKind.SLEEP, name, _NO_FINGERPRINT) is None:
             handle = self._cursor.keep(CommandKind.SLEEP, name, _NO_FINGERPRINT, b"%d" % deadline_ms)
             if deadline_ms <= self._parts.log.now_ms():
@@ -160,7 +161,7 @@ class JournalOperations(Operations):
         return self._cursor.handle
 
     @override
-    def discard(self, handle: Handle) -> None:
+    def discard(self, handle: OperationHandle) -> None:
         if handle in self._record.timers and handle not in self._record.done:
             self._record.timers.discard(handle)
             self._parts.timers.drop(self._record.num, handle)
@@ -213,11 +214,11 @@ class JournalOperations(Operations):
         return entry.promises
 
     @override
-    def promise_value(self, name: str) -> Handle:
+    def promise_value(self, name: str) -> OperationHandle:
         if self._cursor.match(CommandKind.PROMISE_VALUE, name, _NO_FINGERPRINT) is None:
             self._promises(name)
             handle = self._cursor.keep(CommandKind.PROMISE_VALUE, name, _NO_FINGERPRINT)
-            self._parts.waits.for_promise(self._record, handle, name)
+            self._parts.waiters.for_promise(self._record, handle, name)
         return self._cursor.handle
 
     @override
@@ -231,18 +232,18 @@ class JournalOperations(Operations):
         return Ready(value, failure)
 
     @override
-    def promise_complete(self, name: str, result: StepResult) -> Issued:
-        fingerprint = _result_fingerprint(result)
+    def promise_complete(self, name: str, result: ValueOrFailure) -> Issued:
+        fingerprint = result_fingerprint(result)
         replayed = self._cursor.match(CommandKind.PROMISE_COMPLETE, name, fingerprint)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
         self._promises(name)
-        failure = self._parts.waits.complete_promise(self._record, name, result)
+        failure = self._parts.waiters.complete_promise(self._record, name, result)
         self._cursor.keep(CommandKind.PROMISE_COMPLETE, name, fingerprint, None, failure)
         return Ready(None, failure)
 
     @override
-    def awakeable(self) -> tuple[str, Handle]:
+    def awakeable(self) -> tuple[str, OperationHandle]:
         replayed = self._cursor.match(CommandKind.AWAKEABLE, "", _NO_FINGERPRINT)
         handle = self._cursor.handle
         if replayed is not None:
@@ -252,19 +253,19 @@ class JournalOperations(Operations):
         return awakeable_id, handle
 
     @override
-    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
-        fingerprint = _result_fingerprint(result)
+    def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
+        fingerprint = result_fingerprint(result)
         if self._cursor.match(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint) is None:
             self._cursor.keep(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint)
-            self._parts.waits.complete_awakeable(awakeable_id, result)
+            self._parts.waiters.complete_awakeable(awakeable_id, result)
 
     @override
-    def attach(self, ref: InvocationRef) -> Handle:
+    def attach(self, ref: InvocationRef) -> OperationHandle:
         name = _ref_name(ref)
         if self._cursor.match(CommandKind.ATTACH, name, _NO_FINGERPRINT) is None:
             num = self._parts.identities.find(ref)
             handle = self._cursor.keep(CommandKind.ATTACH, name, _NO_FINGERPRINT, None if num is None else b"%d" % num)
-            self._parts.waits.for_invocation(self._record, handle, num)
+            self._parts.waiters.for_invocation(self._record, handle, num)
         return self._cursor.handle
 
     @override
@@ -273,7 +274,7 @@ class JournalOperations(Operations):
         replayed = self._cursor.match(CommandKind.OUTPUT, name, _NO_FINGERPRINT)
         if replayed is not None:
             return Ready(replayed.value, replayed.failure)
-        value, failure = self._parts.waits.peek_output(self._parts.identities.find(ref))
+        value, failure = self._parts.waiters.peek_output(self._parts.identities.find(ref))
         self._cursor.keep(CommandKind.OUTPUT, name, _NO_FINGERPRINT, value, failure)
         return Ready(value, failure)
 

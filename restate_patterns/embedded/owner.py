@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 from restate_patterns.embedded.file_errors import FileOwnedError, UnusableFileError
 from restate_patterns.embedded.private_files import make_private
-from restate_patterns.forks import in_forked_child
 from restate_patterns.limits import OWNER_WAIT_S
+from restate_patterns.system.forks import in_forked_child
 
 _TRIES: Final = 10
 _APART: Final = sys.platform == "linux"

@@ -7,10 +7,10 @@ from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.results import Results
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.timers import RETRY_TIMER, Timers
-from restate_patterns.engine_errors import InvocationPaused
+from restate_patterns.engine.errors import InvocationPaused
 from restate_patterns.errors import Failure
 from restate_patterns.execution.timers import FOREVER_MS
-from restate_patterns.log_lines import logger_named
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 

@@ -16,7 +16,7 @@ from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.records import START_ROW, Record, Row, Status
 from restate_patterns.errors import Failure
 from restate_patterns.seam import Target
-from restate_patterns.wording import sentence_of
+from restate_patterns.text.wording import sentence_of
 
 COLUMNS: Final = ", ".join(column.name for column in INVOCATION)
 

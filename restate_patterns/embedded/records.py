@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, NewType, Protocol
 from typing_extensions import override
 
 from restate_patterns.errors import Failure
-from restate_patterns.seam import AttemptEnd, Handle, HandlerInfo, Target
+from restate_patterns.seam import AttemptEnd, HandlerInfo, OperationHandle, Target
 
 RowMark = NewType("RowMark", int)
 """What stands in the place of a completion's handle in a row that is none. The numbers are stored."""
@@ -95,7 +95,7 @@ class Row:
     def __init__(
         self,
         index: int,
-        handle: Handle | RowMark,
+        handle: OperationHandle | RowMark,
         time_ms: int,
         value: bytes | None = None,
         failure: Failure | None = None,
@@ -118,7 +118,7 @@ class Running(Protocol):
         """Hand over what a row of the journal says, and run until idle; gives how the attempt ended, if it did."""
         ...
 
-    def awaited(self) -> Iterable[Handle]:
+    def awaited(self) -> Iterable[OperationHandle]:
         """Give the handles that it waits for, in order of issue."""
         ...
 
@@ -193,13 +193,13 @@ class Record:
         self.headers = headers
         self.idempotency_key: str | None = None
         self.caller: int | None = None
-        self.caller_handle: Handle | CallerMark = SENT
+        self.caller_handle: OperationHandle | CallerMark = SENT
         self.created_ms = 0
         self.modified_ms = 0
         self.start_ms = 0
         self.status = Status.ACTIVE
         self.queue_sequence: int | None = None
-        self.first_handle: Handle = 0
+        self.first_handle: OperationHandle = 0
         self.failed_count = 0
         self.failure: str | None = None
         self.mismatch = False
@@ -215,9 +215,9 @@ class Record:
         """Why it can't go on from what is stored of it: that can't be read, or could not be written."""
         self.info: HandlerInfo | None = None
         self.rows: list[Row] | None = None
-        self.done: set[Handle] = set()
-        self.calls: dict[Handle, int] = {}
-        self.timers: set[Handle] = set()
+        self.done: set[OperationHandle] = set()
+        self.calls: dict[OperationHandle, int] = {}
+        self.timers: set[OperationHandle] = set()
         self.delivered_count = 0
         self.failed_at_index = 0
         self.running: Running | None = None
@@ -279,7 +279,7 @@ class Record:
         else:
             self.status = Status.PAUSED
 
-    def commands(self) -> Iterator[tuple[Handle, Command]]:
+    def commands(self) -> Iterator[tuple[OperationHandle, Command]]:
         """Give what the handler asked for so far, each with its handle; the journal must be in memory."""
         return enumerate((command for row in self.rows or () for command in row.commands or ()), self.first_handle)
 

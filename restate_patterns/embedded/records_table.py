@@ -10,8 +10,8 @@ from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.readback import COLUMNS, record_of, rows_of
 from restate_patterns.embedded.records import Command, CommandKind, Record, Row, Status
 from restate_patterns.embedded.store import Store
-from restate_patterns.log_lines import logger_named
-from restate_patterns.seam import Deployment, Handle
+from restate_patterns.seam import Deployment, OperationHandle
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 _CALLED = (CommandKind.CALL, CommandKind.ATTACH)
@@ -161,7 +161,7 @@ class RecordsTable:
                 self._records.pop(record.num, None)
 
 
-def note_call(record: Record, handle: Handle, command: Command) -> None:
+def note_call(record: Record, handle: OperationHandle, command: Command) -> None:
     """Remember which invocation a call or attach waits for."""
     if command.kind in _CALLED and command.value is not None:
         record.calls[handle] = int(command.value)

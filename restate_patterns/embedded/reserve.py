@@ -10,7 +10,7 @@ from typing import Final
 
 from restate_patterns.embedded.private_files import make_private
 from restate_patterns.limits import DISK_PROBE_BYTES, DISK_RESERVE_BYTES
-from restate_patterns.log_lines import logger_named
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 

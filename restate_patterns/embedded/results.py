@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from restate_patterns.embedded.callers import Callers
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import Record
-from restate_patterns.engine_errors import EngineError, EngineStopped
-from restate_patterns.engine_port import CompletedResult
+from restate_patterns.engine.errors import EngineError, EngineStopped
+from restate_patterns.engine.interface import CompletedResult
 from restate_patterns.errors import Failure
 
 

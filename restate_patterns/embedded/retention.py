@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from restate_patterns.clock import Cancellable
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.limits import RETENTION_INTERVAL_MS, RETENTION_LIMIT, RETENTION_PAUSE_MS
-from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import HandlerKind
+from restate_patterns.system.clock import Cancellable
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from restate_patterns.embedded.codec import encode_commands, failure_text, unwritten_commands, unwritten_headers
 from restate_patterns.embedded.columns import INVOCATION
 from restate_patterns.embedded.records import Record, Row, Status
-from restate_patterns.wording import text_of
+from restate_patterns.text.wording import text_of
 
 Parameters: TypeAlias = tuple[object, ...]
 

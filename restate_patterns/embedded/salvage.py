@@ -22,7 +22,7 @@ from restate_patterns.embedded.row_sql import (
     update_unwritten_row,
 )
 from restate_patterns.embedded.store import Store
-from restate_patterns.wording import sentence_of
+from restate_patterns.text.wording import sentence_of
 
 
 @dataclass(slots=True)

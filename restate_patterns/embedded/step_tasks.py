@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any, Final, Protocol
 
-from restate_patterns.log_lines import logger_named
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 _BROKE: Final = "what follows from the end of a step broke; the other steps go on"
@@ -25,11 +25,11 @@ _BROKE: Final = "what follows from the end of a step broke; the other steps go o
 class Job(Protocol):
     """What is run: a coroutine that is made when its turn has come."""
 
-    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, StepResult], contextvars.Context] | None:
+    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, ValueOrFailure], contextvars.Context] | None:
         """Give the coroutine and its context, or None when it is not to be run any more."""
         ...
 
-    def ended(self, result: StepResult | None, error: BaseException | None) -> None:
+    def ended(self, result: ValueOrFailure | None, error: BaseException | None) -> None:
         """It has ended, with a result or with what it raised."""
         ...
 

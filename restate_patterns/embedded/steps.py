@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from restate_patterns.clock import Cancellable, Clock
 from restate_patterns.embedded.batch import StepId
 from restate_patterns.embedded.leftovers import Leftover, after_leftover, leave, left_over
 from restate_patterns.embedded.log import Log
@@ -21,14 +20,15 @@ from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
 from restate_patterns.execution.steps import thread_of
-from restate_patterns.grace import Grace
 from restate_patterns.limits import LOG_GRACE_S
-from restate_patterns.log_lines import logger_named
-from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
-from restate_patterns.wording import sentence_of
+from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, OperationHandle, StepAction, StepProgress, ValueOrFailure
+from restate_patterns.system.clock import Cancellable, Clock
+from restate_patterns.system.grace import Grace
+from restate_patterns.text.log_lines import logger_named
+from restate_patterns.text.wording import sentence_of
 
 _logger = logger_named("restate_patterns.embedded")
-_NO_STEPS: Final[Mapping[Handle, RunningStep]] = {}
+_NO_STEPS: Final[Mapping[OperationHandle, RunningStep]] = {}
 
 
 class _StepClock(Clock):
@@ -74,7 +74,7 @@ class RunningStep(StepProgress, Job):
     )  # fmt: skip
 
     def __init__(
-        self, steps: Steps, record: Record, handle: Handle, name: str, action: StepAction, failed_count: int
+        self, steps: Steps, record: Record, handle: OperationHandle, name: str, action: StepAction, failed_count: int
     ) -> None:
         self._steps = steps
         self._clock: _StepClock | None = None
@@ -121,7 +121,7 @@ class RunningStep(StepProgress, Job):
         self._steps.tasks.start(self)
 
     @override
-    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, StepResult], contextvars.Context] | None:
+    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, ValueOrFailure], contextvars.Context] | None:
         if self.dropped:
             return None
         if self.stopping:
@@ -132,7 +132,7 @@ class RunningStep(StepProgress, Job):
         return action(self), action.context
 
     @override
-    def ended(self, result: StepResult | None, error: BaseException | None) -> None:
+    def ended(self, result: ValueOrFailure | None, error: BaseException | None) -> None:
         if result is not None:
             self._steps.finish(self, result)
         elif isinstance(error, asyncio.CancelledError):
@@ -157,7 +157,7 @@ class Steps:
         store: Store,
         log: Log,
         clock: Clock,
-        settle: Callable[[Record, Handle, bytes | None, Failure | None], None],
+        settle: Callable[[Record, OperationHandle, bytes | None, Failure | None], None],
         broken: Callable[[Record, BaseException], None],
     ) -> None:
         self.log = log
@@ -167,10 +167,10 @@ class Steps:
         self._settle = settle
         self._broken = broken
         self._leaving = False
-        self._steps: dict[int, dict[Handle, RunningStep]] = {}
+        self._steps: dict[int, dict[OperationHandle, RunningStep]] = {}
         """By invocation; those without running steps are not in it."""
 
-    def ensure(self, record: Record, handle: Handle, name: str, action: StepAction, *, replayed: bool) -> None:
+    def ensure(self, record: Record, handle: OperationHandle, name: str, action: StepAction, *, replayed: bool) -> None:
         """Start a step, or adopt the one that runs."""
         steps = self._steps.get(record.num)
         if steps is None:
@@ -199,7 +199,7 @@ class Steps:
             self.log.open.steps[(num, step.handle)] = None
             self.log.append()
 
-    def finish(self, step: RunningStep, result: StepResult) -> None:
+    def finish(self, step: RunningStep, result: ValueOrFailure) -> None:
         """Take what a step came to."""
         if (step.dropped or self._leaving) and not self._counts_late(step, result):
             return
@@ -210,7 +210,7 @@ class Steps:
             _logger.exception("the result of the step %r of %s broke", step.name, step.record.id)
             self._broken(step.record, error)
 
-    def _counts_late(self, step: RunningStep, result: StepResult) -> bool:
+    def _counts_late(self, step: RunningStep, result: ValueOrFailure) -> bool:
         """Tell whether what a step came to while its engine stops is its outcome; that it was stopped for that is none.
 
         After that it is for the engine that comes next.
@@ -228,7 +228,7 @@ class Steps:
             self._remove(step)
             self._broken(step.record, error)
 
-    def stop(self, num: int, handle: Handle) -> None:
+    def stop(self, num: int, handle: OperationHandle) -> None:
         """Ask a step to stop: cancel its action, or never start it; it settles with its outcome."""
         step = self._steps.get(num, _NO_STEPS).get(handle)
         if step is None or step.stopping:

@@ -27,9 +27,9 @@ from restate_patterns.embedded.file_errors import DamagedFileError, ForeignFileE
 from restate_patterns.embedded.place import Place
 from restate_patterns.embedded.reserve import Reserve
 from restate_patterns.embedded.schema import APPLICATION_ID, MIGRATIONS, MOVE_TABLES, VERSION
-from restate_patterns.forks import in_forked_child
 from restate_patterns.limits import STORE_CACHE_KIB
-from restate_patterns.wording import sentence_of
+from restate_patterns.system.forks import in_forked_child
+from restate_patterns.text.wording import sentence_of
 
 _UNWRITABLE = (
     sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.IntegrityError, ArithmeticError,

@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from restate_patterns.clock import Cancellable, Clock
 from restate_patterns.embedded.batch import Due, TimerId, TimerMark
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import TIMERS_LOADED_MAX
-from restate_patterns.log_lines import logger_named
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
+from restate_patterns.system.clock import Cancellable, Clock
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 
@@ -26,7 +26,7 @@ START_TIMER: Final = TimerMark(-1)
 RETRY_TIMER: Final = TimerMark(-2)
 """The timer that ends a back-off."""
 
-_Entry = tuple[int, int, int, Handle | TimerMark]
+_Entry = tuple[int, int, int, OperationHandle | TimerMark]
 
 
 class Timers:
@@ -39,7 +39,9 @@ class Timers:
         fire: Called with the invocation number and the handle of each timer that is over.
     """
 
-    def __init__(self, store: Store, log: Log, clock: Clock, fire: Callable[[int, Handle | TimerMark], None]) -> None:
+    def __init__(
+        self, store: Store, log: Log, clock: Clock, fire: Callable[[int, OperationHandle | TimerMark], None]
+    ) -> None:
         self._store = store
         self._log = log
         self._clock = clock
@@ -77,7 +79,7 @@ class Timers:
             self._alarm.cancel()
             self._alarm = None
 
-    def add(self, invocation: int, handle: Handle | TimerMark, due_ms: int) -> None:
+    def add(self, invocation: int, handle: OperationHandle | TimerMark, due_ms: int) -> None:
         """Start a timer, or move it."""
         sequence = self._log.append()
         self._log.open.timers[(invocation, handle)] = (due_ms, sequence)
@@ -85,13 +87,13 @@ class Timers:
             self._keep((due_ms, sequence, invocation, handle))
             self._set_alarm()
 
-    def drop(self, invocation: int, handle: Handle | TimerMark) -> None:
+    def drop(self, invocation: int, handle: OperationHandle | TimerMark) -> None:
         """Forget a timer; does nothing when there is none."""
         self._live.pop((invocation, handle), None)
         self._log.open.timers[(invocation, handle)] = None
         self._log.append()
 
-    def due_ms(self, invocation: int, handle: Handle | TimerMark) -> int | None:
+    def due_ms(self, invocation: int, handle: OperationHandle | TimerMark) -> int | None:
         """Give when a timer is due (Unix ms); None when there is none."""
         latest = self._log.latest(lambda batch: batch.timers, (invocation, handle))
         if latest is not None:
@@ -161,7 +163,7 @@ class Timers:
             self._load()
         self._set_alarm()
 
-    def _fire_one(self, invocation: int, handle: Handle | TimerMark) -> None:
+    def _fire_one(self, invocation: int, handle: OperationHandle | TimerMark) -> None:
         try:
             self._fire(invocation, handle)
         except Exception:

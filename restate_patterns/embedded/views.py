@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.records import Command, CommandKind, Record, Status
 from restate_patterns.embedded.timers import START_TIMER
-from restate_patterns.engine_port import (
+from restate_patterns.engine.interface import (
     InvocationDetail,
     InvocationFilter,
     InvocationStatus,
@@ -16,7 +16,7 @@ from restate_patterns.engine_port import (
     JournalEntryView,
 )
 from restate_patterns.errors import Failure
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
 
 _STATUS = {
     Status.SCHEDULED: InvocationStatus.SCHEDULED,
@@ -80,7 +80,7 @@ def _waits(core: Core, record: Record) -> Sequence[str]:
     return sentences
 
 
-def _awaited(core: Core, record: Record) -> Sequence[Handle]:
+def _awaited(core: Core, record: Record) -> Sequence[OperationHandle]:
     """Give what an active invocation waits for; of one that has left memory while its steps run, those."""
     if record.status is not Status.ACTIVE:
         return ()
@@ -93,7 +93,7 @@ def _state(record: Record) -> str:
     return _STATUS[record.status].value
 
 
-def _detail(core: Core, record: Record, handle: Handle) -> str:
+def _detail(core: Core, record: Record, handle: OperationHandle) -> str:
     callee = core.records.peek(record.calls[handle]) if handle in record.calls else None
     if callee is not None:
         return f" ({callee.id}), which is {_state(callee)}"
@@ -135,7 +135,7 @@ def describe(core: Core, record: Record) -> InvocationDetail:
 
 
 def _entry(
-    command: Command, handle: Handle, answers: dict[Handle, tuple[bytes | None, Failure | None]]
+    command: Command, handle: OperationHandle, answers: dict[OperationHandle, tuple[bytes | None, Failure | None]]
 ) -> JournalEntryView:
     waits = command.kind in _WAITS
     completed = handle in answers or not waits

@@ -10,13 +10,13 @@ from restate_patterns.embedded.keys import Keys
 from restate_patterns.embedded.records import Record, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.steps import Steps
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
 
 
 class Deadlock(NamedTuple):
     """A cycle of waiting, and the wait whose failing breaks it."""
 
-    handle: Handle
+    handle: OperationHandle
     cycle: list[str]
     """Targets, each waiting for the next; the last is the first again."""
 

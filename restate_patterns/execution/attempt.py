@@ -16,20 +16,20 @@ from restate_patterns.execution.primitives import Primitives
 from restate_patterns.execution.stragglers import Stragglers
 from restate_patterns.execution.tasks import InnerTask
 from restate_patterns.execution.timers import InnerTimer
-from restate_patterns.failures import to_failure
-from restate_patterns.log_lines import logger_named
 from restate_patterns.seam import (
     Attempt,
     AttemptEnd,
     Completion,
     Crashed,
     Failed,
-    Handle,
     Invocation,
+    MustPause,
+    OperationHandle,
     Operations,
-    Stuck,
     Succeeded,
 )
+from restate_patterns.text.log_lines import logger_named
+from restate_patterns.values.failures import to_failure
 
 _logger = logger_named("restate_patterns")
 Ts = TypeVarTuple("Ts")
@@ -82,7 +82,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         return self._drive(cancel)
 
     @override
-    def awaited(self) -> Iterable[Handle]:
+    def awaited(self) -> Iterable[OperationHandle]:
         return self._waits.awaited()
 
     @override
@@ -131,14 +131,14 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
             if self._waits.any_awaited():
                 return None
             if not self._loop.unpark():
-                return None if self._operations.cancel_ahead() else Stuck(self._nothing_to_wait_for())
+                return None if self._operations.cancel_ahead() else MustPause(self._nothing_to_wait_for())
 
     def _unless_cancelled(self, end: AttemptEnd) -> AttemptEnd:
         """Give how an attempt ends that broke off: as cancelled, where it would never come to its cancellation.
 
         What is owed goes first: an undo that a later attempt may still do, or what a shield is there for.
         """
-        if not isinstance(end, (Crashed, Stuck)) or (isinstance(end, Stuck) and end.mismatch):
+        if not isinstance(end, (Crashed, MustPause)) or (isinstance(end, MustPause) and end.mismatch):
             return end
         if self.owed or self.shield_broken or not (self._operations.cancel_ahead() and self._operations.at_journal_end):
             return end
@@ -153,7 +153,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     def _main_ended(self, main: InnerTask[bytes]) -> None:
         end = boundary.end_of(main, self._loop.failed_tasks, invocation_cancelled=self._stragglers is not None)
         if isinstance(end, Succeeded) and (forgotten := self._tracked.never_awaited()):
-            end = Stuck(
+            end = MustPause(
                 CallNotAwaited(
                     f"{', '.join(forgotten)}: called but never awaited, so nothing was called. Write `await` "
                     "before it, or give it to asyncio.gather or a TaskGroup; a call that nobody waits for is "
@@ -161,7 +161,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
                 )
             )
         if isinstance(end, (Succeeded, Failed)) and self.owed:
-            end = Stuck(UsageError("; ".join(self.owed)))
+            end = MustPause(UsageError("; ".join(self.owed)))
         if isinstance(end, (Succeeded, Failed)):
             self._end = end
             self._cancel_rest()
@@ -246,7 +246,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     @override
     def spins(self, place: str) -> None:
         self._break_off(
-            Stuck(
+            MustPause(
                 AttemptSpins(
                     f"the handler of {self.invocation.target} runs without ever waiting for anything durable, "
                     f"last at {place}. A loop over asyncio.sleep(0) is no wait: sleep, or wait for what it polls for"
@@ -256,7 +256,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
 
     @override
     def _mismatched(self, error: JournalMismatch) -> None:
-        self._break_off(Stuck(error, mismatch=True))
+        self._break_off(MustPause(error, mismatch=True))
 
     def _break_off(self, end: AttemptEnd) -> None:
         """End the attempt here: no task runs on, nothing more reaches the backend."""

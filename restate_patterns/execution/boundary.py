@@ -20,10 +20,10 @@ from restate_patterns.errors import (
     WrongValue,
 )
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
-from restate_patterns.failures import to_failure, travelling
-from restate_patterns.seam import AttemptEnd, Crashed, Failed, Stuck, Succeeded
-from restate_patterns.storable import checked_value
-from restate_patterns.wording import shortened, text_of
+from restate_patterns.seam import AttemptEnd, Crashed, Failed, MustPause, Succeeded
+from restate_patterns.text.wording import shortened, text_of
+from restate_patterns.values.failures import to_failure, travelling
+from restate_patterns.values.storage_checks import checked_value
 
 ALSO_FAILED = "error.also"
 """Under this name the metadata of a failure lists the other failures of its exception group."""
@@ -54,17 +54,17 @@ def _succeeded(output: bytes) -> AttemptEnd:
     try:
         return Succeeded(checked_value(output, "what the handler returned"))
     except WrongValue as wrong:
-        return Stuck(wrong)
+        return MustPause(wrong)
 
 
 def of_error(error: BaseException) -> AttemptEnd:
     """Say how an attempt ends that one error ended."""
     if isinstance(error, JournalMismatch):
-        return Stuck(error, mismatch=True)
+        return MustPause(error, mismatch=True)
     if isinstance(error, (UsageError, DefinitionError)):
-        return Stuck(error)
+        return MustPause(error)
     if isinstance(error, RuntimeError) and "attached to a different loop" in text_of(error):
-        return Stuck(_foreign_wait(error))
+        return MustPause(_foreign_wait(error))
     return _failed((error,)) or Crashed(error)
 
 
@@ -80,7 +80,7 @@ def _foreign_wait(error: RuntimeError) -> NotDurable:
 def _cancelled(invocation_cancelled: bool) -> AttemptEnd:
     if invocation_cancelled:
         return Failed(to_failure(Cancelled()))
-    return Stuck(
+    return MustPause(
         UsageError(
             "the handler ended with asyncio.CancelledError though nobody cancelled its invocation: it "
             "cancelled its own task, or awaited a task that was cancelled. Catch it where it arises"
@@ -95,7 +95,7 @@ def _of_group(
     invocation_cancelled: bool,
 ) -> AttemptEnd:
     for leaf in leaves:
-        if isinstance(end := of_error(leaf), Stuck):
+        if isinstance(end := of_error(leaf), MustPause):
             return end
     if all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves):
         return _cancelled(invocation_cancelled)
@@ -107,7 +107,7 @@ def _failed(leaves: Sequence[BaseException]) -> AttemptEnd | None:
     try:
         failure = final_failure(leaves)
     except WrongValue as wrong:  # an error that would arrive as another one is no answer
-        return Stuck(wrong)
+        return MustPause(wrong)
     return None if failure is None else Failed(failure)
 
 

@@ -15,7 +15,7 @@ from restate_patterns.errors import AttemptSealed
 from restate_patterns.execution import places
 from restate_patterns.execution.loop import InnerLoop, is_open
 from restate_patterns.execution.tasks import InnerTask
-from restate_patterns.log_lines import logger_named
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns")
 _THROWS_MAX: Final = 100

@@ -20,7 +20,6 @@ from restate_patterns.execution.steps import StepRunner
 from restate_patterns.execution.tasks import InnerTask
 from restate_patterns.execution.tracking import Tracked
 from restate_patterns.execution.waits import Waits
-from restate_patterns.failures import from_failure
 from restate_patterns.options import Step
 from restate_patterns.seam import (
     Caller,
@@ -30,9 +29,16 @@ from restate_patterns.seam import (
     Operations,
     Ready,
     Request,
-    StepResult,
+    ValueOrFailure,
 )
-from restate_patterns.storable import checked_ref, checked_request, checked_result, checked_text, checked_value
+from restate_patterns.values.failures import from_failure
+from restate_patterns.values.storage_checks import (
+    checked_ref,
+    checked_request,
+    checked_result,
+    checked_text,
+    checked_value,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -226,7 +232,7 @@ class Primitives(Caller):
         """Look at a durable promise; None when it is not completed."""
         return await self._answer(self._operations.promise_peek, name)
 
-    async def promise_complete(self, name: str, result: StepResult) -> None:
+    async def promise_complete(self, name: str, result: ValueOrFailure) -> None:
         """Resolve or reject a durable promise; a terminal error 409 when it was completed before."""
         result = checked_result(result, "the answer of the promise {!r}", name)
         await self._answer(self._operations.promise_complete, name, result)
@@ -237,7 +243,7 @@ class Primitives(Caller):
         return awakeable_id, self._waits.awakeable(handle)
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         id_ = checked_text(awakeable_id, "the awakeable id")
         self._ask(self._operations.complete_awakeable, id_, checked_result(result, "the answer of {}", id_))
 

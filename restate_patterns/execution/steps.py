@@ -14,16 +14,16 @@ from weakref import WeakKeyDictionary
 from typing_extensions import override
 
 from restate_patterns import limits
-from restate_patterns.clock import Clock
 from restate_patterns.errors import DefinitionError, StepFailed, UsageError, WrongValue
 from restate_patterns.execution import boundary
 from restate_patterns.execution.threads import DaemonThreads
-from restate_patterns.failures import to_failure
-from restate_patterns.log_lines import logger_named
 from restate_patterns.options import RetryPolicy, Step
-from restate_patterns.seam import StepAction, StepExhausted, StepProgress, StepResult
-from restate_patterns.storable import checked_value
-from restate_patterns.wording import sentence_of
+from restate_patterns.seam import StepAction, StepExhausted, StepProgress, ValueOrFailure
+from restate_patterns.system.clock import Clock
+from restate_patterns.text.log_lines import logger_named
+from restate_patterns.text.wording import sentence_of
+from restate_patterns.values.failures import to_failure
+from restate_patterns.values.storage_checks import checked_value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,14 +56,14 @@ class StepRunner(StepAction):
         return self._context
 
     @override
-    async def __call__(self, progress: StepProgress, /) -> StepResult:
+    async def __call__(self, progress: StepProgress, /) -> ValueOrFailure:
         while True:
             try:
                 timeout = self._step.timeout
                 value = await (self._action() if timeout is None else self._try(progress.clock, timeout))
                 if value is not None and len(value) > limits.VALUE_BYTES_MAX:
                     value = checked_value(value, "step {!r}: its result", self._step.name)
-                return StepResult(value, None)
+                return ValueOrFailure(value, None)
             except BaseException as error:  # SystemExit, too, is a failed try and not the end of the server
                 if isinstance(error, GeneratorExit) and _being_closed():
                     raise
@@ -72,14 +72,14 @@ class StepRunner(StepAction):
                     return result
             await progress.clock.sleep(wait_ms)
 
-    def _after(self, error: BaseException, progress: StepProgress) -> tuple[StepResult | None, int]:
+    def _after(self, error: BaseException, progress: StepProgress) -> tuple[ValueOrFailure | None, int]:
         """Give the result that a failed try comes to, or None and the wait before the next one."""
         try:
             failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
         except WrongValue as wrong:
             raise StepExhausted(self._step.name, wrong) from error
         if failure is not None:
-            return StepResult(None, failure), 0
+            return ValueOrFailure(None, failure), 0
         _raise_if_stopped(error)
         if isinstance(error, (UsageError, DefinitionError)):
             # Trying again would repeat the effect and end the same way.
@@ -99,14 +99,14 @@ class StepRunner(StepAction):
             finally:
                 alarm.cancel()
 
-    def _exhausted(self, error: BaseException) -> StepResult:
+    def _exhausted(self, error: BaseException) -> ValueOrFailure:
         if self._retry.then == "pause":
             raise StepExhausted(self._step.name, error) from error
         cause = sentence_of(error)
         failed = StepFailed(
             message=f"step {self._step.name!r} used up its tries: {cause}", step=self._step.name, cause=cause
         )
-        return StepResult(None, to_failure(failed))
+        return ValueOrFailure(None, to_failure(failed))
 
 
 def _raise_if_stopped(error: BaseException) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from restate_patterns.execution.tasks import UNNUMBERED, InnerFuture, InnerTask
-from restate_patterns.seam import Handle
+from restate_patterns.seam import OperationHandle
 
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: how long an endless sleep lasts."""
@@ -73,7 +73,7 @@ class InnerTimer(asyncio.TimerHandle):
     ) -> None:
         super().__init__(when, callback, args, loop, context)
         self.deadline_ms = deadline_ms(when)
-        self.handle: Handle | None = None
+        self.handle: OperationHandle | None = None
         """The backend's handle, while the backend keeps this timer."""
         self.sleeper: InnerFuture[Any] | None = None
         """The future of the `asyncio.sleep` that this timer ends, if it ends one."""

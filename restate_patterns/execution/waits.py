@@ -12,22 +12,22 @@ from restate_patterns.errors import Cancelled
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.tasks import InnerFuture, InnerTask
 from restate_patterns.execution.timers import InnerTimer
-from restate_patterns.failures import from_failure
-from restate_patterns.seam import Completion, Handle
+from restate_patterns.seam import Completion, OperationHandle
+from restate_patterns.values.failures import from_failure
 
 
-class Backend(Protocol):
+class WaitHost(Protocol):
     """The hints that waits give to the backend."""
 
-    def discard(self, handle: Handle) -> None:
+    def discard(self, handle: OperationHandle) -> None:
         """Nobody waits for this operation any more."""
         ...
 
-    def stop_step(self, handle: Handle) -> None:
+    def stop_step(self, handle: OperationHandle) -> None:
         """Ask a running step to stop."""
         ...
 
-    def cancel_call(self, handle: Handle) -> None:
+    def cancel_call(self, handle: OperationHandle) -> None:
         """Cancel the callee of an outstanding call."""
         ...
 
@@ -37,7 +37,7 @@ class OperationWait(InnerFuture[bytes | None]):
 
     __slots__ = ("handle", "is_call", "waits")
 
-    def __init__(self, waits: Waits, handle: Handle, is_call: bool) -> None:
+    def __init__(self, waits: Waits, handle: OperationHandle, is_call: bool) -> None:
         self.waits = waits
         self.handle = handle
         self.is_call = is_call
@@ -74,7 +74,7 @@ class StepWait(InnerFuture[bytes | None]):
 
     __slots__ = ("handle", "stop", "succeeded", "waits")
 
-    def __init__(self, waits: Waits, handle: Handle, succeeded: Callable[[bytes], None] | None) -> None:
+    def __init__(self, waits: Waits, handle: OperationHandle, succeeded: Callable[[bytes], None] | None) -> None:
         self.waits = waits
         self.handle = handle
         self.succeeded = succeeded
@@ -131,7 +131,7 @@ class AwakeableWait(Awaitable[bytes]):
 
     __slots__ = ("_completion", "handle", "waiters", "waits")
 
-    def __init__(self, waits: Waits, handle: Handle) -> None:
+    def __init__(self, waits: Waits, handle: OperationHandle) -> None:
         self.waits = waits
         self.handle = handle
         self.waiters: dict[AwakeableWaiter, None] = {}
@@ -189,24 +189,24 @@ class Waits:
         backend: Where hints go.
     """
 
-    def __init__(self, loop: InnerLoop, backend: Backend) -> None:
+    def __init__(self, loop: InnerLoop, backend: WaitHost) -> None:
         self.loop = loop
         self.backend = backend
-        self._pending: dict[Handle, Waiting] = {}
+        self._pending: dict[OperationHandle, Waiting] = {}
         self._idle_awakeables_count = 0
         self._cancel_pending = False
 
-    def operation(self, handle: Handle, *, is_call: bool = False) -> OperationWait:
+    def operation(self, handle: OperationHandle, *, is_call: bool = False) -> OperationWait:
         """Give what to await for an operation."""
         wait = self._pending[handle] = OperationWait(self, handle, is_call)
         return wait
 
-    def step(self, handle: Handle, succeeded: Callable[[bytes], None] | None = None) -> StepWait:
+    def step(self, handle: OperationHandle, succeeded: Callable[[bytes], None] | None = None) -> StepWait:
         """Give what to await for a step; `succeeded` hears of its result also when the wait was cancelled."""
         wait = self._pending[handle] = StepWait(self, handle, succeeded)
         return wait
 
-    def awakeable(self, handle: Handle) -> AwakeableWait:
+    def awakeable(self, handle: OperationHandle) -> AwakeableWait:
         """Give what to await, when and as often as wanted, for an awakeable."""
         wait = self._pending[handle] = AwakeableWait(self, handle)
         self._idle_awakeables_count += 1
@@ -223,12 +223,12 @@ class Waits:
         if awakeable.waiters.pop(waiter, self) is None and not awakeable.waiters:
             self._idle_awakeables_count += 1
 
-    def timer(self, handle: Handle, timer: InnerTimer) -> None:
+    def timer(self, handle: OperationHandle, timer: InnerTimer) -> None:
         """Keep a timer until its time has come."""
         timer.handle = handle
         self._pending[handle] = timer
 
-    def abandon(self, handle: Handle) -> None:
+    def abandon(self, handle: OperationHandle) -> None:
         """Forget an operation: its completion will be ignored."""
         if self._pending.pop(handle, None) is not None and not self.loop.sealed:
             self.backend.discard(handle)
@@ -252,7 +252,7 @@ class Waits:
         """Tell whether the completion of some outstanding operation would wake somebody."""
         return len(self._pending) > self._idle_awakeables_count
 
-    def awaited(self) -> Iterator[Handle]:
+    def awaited(self) -> Iterator[OperationHandle]:
         """Give the handles that tasks wait for, in order of issue."""
         for handle, waiting in self._pending.items():
             if not isinstance(waiting, AwakeableWait) or waiting.waiters:

@@ -11,8 +11,8 @@ from typing import Final, cast
 
 from typing_extensions import override
 
-from restate_patterns.engine_port import (
-    EnginePort,
+from restate_patterns.engine.interface import (
+    EngineInterface,
     InvocationFilter,
     InvocationStatus,
 )
@@ -42,7 +42,7 @@ class Admin(Responder):
         callers: Places for those whose write of state waits for its turn.
     """
 
-    def __init__(self, engine: EnginePort, *, ingress_url: str, callers: Callers | None = None) -> None:
+    def __init__(self, engine: EngineInterface, *, ingress_url: str, callers: Callers | None = None) -> None:
         self._engine = engine
         self._callers = callers or Callers()
         self._ingress_url = ingress_url

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from typing_extensions import override
 
-from restate_patterns.engine_errors import EngineError
+from restate_patterns.engine.errors import EngineError
 from restate_patterns.errors import TerminalError
 from restate_patterns.http.asgi import (
     AsgiApp,
@@ -28,7 +28,7 @@ from restate_patterns.http.guard import Guard
 from restate_patterns.http.overflow import FULL
 from restate_patterns.http.pace import LOOK_S, TOO_SLOW
 from restate_patterns.http.problems import Problem, problem_of
-from restate_patterns.log_lines import logger_named
+from restate_patterns.text.log_lines import logger_named
 
 _LOG = logger_named(__name__)
 

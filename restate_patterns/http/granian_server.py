@@ -18,11 +18,11 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from typing_extensions import override
 
-from restate_patterns.forks import in_forked_child, replace_descriptors
 from restate_patterns.http.asgi import AsgiApp, Response
 from restate_patterns.http.descriptors import connections_allowed
 from restate_patterns.http.overflow import FULL, Overflow, Peer
 from restate_patterns.limits import REQUEST_HEAD_S, WAITING_CALLERS_MAX
+from restate_patterns.system.forks import in_forked_child, replace_descriptors
 
 _BACKLOG: Final = 1024
 _STREAMS_MAX: Final = WAITING_CALLERS_MAX + 1000

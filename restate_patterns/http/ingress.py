@@ -11,9 +11,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from restate_patterns.engine_port import CompletedResult, EnginePort
+from restate_patterns.engine.interface import CompletedResult, EngineInterface
 from restate_patterns.errors import Failure
-from restate_patterns.failures import failure_of_text
 from restate_patterns.http.asgi import Headers, Response, Scope
 from restate_patterns.http.bodies import Body
 from restate_patterns.http.callers import Callers
@@ -24,7 +23,8 @@ from restate_patterns.http.json_text import without_constants, write_json
 from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse, query_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.limits import PATHS_KNOWN_MAX
-from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, StepResult
+from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, ValueOrFailure
+from restate_patterns.values.failures import failure_of_text
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
 _NOT_FOR_HANDLERS: Final = frozenset({b"host", b"connection", b"idempotency-key"})
@@ -38,7 +38,7 @@ class Ingress(Responder):
         callers: Places for those who wait for results.
     """
 
-    def __init__(self, engine: EnginePort, callers: Callers | None = None) -> None:
+    def __init__(self, engine: EngineInterface, callers: Callers | None = None) -> None:
         self._engine = engine
         self._callers = callers or Callers()
         self._known: dict[bytes, Invoke] = {}
@@ -126,9 +126,9 @@ class Ingress(Responder):
 
     async def _complete_awakeable(self, asked: CompleteAwakeable, body: Body) -> Response:
         value = await body.read()
-        result = StepResult(value, None)
+        result = ValueOrFailure(value, None)
         if asked.reject:
-            result = StepResult(None, _rejection(value))
+            result = ValueOrFailure(None, _rejection(value))
         await self._engine.complete_awakeable(asked.awakeable_id, result)
         return Response(202, [], b"")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from restate_patterns import engine_errors, errors
+from restate_patterns import errors
+from restate_patterns.engine import errors as engine_errors
 
 _STATUS_OF: dict[type[engine_errors.EngineError], int] = {
     engine_errors.MalformedId: 400,

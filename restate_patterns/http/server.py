@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Final, Self
 
-from restate_patterns.engine_port import EnginePort
-from restate_patterns.grace import Grace
+from restate_patterns.engine.interface import EngineInterface
 from restate_patterns.http.admin import Admin
 from restate_patterns.http.callers import Callers
 from restate_patterns.http.descriptors import connections_allowed
@@ -20,7 +19,8 @@ from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.ports import PortError, claim, url_of
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import ENGINE_GRACE_S, SHUTDOWN_GRACE_S
-from restate_patterns.log_lines import logger_named
+from restate_patterns.system.grace import Grace
+from restate_patterns.text.log_lines import logger_named
 
 _LOG = logger_named(__name__)
 
@@ -47,7 +47,7 @@ class HttpServer:
 
     def __init__(
         self,
-        engine: EnginePort,
+        engine: EngineInterface,
         *,
         exposure: Exposure = _ON_LOOPBACK,
         ingress_port: int = 8080,

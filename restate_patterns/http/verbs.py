@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from restate_patterns.engine_port import CancelOutcome, EnginePort
+from restate_patterns.engine.interface import CancelOutcome, EngineInterface
 from restate_patterns.http.problems import Problem
 
 Answer: TypeAlias = tuple[int, object]
 """Status and JSON body; None for no body."""
 
 
-async def act(engine: EnginePort, verb: str, invocation_id: str) -> Answer:
+async def act(engine: EngineInterface, verb: str, invocation_id: str) -> Answer:
     """Do `PATCH /invocations/{id}/{verb}`.
 
     Raises:
@@ -24,7 +24,7 @@ async def act(engine: EnginePort, verb: str, invocation_id: str) -> Answer:
     return await do(engine, invocation_id)
 
 
-async def delete(engine: EnginePort, mode: str, invocation_id: str) -> Answer:
+async def delete(engine: EngineInterface, mode: str, invocation_id: str) -> Answer:
     """Do `DELETE /invocations/{id}?mode=`.
 
     Raises:
@@ -36,36 +36,36 @@ async def delete(engine: EnginePort, mode: str, invocation_id: str) -> Answer:
     return 202, None
 
 
-async def _cancel(engine: EnginePort, invocation_id: str) -> Answer:
+async def _cancel(engine: EngineInterface, invocation_id: str) -> Answer:
     outcome = await engine.cancel(invocation_id)
     return (202 if outcome is CancelOutcome.RUNNING else 200), None
 
 
-async def _kill(engine: EnginePort, invocation_id: str) -> Answer:
+async def _kill(engine: EngineInterface, invocation_id: str) -> Answer:
     await engine.kill(invocation_id)
     return 200, None
 
 
-async def _pause(engine: EnginePort, invocation_id: str) -> Answer:
+async def _pause(engine: EngineInterface, invocation_id: str) -> Answer:
     await engine.pause(invocation_id)
     return 202, None
 
 
-async def _resume(engine: EnginePort, invocation_id: str) -> Answer:
+async def _resume(engine: EngineInterface, invocation_id: str) -> Answer:
     await engine.resume(invocation_id)
     return 200, None
 
 
-async def _restart_as_new(engine: EnginePort, invocation_id: str) -> Answer:
+async def _restart_as_new(engine: EngineInterface, invocation_id: str) -> Answer:
     return 200, {"new_invocation_id": await engine.restart_as_new(invocation_id)}
 
 
-async def _purge(engine: EnginePort, invocation_id: str) -> Answer:
+async def _purge(engine: EngineInterface, invocation_id: str) -> Answer:
     await engine.purge(invocation_id)
     return 200, None
 
 
-_VERBS: dict[str, Callable[[EnginePort, str], Awaitable[Answer]]] = {
+_VERBS: dict[str, Callable[[EngineInterface, str], Awaitable[Answer]]] = {
     "cancel": _cancel,
     "kill": _kill,
     "pause": _pause,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from restate_patterns.engine_port import InvocationDetail, InvocationView
+from restate_patterns.engine.interface import InvocationDetail, InvocationView
 from restate_patterns.http.durations import rfc3339
 from restate_patterns.http.json_text import read_json
 from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from restate_patterns.clients import link_of
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
-from restate_patterns.handlers import handler
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.typed_clients import link_of
 from restate_patterns.seam import Request
 
 COURIER: Final = "MovingCourier"

@@ -7,18 +7,18 @@ from typing import Final, TypeAlias
 
 from restate_patterns.client.translate import terminal_error
 from restate_patterns.errors import Failure, InvocationNotFound, JournalMismatch
-from restate_patterns.failures import failure_of_text, to_failure
 from restate_patterns.restate.envelope import unwrap
 from restate_patterns.restate.machine import Answer
-from restate_patterns.seam import Completion, Handle, StepResult
+from restate_patterns.seam import Completion, OperationHandle, ValueOrFailure
+from restate_patterns.values.failures import failure_of_text, to_failure
 
-Read: TypeAlias = Callable[[Handle, Answer], Completion]
+Read: TypeAlias = Callable[[OperationHandle, Answer], Completion]
 
 _NO_INVOCATION: Final = Failure(404, "not found")
 """What the server says to an attach that names nothing."""
 
 
-def plain(handle: Handle, answer: Answer) -> Completion:
+def plain(handle: OperationHandle, answer: Answer) -> Completion:
     """Give what most things come to."""
     failure = answer.failure
     if failure is not None and not failure.metadata:  # the server names its own errors by their sentence alone
@@ -26,7 +26,7 @@ def plain(handle: Handle, answer: Answer) -> Completion:
     return Completion(handle, None, answer.value, failure)
 
 
-def resolved(handle: Handle, answer: Answer) -> Completion:
+def resolved(handle: OperationHandle, answer: Answer) -> Completion:
     """Give what an awakeable came to."""
     failure = answer.failure
     if failure is not None and not failure.metadata:  # from outside, where all of it is in the text
@@ -34,20 +34,20 @@ def resolved(handle: Handle, answer: Answer) -> Completion:
     return Completion(handle, None, answer.value, failure)
 
 
-def attached(handle: Handle, answer: Answer) -> Completion:
+def attached(handle: OperationHandle, answer: Answer) -> Completion:
     """Give the output of an invocation."""
     if answer.failure == _NO_INVOCATION:
         return Completion(handle, None, None, to_failure(InvocationNotFound()))
     return plain(handle, answer)
 
 
-def own_result(handle: Handle, answer: Answer) -> Completion:
+def own_result(handle: OperationHandle, answer: Answer) -> Completion:
     """Give the result of a step that no handler asked for."""
-    recorded = unwrap(StepResult(answer.value, answer.failure))
+    recorded = unwrap(ValueOrFailure(answer.value, answer.failure))
     return Completion(handle, recorded.time_ms, *recorded.result)
 
 
-def step_result(name: str, fingerprint: str, handle: Handle, answer: Answer) -> Completion:
+def step_result(name: str, fingerprint: str, handle: OperationHandle, answer: Answer) -> Completion:
     """Give the result of a step of the handler.
 
     Raises:
@@ -55,7 +55,7 @@ def step_result(name: str, fingerprint: str, handle: Handle, answer: Answer) -> 
     """
     asked = f"step {name!r} with arguments of fingerprint {fingerprint}"
     try:
-        recorded = unwrap(StepResult(answer.value, answer.failure))
+        recorded = unwrap(ValueOrFailure(answer.value, answer.failure))
     except ValueError as error:
         raise JournalMismatch(handle, str(error), asked) from None
     if recorded.fingerprint != fingerprint:

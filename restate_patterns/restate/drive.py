@@ -9,7 +9,6 @@ from typing import Final, Protocol
 
 from restate_patterns import limits
 from restate_patterns.errors import JournalMismatch, UsageError
-from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.machine import Machine, MachineBroken, Notice, Progress, RunDue
@@ -21,13 +20,14 @@ from restate_patterns.seam import (
     AttemptEnd,
     Crashed,
     Failed,
-    Handle,
     Invocation,
-    StepResult,
-    Stuck,
+    MustPause,
+    OperationHandle,
     Succeeded,
+    ValueOrFailure,
 )
-from restate_patterns.wording import sentence_of, shortened, storable
+from restate_patterns.text.log_lines import logger_named
+from restate_patterns.text.wording import sentence_of, shortened, storable
 
 _logger = logger_named("restate_patterns")
 
@@ -67,9 +67,9 @@ class Drive:
         self._invocation = invocation
         self._wire = wire
         self._operations = MachineOperations(machine, host.clock, host.references)
-        self._running: dict[Handle, RunningStep] = {}
-        self._listeners: dict[Handle, Callable[[RunningStep], None]] = {}
-        self._stop_seen: set[Handle] = set()
+        self._running: dict[OperationHandle, RunningStep] = {}
+        self._listeners: dict[OperationHandle, Callable[[RunningStep], None]] = {}
+        self._stop_seen: set[OperationHandle] = set()
         self._broken: BaseException | None = None
 
     async def run(self) -> None:
@@ -100,7 +100,7 @@ class Drive:
             elif not await self._advance(self._operations.waiting()):
                 return None
             if self._broken is not None:
-                return Stuck(self._broken)
+                return MustPause(self._broken)
         while isinstance(end, (Succeeded, Failed)) and (rest := self._operations.internal()):
             if not await self._advance(rest):
                 return None
@@ -136,13 +136,13 @@ class Drive:
             self._ended(notice, step, running)
 
     def _ended(self, notice: Notice, step: StepToRun, running: RunningStep) -> None:
-        if isinstance(running.ended, StepResult):
+        if isinstance(running.ended, ValueOrFailure):
             self._propose(notice, step, running.ended)
         else:
             self._broken = running.ended
         self._wire.wake()
 
-    def _propose(self, notice: Notice, step: StepToRun, result: StepResult) -> None:
+    def _propose(self, notice: Notice, step: StepToRun, result: ValueOrFailure) -> None:
         stored = wrap(result, self._host.clock.wall_ms(), step.fingerprint)
         self._machine.propose(notice, stored.value, stored.failure)
 
@@ -179,7 +179,7 @@ class Drive:
         if isinstance(end, Crashed):
             _logger.warning("%s: an attempt failed and will be tried again", of, exc_info=end.error)
             self._machine.failed(sentence_of(end.error), _trace(end.error), None)
-        elif isinstance(end, Stuck):
+        elif isinstance(end, MustPause):
             _logger.error("%s can't go on and is paused: %s", of, sentence_of(end.error))
             await self._host.pause(self._invocation.id)
             self._machine.failed(sentence_of(end.error), _trace(end.error), _PAUSE_IN_MS)
@@ -199,8 +199,8 @@ class Drive:
 def _without_output(error: BaseException) -> AttemptEnd:
     """Say how an attempt ends that an error outside of its handler ended."""
     if isinstance(error, JournalMismatch):
-        return Stuck(error, mismatch=True)
-    return Stuck(error) if isinstance(error, UsageError) else Crashed(error)
+        return MustPause(error, mismatch=True)
+    return MustPause(error) if isinstance(error, UsageError) else Crashed(error)
 
 
 def _hear(attempt: Attempt, event: Event) -> AttemptEnd | None:

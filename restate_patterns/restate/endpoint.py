@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from restate_patterns.http.asgi import AsgiApp, Receive, Scope, Send
 from restate_patterns.http.pace import LOOK_S, TOO_SLOW, Pace
-from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.drive import Drive, Wire
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.identity import IdentityCheck
@@ -19,6 +18,7 @@ from restate_patterns.restate.machine import Machine, MachineBroken
 from restate_patterns.restate.manifest import endpoint_of
 from restate_patterns.restate.references import Server
 from restate_patterns.seam import Deployment, Invocation, ServiceKind, Target
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns")
 

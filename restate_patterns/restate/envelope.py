@@ -10,7 +10,7 @@ import json
 from typing import Final, NamedTuple
 
 from restate_patterns.errors import Failure
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 
 _STEP_KEY: Final = "restate-patterns.step"
 """Under this name a failure's metadata carries time and fingerprint."""
@@ -19,21 +19,21 @@ _STEP_KEY: Final = "restate-patterns.step"
 class Recorded(NamedTuple):
     """The result of a step as the journal has it."""
 
-    result: StepResult
+    result: ValueOrFailure
     time_ms: int
     fingerprint: str
 
 
-def wrap(result: StepResult, time_ms: int, fingerprint: str) -> StepResult:
+def wrap(result: ValueOrFailure, time_ms: int, fingerprint: str) -> ValueOrFailure:
     """Give the form that is stored: a line of JSON, then the value; a failure has that line in its metadata."""
     head = json.dumps({"time_ms": time_ms, "arguments": fingerprint, "empty": result.value is None})
     failure = result.failure
     if failure is not None:
-        return StepResult(None, Failure(failure.code, failure.message, {**failure.metadata, _STEP_KEY: head}))
-    return StepResult(head.encode() + b"\n" + (result.value or b""), None)
+        return ValueOrFailure(None, Failure(failure.code, failure.message, {**failure.metadata, _STEP_KEY: head}))
+    return ValueOrFailure(head.encode() + b"\n" + (result.value or b""), None)
 
 
-def unwrap(stored: StepResult) -> Recorded:
+def unwrap(stored: ValueOrFailure) -> Recorded:
     """Read what `wrap` gave.
 
     Raises:
@@ -45,14 +45,14 @@ def unwrap(stored: StepResult) -> Recorded:
         head = metadata.pop(_STEP_KEY, None)
         if head is None:
             raise ValueError(f"a step failed with {failure.code} {failure.message!r}, without what this adapter adds")
-        return _recorded(head, StepResult(None, Failure(failure.code, failure.message, metadata)))
+        return _recorded(head, ValueOrFailure(None, Failure(failure.code, failure.message, metadata)))
     line, newline, value = (stored.value or b"").partition(b"\n")
     if not newline:
         raise ValueError(f"the result of a step is {line[:80]!r}, without what this adapter adds")
-    return _recorded(line.decode(), StepResult(value, None))
+    return _recorded(line.decode(), ValueOrFailure(value, None))
 
 
-def _recorded(head: str, result: StepResult) -> Recorded:
+def _recorded(head: str, result: ValueOrFailure) -> Recorded:
     try:
         found: dict[str, object] = json.loads(head)
         time_ms, fingerprint = found["time_ms"], found["arguments"]
@@ -61,5 +61,5 @@ def _recorded(head: str, result: StepResult) -> Recorded:
     if not isinstance(time_ms, int) or not isinstance(fingerprint, str):
         raise ValueError(f"the head of a step's result is {head[:80]!r}")
     if result.failure is None and found.get("empty"):
-        result = StepResult(None, None)
+        result = ValueOrFailure(None, None)
     return Recorded(result, time_ms, fingerprint)

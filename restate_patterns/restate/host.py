@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from restate_patterns.clock import Clock, SystemClock
 from restate_patterns.restate.references import References, Server, pause
 from restate_patterns.restate.steps import RunningSteps
 from restate_patterns.seam import Deployment
+from restate_patterns.system.clock import Clock, SystemClock
 
 
 class Host:

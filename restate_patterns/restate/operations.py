@@ -11,20 +11,20 @@ from typing import Final, NamedTuple, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.clock import Clock
 from restate_patterns.limits import DELAY_SLACK_MS
 from restate_patterns.restate.answers import Read, attached, own_result, plain, resolved, step_result
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
 from restate_patterns.seam import (
     Completion,
-    Handle,
     InvocationRef,
+    OperationHandle,
     Operations,
     Request,
     StepAction,
-    StepResult,
+    ValueOrFailure,
 )
+from restate_patterns.system.clock import Clock
 
 NOW: Final = "now"
 """What the journal calls a reading of the clock."""
@@ -46,7 +46,7 @@ Finish: TypeAlias = Callable[[Answer], None]
 class StepToRun(NamedTuple):
     """A step that the journal has no result for."""
 
-    handle: Handle
+    handle: OperationHandle
     name: str
     fingerprint: str
     action: StepAction
@@ -83,7 +83,7 @@ class MachineOperations(Operations):
         self._references = references
         self._next_handle = 0
         self._waiting: dict[Notice, Waiting] = {}
-        self._notices: dict[Handle, Notice] = {}
+        self._notices: dict[OperationHandle, Notice] = {}
         self._instant: deque[Completion] = deque()
         self._arrived: deque[Event] = deque()
         self._held: deque[Callable[[], None]] | None = None
@@ -92,9 +92,9 @@ class MachineOperations(Operations):
         self._cleared: set[str] = set()
         """Names of states that this attempt cleared; the machine goes on listing them."""
         self.steps_to_run: dict[Notice, StepToRun] = {}
-        self.stopped: set[Handle] = set()
+        self.stopped: set[OperationHandle] = set()
         """Steps that were asked to stop."""
-        self.recorded: list[Handle] = []
+        self.recorded: list[OperationHandle] = []
         """Steps whose result the server has; who drives the attempt empties it."""
 
     # What drives the attempt asks.
@@ -136,7 +136,7 @@ class MachineOperations(Operations):
 
     # How operations are issued.
 
-    def _new_handle(self) -> Handle:
+    def _new_handle(self) -> OperationHandle:
         self._next_handle += 1
         return self._next_handle
 
@@ -147,24 +147,24 @@ class MachineOperations(Operations):
         else:
             self._held.append(command)
 
-    def _ask(self, command: Callable[[], Notice], read: Read = plain) -> Handle:
+    def _ask(self, command: Callable[[], Notice], read: Read = plain) -> OperationHandle:
         """Issue a command that completes."""
         handle = self._new_handle()
         self._issue(lambda: self._wait_for(handle, command(), self._completes(handle, read)))
         return handle
 
-    def _wait_for(self, handle: Handle, notice: Notice, finish: Finish) -> None:
+    def _wait_for(self, handle: OperationHandle, notice: Notice, finish: Finish) -> None:
         self._notices[handle] = notice
         self._waiting[notice] = Waiting(finish)
 
-    def _completes(self, handle: Handle, read: Read = plain) -> Finish:
+    def _completes(self, handle: OperationHandle, read: Read = plain) -> Finish:
         def finish(answer: Answer) -> None:
             self._notices.pop(handle, None)
             self._arrived.append(read(handle, answer))
 
         return finish
 
-    def _ask_state(self, command: Callable[[], Notice], read: Read) -> Handle:
+    def _ask_state(self, command: Callable[[], Notice], read: Read) -> OperationHandle:
         """Issue a reading of state, which the machine may know at once."""
         handle = self._new_handle()
 
@@ -180,7 +180,7 @@ class MachineOperations(Operations):
         return handle
 
     @override
-    def discard(self, handle: Handle) -> None:
+    def discard(self, handle: OperationHandle) -> None:
         def forget() -> None:
             notice = self._notices.pop(handle, None)
             if notice is not None:
@@ -237,7 +237,7 @@ class MachineOperations(Operations):
             command()
 
     @override
-    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> OperationHandle:
         known_ms = None if self._known_ms is None else deadline_ms
         return self._ask(lambda: self._machine.sleep(self._left_ms(delay_ms, known_ms), name))
 
@@ -255,13 +255,13 @@ class MachineOperations(Operations):
     # Calls and other invocations.
 
     @override
-    def call(self, request: Request, *, shielded: bool) -> Handle:
+    def call(self, request: Request, *, shielded: bool) -> OperationHandle:
         if not shielded:
             return self._ask(lambda: self._machine.call(request))
         # A cancel of this invocation makes the machine cancel what it called, but not what it sent.
         return self._attach_to(lambda: self._machine.send(request, 0), plain)
 
-    def _attach_to(self, command: Callable[[], Notice], read: Read) -> Handle:
+    def _attach_to(self, command: Callable[[], Notice], read: Read) -> OperationHandle:
         """Issue a command that comes to an invocation id, then wait for the output of that invocation."""
         handle = self._new_handle()
 
@@ -277,21 +277,21 @@ class MachineOperations(Operations):
         return handle
 
     @override
-    def cancel_call(self, handle: Handle) -> None:
+    def cancel_call(self, handle: OperationHandle) -> None:
         pass  # the machine has done it
 
     @override
-    def send(self, request: Request, delay_ms: int, due_ms: int | None) -> Handle:
+    def send(self, request: Request, delay_ms: int, due_ms: int | None) -> OperationHandle:
         return self._ask(lambda: self._machine.send(request, self._left_ms(delay_ms, due_ms)))
 
     @override
-    def attach(self, ref: InvocationRef) -> Handle:
+    def attach(self, ref: InvocationRef) -> OperationHandle:
         if isinstance(ref, str):
             return self._ask(lambda: self._machine.attach(ref), attached)
         return self._attach_to(lambda: self._find(ref), own_result)
 
     @override
-    def output(self, ref: InvocationRef) -> Handle:
+    def output(self, ref: InvocationRef) -> OperationHandle:
         name, action = self._references.output(ref)
         return self._ask(lambda: self._run(StepToRun(self._new_handle(), name, _OWN, action)), own_result)
 
@@ -314,7 +314,7 @@ class MachineOperations(Operations):
     # Steps.
 
     @override
-    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> OperationHandle:
         handle = self._new_handle()
         step = StepToRun(handle, name, fingerprint.hex(), action)
         completes = self._completes(handle, functools.partial(step_result, name, step.fingerprint))
@@ -333,20 +333,20 @@ class MachineOperations(Operations):
         return issued.notice
 
     @override
-    def stop_step(self, handle: Handle) -> None:
+    def stop_step(self, handle: OperationHandle) -> None:
         self.stopped.add(handle)
 
     # State.
 
     @override
-    def get_state(self, name: str) -> Handle:
+    def get_state(self, name: str) -> OperationHandle:
         return self._ask_state(lambda: self._machine.get_state(name), plain)
 
     @override
-    def state_names(self) -> Handle:
+    def state_names(self) -> OperationHandle:
         cleared = frozenset(self._cleared)
 
-        def read(handle: Handle, answer: Answer) -> Completion:
+        def read(handle: OperationHandle, answer: Answer) -> Completion:
             names = sorted(name for name in answer.names if name not in cleared)
             return Completion(handle, None, json.dumps(names).encode(), answer.failure)
 
@@ -370,24 +370,24 @@ class MachineOperations(Operations):
     # Promises and awakeables.
 
     @override
-    def promise_value(self, name: str) -> Handle:
+    def promise_value(self, name: str) -> OperationHandle:
         return self._ask(lambda: self._machine.promise(name))
 
     @override
-    def promise_peek(self, name: str) -> Handle:
+    def promise_peek(self, name: str) -> OperationHandle:
         return self._ask(lambda: self._machine.peek_promise(name))
 
     @override
-    def promise_complete(self, name: str, result: StepResult) -> Handle:
+    def promise_complete(self, name: str, result: ValueOrFailure) -> OperationHandle:
         return self._ask(lambda: self._machine.complete_promise(name, *result))
 
     @override
-    def awakeable(self) -> tuple[str, Handle]:
+    def awakeable(self) -> tuple[str, OperationHandle]:
         handle = self._new_handle()
         awakeable_id, notice = self._machine.awakeable()
         self._wait_for(handle, notice, self._completes(handle, resolved))
         return awakeable_id, handle
 
     @override
-    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         self._issue(lambda: self._machine.complete_awakeable(awakeable_id, *result))

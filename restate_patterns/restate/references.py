@@ -13,9 +13,9 @@ from restate_patterns.client.urls import ref_words
 from restate_patterns.errors import UsageError
 from restate_patterns.execution.steps import StepRunner
 from restate_patterns.limits import PAUSE_S
-from restate_patterns.log_lines import logger_named
 from restate_patterns.options import Step
 from restate_patterns.seam import InvocationRef
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns")
 

@@ -11,8 +11,8 @@ from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ports import claim, url_of
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.limits import JOURNAL_WINDOW_BYTES
-from restate_patterns.log_lines import logger_named
 from restate_patterns.restate.endpoint import RestateEndpoint
+from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns")
 

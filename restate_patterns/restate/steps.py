@@ -14,11 +14,11 @@ from typing import Final, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.clock import Clock
 from restate_patterns.errors import JournalMismatch
-from restate_patterns.seam import STEP_STOPPED, Handle, StepAction, StepProgress, StepResult
+from restate_patterns.seam import STEP_STOPPED, OperationHandle, StepAction, StepProgress, ValueOrFailure
+from restate_patterns.system.clock import Clock
 
-Identity: TypeAlias = tuple[str, Handle]
+Identity: TypeAlias = tuple[str, OperationHandle]
 """Invocation id, and the step's place in the invocation."""
 
 _KEPT_MAX: Final = 10_000
@@ -41,11 +41,11 @@ class RunningStep(StepProgress):
         self._failed_count = 0
         self.name = name
         self.fingerprint = fingerprint
-        self.task: asyncio.Task[StepResult] | None = None
+        self.task: asyncio.Task[ValueOrFailure] | None = None
         self.stopping = False
         self.on_end: Callable[[RunningStep], None] | None = None
         """Told once it has ended; the attempt that waits for it sets this."""
-        self.ended: StepResult | BaseException | None = None
+        self.ended: ValueOrFailure | BaseException | None = None
         """What it came to: a result, or why there is none and it stays open."""
 
     @property
@@ -125,7 +125,7 @@ class RunningSteps:
             task.cancel()
         return len(left)
 
-    def _done(self, identity: Identity, step: RunningStep, task: asyncio.Task[StepResult]) -> None:
+    def _done(self, identity: Identity, step: RunningStep, task: asyncio.Task[ValueOrFailure]) -> None:
         error: BaseException | None
         if task.cancelled():
             # Nobody asked for it: the process is on its way out, and the step has come to nothing.

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from restate_patterns.server.config import NodePorts
-from restate_patterns.tls import trusted_for
+from restate_patterns.system.tls import trusted_for
 
 _TIMEOUT_S: Final = 5.0
 _METRIC: Final = re.compile(r"^(?P<name>restate_\w+)\{(?P<labels>[^}]*)\} (?P<value>\d+)", re.MULTILINE)

@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypeVar
 from typing_extensions import override
 
 from restate_patterns.client.engine_caller import EngineCaller
-from restate_patterns.engine_errors import InvocationCompleted
-from restate_patterns.engine_port import EnginePort
+from restate_patterns.engine.errors import InvocationCompleted
+from restate_patterns.engine.interface import EngineInterface
 from restate_patterns.errors import AlreadyInvoked
-from restate_patterns.seam import RUN_HANDLER, Caller, InvocationRef, Request, StepResult, WorkflowRef
+from restate_patterns.seam import RUN_HANDLER, Caller, InvocationRef, Request, ValueOrFailure, WorkflowRef
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Engines(Protocol):
     """Where the engine of the moment is found."""
 
-    async def running(self) -> EnginePort:
+    async def running(self) -> EngineInterface:
         """Give the engine, waiting for a restart that is under way."""
         ...
 
@@ -113,5 +113,5 @@ class SurvivingCaller(Caller):
         await self._ask(ask)
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         await self._ask(lambda caller, _: caller.complete_awakeable(awakeable_id, result))

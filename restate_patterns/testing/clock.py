@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from restate_patterns.clock import Cancellable, Clock
+from restate_patterns.system.clock import Cancellable, Clock
 
 
 class _Alarm(Cancellable):

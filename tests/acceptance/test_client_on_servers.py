@@ -22,8 +22,8 @@ from restate_patterns import (
 )
 from restate_patterns.admin import AdminClient, InvocationStatus
 from restate_patterns.client.http_caller import HttpCaller
-from restate_patterns.failures import failure_of_text
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
+from restate_patterns.values.failures import failure_of_text
 from tests.acceptance.test_admin_client import until, until_status
 from tests.support.workshop import Approval, Counter, OutOfStockError, Shop
 from tests.support.workshops import Workshop

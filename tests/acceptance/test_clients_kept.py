@@ -22,11 +22,11 @@ from restate_patterns import (
     VirtualObject,
     handler,
 )
+from restate_patterns.api.typed_clients import link_of
 from restate_patterns.client.engine_caller import EngineCaller
-from restate_patterns.clients import link_of
-from restate_patterns.engine_errors import EngineStopped
+from restate_patterns.engine.errors import EngineStopped
 from restate_patterns.http.server import HttpServer
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -66,7 +66,7 @@ class Verbs:
             "output": handle.output,
             "cancel": handle.cancel,
             "cancel by key": slow.answer.with_options(idempotency_key="k").handle().cancel,
-            "awakeable": lambda: caller.complete_awakeable("prom_1", StepResult(b"1", None)),
+            "awakeable": lambda: caller.complete_awakeable("prom_1", ValueOrFailure(b"1", None)),
         }
 
 

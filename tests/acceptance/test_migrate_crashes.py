@@ -14,13 +14,13 @@ from typing_extensions import override
 
 from restate_patterns import App, Embedded
 from restate_patterns.cli.couriers import courier_of
-from restate_patterns.clock import wall_ms
 from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.moving.destination import Destination
 from restate_patterns.moving.errors import StateNotWritten
 from restate_patterns.moving.mover import Mover
 from restate_patterns.moving.refusals import Why
 from restate_patterns.server import RunningServer
+from restate_patterns.system.clock import wall_ms
 from tests.support.depots import Depot, Letters, Route
 from tests.support.service_process import services_of
 

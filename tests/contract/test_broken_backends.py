@@ -23,7 +23,7 @@ from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.primitives import Primitives
 from restate_patterns.execution.tasks import InnerFuture
 from restate_patterns.execution.waits import StepWait
-from restate_patterns.seam import Handle, Issued, Ready
+from restate_patterns.seam import Issued, OperationHandle, Ready
 from restate_patterns.testing.contract import ALL, check
 from restate_patterns.testing.contract import guarantee as guarantee_module
 from restate_patterns.testing.contract import recorder as recorder_module
@@ -75,7 +75,7 @@ def leaves_steps_behind(patch: pytest.MonkeyPatch) -> None:
 def spares_children(patch: pytest.MonkeyPatch) -> None:
     """Cancels the caller and not what it calls."""
 
-    def cancel_call(self: JournalOperations, handle: Handle) -> None: ...
+    def cancel_call(self: JournalOperations, handle: OperationHandle) -> None: ...
 
     patch.setattr(JournalOperations, "cancel_call", cancel_call)
 
@@ -84,7 +84,7 @@ def is_early(patch: pytest.MonkeyPatch) -> None:
     """Has timers that fire before their time."""
     add = Timers.add
 
-    def early(self: Timers, num: int, handle: Handle | TimerMark, due_ms: int) -> None:
+    def early(self: Timers, num: int, handle: OperationHandle | TimerMark, due_ms: int) -> None:
         add(self, num, handle, due_ms - 60)
 
     patch.setattr(Timers, "add", early)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from restate_patterns.reading import resolve
+from restate_patterns.api.definition_reader import resolve
 from restate_patterns.testing.contract import ALL, Guarantee, Stage, check
 from restate_patterns.testing.contract import guarantee as module
 from restate_patterns.testing.contract.catalogue import SUBJECTS, definitions

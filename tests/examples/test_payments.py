@@ -15,7 +15,7 @@ from typing_extensions import override
 from examples.state_machines.payments.account import Account, NotEnoughMoney
 from examples.state_machines.payments.processor import Payment, PaymentProcessor, PaymentStatus
 from restate_patterns import App, Client, Clients, IllegalEvent, ObjectContext, handler
-from restate_patterns.backend import Backend
+from restate_patterns.engine.backend import Backend
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.support.hosting import BACKENDS, EMBEDDED, RESTATE, backend_of
 

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from restate_patterns.embedded.records import Record, Status
-from restate_patterns.engine_errors import EngineError
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus, InvocationView
+from restate_patterns.engine.errors import EngineError
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus, InvocationView
 from restate_patterns.errors import InvocationNotFound, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
-from restate_patterns.seam import Request, StepResult, Target
+from restate_patterns.seam import Request, Target, ValueOrFailure
 from tests.support.engines import Bench, Functions, bench, bounded
 
 COUNT = int(os.environ.get("ENGINE_MODEL_COUNT", "6"))
@@ -204,7 +204,7 @@ class World:
         if awakeables:
             awakeable_id = self.random.choice(list(awakeables))
             try:
-                await bounded(self.b.engine.complete_awakeable(awakeable_id, StepResult(b"w", None)))
+                await bounded(self.b.engine.complete_awakeable(awakeable_id, ValueOrFailure(b"w", None)))
             except InvocationNotFound:
                 awakeables.pop(awakeable_id)
 
@@ -245,7 +245,7 @@ class World:
                     await self.b.engine.resume(view.id)
             for awakeable_id in list(awakeables):
                 try:
-                    await self.b.engine.complete_awakeable(awakeable_id, StepResult(b"w", None))
+                    await self.b.engine.complete_awakeable(awakeable_id, ValueOrFailure(b"w", None))
                 except InvocationNotFound:
                     awakeables.pop(awakeable_id)
         raise AssertionError(f"stuck: {[(view.id, view.status, view.waits_for) for view in running]}")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from restate_patterns import App, InvocationHandle, TerminalError, saga_services
-from restate_patterns.engine_errors import EngineError
+from restate_patterns.engine.errors import EngineError
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.property.test_semantic_locks import Account, Schedule, Worker
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restate_patterns import App, Client, ObjectContext, State, StateMachine, Status
-from restate_patterns.backend import Backend
+from restate_patterns.engine.backend import Backend
 from restate_patterns.testing.environment import environment
 from tests.support.hosting import BACKENDS, backend_of
 from tests.support.looms import EVENTS, Event, Loom, Model, Phase, check, send_and_check

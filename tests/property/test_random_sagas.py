@@ -19,7 +19,7 @@ import pytest
 from pydantic import BaseModel
 
 from restate_patterns import App, Cancelled, Context, InvocationHandle, Killed, Saga, Service, handler
-from restate_patterns.engine_errors import InvocationCompleted
+from restate_patterns.engine.errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
 from restate_patterns.testing.environment import environment, never
 from tests.support.sagas import TWICE, Refused

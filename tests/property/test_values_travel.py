@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from restate_patterns import AwakeableId, DefinitionError, WrongValue
-from restate_patterns.serde import codec
 from restate_patterns.testing.contract import Host, Running
+from restate_patterns.values.serde import codec
 from tests.support.contract_hosts import HOSTS
 from tests.support.drawn_types import types_with_values
 from tests.support.journeys import OUTSIDE, PLACES, Journeys

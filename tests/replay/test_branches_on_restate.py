@@ -21,7 +21,7 @@ import pytest
 from benchmarks.processes import spawn, stop, wait_for_listener
 from restate_patterns import Context, Service, handler
 from restate_patterns.admin import AdminClient
-from restate_patterns.deployment import AppDeployment
+from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.restate.remote import RemoteServer
 from restate_patterns.server import RunningServer, free_ports
 from tests.support import sdk_branches

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from restate_patterns import App, Context, Embedded, Saga, Service, Step, TerminalError, handler
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.options import RetryPolicy
 from restate_patterns.testing import run_test
 from restate_patterns.testing.contract.host import Running

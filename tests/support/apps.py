@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from restate_patterns import App, Client, InvocationHandle
+from restate_patterns.api.definitions import Definition
+from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.client.engine_caller import EngineCaller
-from restate_patterns.definitions import Definition
-from restate_patterns.deployment import AppDeployment
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from tests.support.engines import Bench, bench
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import AttemptEnd, Completion, Failed, Handle, Request, Stuck, Succeeded, Target
+from restate_patterns.seam import AttemptEnd, Completion, Failed, MustPause, OperationHandle, Request, Succeeded, Target
 from tests.support.memory_backend import START_MS, Main, MemoryOperations, Outcome, World
 from tests.support.memory_host import Host, run_to_end
 
@@ -41,7 +41,9 @@ class Driven:
         self.attempt = DurableAttempt(self.world.invocation, self.operations, main)
         self.end: AttemptEnd | None = self.attempt.start()
 
-    def deliver(self, handle: Handle, value: bytes | None = None, time_ms: int | None = START_MS) -> AttemptEnd | None:
+    def deliver(
+        self, handle: OperationHandle, value: bytes | None = None, time_ms: int | None = START_MS
+    ) -> AttemptEnd | None:
         """Complete an operation."""
         self.end = self.attempt.deliver(Completion(handle, time_ms, value))
         return self.end
@@ -58,7 +60,7 @@ class Driven:
         return [f"{command.kind} {command.what}".strip() for command in self.operations.fresh]
 
     @property
-    def hints(self) -> list[tuple[str, Handle]]:
+    def hints(self) -> list[tuple[str, OperationHandle]]:
         """What the backend was told without any entry in the journal."""
         return self.operations.hints
 
@@ -103,7 +105,7 @@ def failure_of(end: AttemptEnd | None) -> tuple[int, str]:
 
 def stuck_with(end: AttemptEnd | None) -> BaseException:
     """Give the error of an attempt that must be stuck."""
-    assert isinstance(end, Stuck), end
+    assert isinstance(end, MustPause), end
     return end.error
 
 

@@ -13,7 +13,7 @@ from examples.providers.ledger import Entry
 from examples.providers.provider import Provider
 from examples.sagas import booking, registration, tickets
 from restate_patterns import App, InvocationHandle, Service
-from restate_patterns.engine_errors import InvocationCompleted
+from restate_patterns.engine.errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
 from restate_patterns.testing.environment import environment
 from tests.support.providers import api_of

@@ -12,11 +12,11 @@ from typing_extensions import override
 
 from restate_patterns import Client, Definition
 from restate_patterns.admin import AdminClient
+from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.client.engine_caller import EngineCaller
-from restate_patterns.deployment import AppDeployment
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_port import EnginePort, InvocationStatus
+from restate_patterns.engine.interface import EngineInterface, InvocationStatus
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
 from restate_patterns.testing.contract import Admin, Host, Running
@@ -145,7 +145,7 @@ class ServedHost(Host):
     async def _running(self, deployment: AppDeployment) -> AsyncGenerator[Running]:
         running = EmbeddedRunning(deployment, Store(":memory:"), INACTIVITY_TIMEOUT_MS)
         await running.engine.start()
-        server = HttpServer(cast("EnginePort", LatestEngine(running)), ingress_port=0, admin_port=0)
+        server = HttpServer(cast("EngineInterface", LatestEngine(running)), ingress_port=0, admin_port=0)
         await server.start()
         try:
             async with (

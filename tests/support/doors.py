@@ -14,7 +14,7 @@ from typing import Final
 from typing_extensions import override
 
 from restate_patterns import ObjectContext, VirtualObject, handler
-from restate_patterns.deployment import AppDeployment
+from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.http.server import HttpServer

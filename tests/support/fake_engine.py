@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from typing_extensions import override
 
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     CancelRefused,
     InvocationCompleted,
     InvocationNotCompleted,
@@ -15,10 +15,10 @@ from restate_patterns.engine_errors import (
     NotAccepting,
     WorkflowAlreadyInvoked,
 )
-from restate_patterns.engine_port import (
+from restate_patterns.engine.interface import (
     CancelOutcome,
     CompletedResult,
-    EnginePort,
+    EngineInterface,
     InvocationDetail,
     InvocationFilter,
     InvocationStatus,
@@ -36,20 +36,20 @@ from restate_patterns.seam import (
     Request,
     ServiceInfo,
     ServiceKind,
-    StepResult,
     Target,
+    ValueOrFailure,
     WorkflowRef,
 )
 
 NOW_MS = 1_795_320_415_291
 RETENTION_MS = 86_400_000
 WAIT_S = 20.0
-Behaviour = Callable[[Request], StepResult | None]
+Behaviour = Callable[[Request], ValueOrFailure | None]
 """Gives the outcome of an invocation, or None when it does not end by itself."""
 
 
-def echo(request: Request) -> StepResult:
-    return StepResult(request.body, None)
+def echo(request: Request) -> ValueOrFailure:
+    return ValueOrFailure(request.body, None)
 
 
 def handler(name: str, kind: HandlerKind = HandlerKind.EXCLUSIVE, **fields: object) -> HandlerInfo:
@@ -98,7 +98,7 @@ class FakeInvocation:
     def __init__(self, invocation_id: str, request: Request) -> None:
         self.id = invocation_id
         self.request = request
-        self.done: asyncio.Future[StepResult] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[ValueOrFailure] = asyncio.get_running_loop().create_future()
         self.status = InvocationStatus.RUNNING
 
     def result(self, *, read_back: bool = False) -> CompletedResult:
@@ -108,7 +108,7 @@ class FakeInvocation:
         return CompletedResult(self.id, value, failure, expires_ms, self.request.target)
 
 
-class FakeEngine(EnginePort):
+class FakeEngine(EngineInterface):
     """Plays `behaviours` by target text (`Counter/k/add`) or by `Service/handler`; default: echo."""
 
     def __init__(self, services: Sequence[ServiceInfo] = SERVICES) -> None:
@@ -117,7 +117,7 @@ class FakeEngine(EnginePort):
         self.requests: list[Request] = []
         self.delays: list[int | None] = []
         self.invocations: dict[str, FakeInvocation] = {}
-        self.awakeables: dict[str, StepResult] = {}
+        self.awakeables: dict[str, ValueOrFailure] = {}
         self.state: dict[tuple[str, str], dict[str, bytes]] = {}
         self.verbs: list[tuple[str, str]] = []
         self.filters: list[tuple[InvocationFilter, int, str | None]] = []
@@ -225,7 +225,7 @@ class FakeEngine(EnginePort):
         return found.result(read_back=True) if found.done.done() else None
 
     @override
-    async def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         if not awakeable_id.startswith("sign_"):
             raise MalformedId(awakeable_id, "awakeable")
         self.awakeables.setdefault(awakeable_id, result)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from restate_patterns import Embedded, Restate
-from restate_patterns.backend import Backend
+from restate_patterns.engine.backend import Backend
 from restate_patterns.server import RunningServer, free_ports
 
 EMBEDDED, RESTATE, SUSPENDING = "embedded", "restate", "suspending"

@@ -15,24 +15,24 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.clock import Clock
 from restate_patterns.errors import Failure, JournalMismatch
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.seam import (
     Completion,
-    Handle,
     Invocation,
     InvocationRef,
     Issued,
+    OperationHandle,
     Operations,
     Ready,
     Request,
     StepAction,
     StepExhausted,
     StepProgress,
-    StepResult,
     Target,
+    ValueOrFailure,
 )
+from restate_patterns.system.clock import Clock
 from restate_patterns.testing.clock import VirtualClock
 
 START_MS = 1_893_456_000_000
@@ -101,10 +101,10 @@ class World:
         )
         self.entries: list[Entry] = []
         self.arrived: list[Completion | CancelRequested] = []
-        self.settled: set[Handle] = set()
+        self.settled: set[OperationHandle] = set()
         self.state: dict[str, bytes] = {}
-        self.steps: dict[Handle, asyncio.Task[StepResult]] = {}
-        self.tries: dict[Handle, int] = {}
+        self.steps: dict[OperationHandle, asyncio.Task[ValueOrFailure]] = {}
+        self.tries: dict[OperationHandle, int] = {}
         self.exhausted: list[str] = []
         self.reads_suspend = False
 
@@ -112,7 +112,7 @@ class World:
         """Give all commands of the journal, in order; a handle is a position in it."""
         return [command for entry in self.entries for command in entry.commands]
 
-    def arrive(self, handle: Handle, value: bytes | None, failure: Failure | None) -> None:
+    def arrive(self, handle: OperationHandle, value: bytes | None, failure: Failure | None) -> None:
         """A durable operation has come to its end; the attempt is told in some order."""
         if handle not in self.settled:
             self.settled.add(handle)
@@ -128,7 +128,7 @@ class World:
 
 
 class _Progress(StepProgress):
-    def __init__(self, world: World, handle: Handle) -> None:
+    def __init__(self, world: World, handle: OperationHandle) -> None:
         self._world = world
         self._handle = handle
 
@@ -156,8 +156,8 @@ class MemoryOperations(Operations):
         self.position = 0
         self.fresh: list[Command] = []
         self.effects: list[Callable[[], None]] = []
-        self.actions: dict[Handle, StepAction] = {}
-        self.hints: list[tuple[str, Handle]] = []
+        self.actions: dict[OperationHandle, StepAction] = {}
+        self.hints: list[tuple[str, OperationHandle]] = []
         self.cancels_delivered = 0
 
     @property
@@ -179,7 +179,7 @@ class MemoryOperations(Operations):
         self,
         kind: str,
         what: str,
-        effect: Callable[[Handle], None] | None = None,
+        effect: Callable[[OperationHandle], None] | None = None,
         ready: Callable[[], Ready] | None = None,
     ) -> Issued:
         handle = self.position
@@ -195,22 +195,22 @@ class MemoryOperations(Operations):
             self.effects.append(lambda: effect(handle))
         return handle if answer is None else answer
 
-    def _wait(self, kind: str, what: str, effect: Callable[[Handle], None] | None = None) -> Handle:
+    def _wait(self, kind: str, what: str, effect: Callable[[OperationHandle], None] | None = None) -> OperationHandle:
         handle = self._issue(kind, what, effect)
         assert isinstance(handle, int)
         return handle
 
-    def _from_peer(self, kind: str, what: str) -> Callable[[Handle], None]:
+    def _from_peer(self, kind: str, what: str) -> Callable[[OperationHandle], None]:
         world = self.world
 
-        def begin(handle: Handle) -> None:
+        def begin(handle: OperationHandle) -> None:
             outcome = world.peer(kind, what)
             world.clock.call_later(outcome.delay_ms, lambda: world.arrive(handle, outcome.value, outcome.failure))
 
         return begin
 
     @override
-    def call(self, request: Request, *, shielded: bool) -> Handle:
+    def call(self, request: Request, *, shielded: bool) -> OperationHandle:
         what = f"{request.target} {request.body!r}"
         return self._wait("call", what, self._from_peer("call", request.target.handler))
 
@@ -219,17 +219,17 @@ class MemoryOperations(Operations):
         return self._issue("send", f"{request.target} {delay_ms}", None, lambda: Ready(b"inv_sent"))
 
     @override
-    def run(self, name: str, fingerprint: bytes, action: StepAction) -> Handle:
+    def run(self, name: str, fingerprint: bytes, action: StepAction) -> OperationHandle:
         handle = self._wait("run", f"{name} {fingerprint.hex()}", self._start_step)
         self.actions[handle] = action
         return handle
 
-    def _start_step(self, handle: Handle) -> None:
+    def _start_step(self, handle: OperationHandle) -> None:
         world = self.world
         if handle in world.settled or handle in world.steps:
             return
 
-        def ended(task: asyncio.Task[StepResult]) -> None:
+        def ended(task: asyncio.Task[ValueOrFailure]) -> None:
             world.steps.pop(handle, None)
             if task.cancelled():
                 world.arrive(handle, None, Failure(409, "stopped"))
@@ -244,17 +244,17 @@ class MemoryOperations(Operations):
         world.steps[handle] = task
 
     @override
-    def stop_step(self, handle: Handle) -> None:
+    def stop_step(self, handle: OperationHandle) -> None:
         self.hints.append(("stop_step", handle))
         self.effects.append(lambda: self._stop_step(handle))
 
-    def _stop_step(self, handle: Handle) -> None:
+    def _stop_step(self, handle: OperationHandle) -> None:
         task = self.world.steps.get(handle)
         if task is not None:
             task.cancel()
 
     @override
-    def cancel_call(self, handle: Handle) -> None:
+    def cancel_call(self, handle: OperationHandle) -> None:
         self.hints.append(("cancel_call", handle))
 
     @override
@@ -264,17 +264,17 @@ class MemoryOperations(Operations):
         return int(answer.value or b"")
 
     @override
-    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> Handle:
+    def sleep(self, deadline_ms: int, delay_ms: int, name: str) -> OperationHandle:
         world = self.world
 
-        def begin(handle: Handle) -> None:
+        def begin(handle: OperationHandle) -> None:
             wait_ms = max(0, deadline_ms - world.clock.wall_ms())
             world.clock.call_later(wait_ms, lambda: world.arrive(handle, None, None))
 
         return self._wait("sleep", f"{name} {deadline_ms}", begin)
 
     @override
-    def discard(self, handle: Handle) -> None:
+    def discard(self, handle: OperationHandle) -> None:
         self.hints.append(("discard", handle))
 
     @override
@@ -310,7 +310,7 @@ class MemoryOperations(Operations):
             self.world.state.clear()
 
     @override
-    def promise_value(self, name: str) -> Handle:
+    def promise_value(self, name: str) -> OperationHandle:
         return self._wait("promise", name, self._from_peer("promise", name))
 
     @override
@@ -318,20 +318,20 @@ class MemoryOperations(Operations):
         return self._issue("peek", name, None, lambda: Ready(None))
 
     @override
-    def promise_complete(self, name: str, result: StepResult) -> Issued:
+    def promise_complete(self, name: str, result: ValueOrFailure) -> Issued:
         return self._issue("complete", f"{name} {result!r}", None, lambda: Ready(None))
 
     @override
-    def awakeable(self) -> tuple[str, Handle]:
+    def awakeable(self) -> tuple[str, OperationHandle]:
         name = f"awk_{self.position}"
         return name, self._wait("awakeable", "", self._from_peer("awakeable", name))
 
     @override
-    def complete_awakeable(self, awakeable_id: str, result: StepResult) -> None:
+    def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         self._issue("resolve", f"{awakeable_id} {result!r}")
 
     @override
-    def attach(self, ref: InvocationRef) -> Handle:
+    def attach(self, ref: InvocationRef) -> OperationHandle:
         return self._wait("attach", str(ref), self._from_peer("attach", str(ref)))
 
     @override

@@ -8,7 +8,7 @@ from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.seam import (
     AttemptEnd,
     Completion,
-    Stuck,
+    MustPause,
 )
 from tests.support.memory_backend import CancelRequested, Entry, MemoryOperations, World
 
@@ -37,7 +37,7 @@ class Host:
             assert end is None, f"the replay ended early: {end}"
             end = self._deliver(entry.cause)
             issued += len(entry.commands)
-            if end is None or not isinstance(end, Stuck):
+            if end is None or not isinstance(end, MustPause):
                 assert self.operations.position == issued, "the replay left commands out"
         if not adopt:
             return end

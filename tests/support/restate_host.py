@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing_extensions import override
 
 from restate_patterns import Client, Definition
-from restate_patterns.deployment import AppDeployment
+from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.http.granian_server import GranianServer
 from restate_patterns.http.ports import claim
 from restate_patterns.restate.endpoint import RestateEndpoint

@@ -22,7 +22,7 @@ from restate_patterns import (
     handler,
     saga_services,
 )
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.testing import TestEnvironment, run_test
 
 QUICK = RetryPolicy(initial=timedelta(milliseconds=10), max_attempts=2, then="fail")

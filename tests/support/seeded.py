@@ -34,7 +34,7 @@ from restate_patterns import (
     WorkflowContext,
     handler,
 )
-from restate_patterns.backend import Backend
+from restate_patterns.engine.backend import Backend
 
 T = TypeVar("T")
 WORDS: Final = ("ann", "bob", "cem", "dora", "eva", "finn", "gül", "hugo")

@@ -10,7 +10,7 @@ from typing import Any
 from restate_patterns.errors import TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 from tests.support.engines import Functions, bounded, request
 
 SECOND = timedelta(seconds=1)
@@ -108,7 +108,7 @@ async def run(a: DurableAttempt) -> bytes:
 
 @app.shared("W/go")
 async def go(a: DurableAttempt) -> bytes:
-    await a.promise_complete("go", StepResult(a.invocation.body, None))
+    await a.promise_complete("go", ValueOrFailure(a.invocation.body, None))
     return b"ok"
 
 

@@ -35,9 +35,9 @@ from pydantic import (
 )
 from typing_extensions import TypedDict, override
 
-from restate_patterns.awakeables import AwakeableId
+from restate_patterns.api.awakeables import AwakeableId
 from restate_patterns.errors import DefinitionError, WrongValue
-from restate_patterns.serde import codec
+from restate_patterns.values.serde import codec
 
 T = TypeVar("T")
 

@@ -12,11 +12,12 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from typing_extensions import override
 
-from restate_patterns.calls import HandlerClient
-from restate_patterns.context import ObjectContext, ObjectSharedContext
-from restate_patterns.definitions import VirtualObject
+from restate_patterns.api.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import VirtualObject
+from restate_patterns.api.handler_clients import HandlerClient
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.drawing import draw
 from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
@@ -25,7 +26,6 @@ from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.table import Event, Move, Table, read_table
 from restate_patterns.patterns.machines.timers import LateTimer, Timers
 from restate_patterns.patterns.machines.transitions import Transition
-from restate_patterns.state import State
 
 E = TypeVar("E", bound=Enum)
 

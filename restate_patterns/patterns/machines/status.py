@@ -8,7 +8,8 @@ from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from typing_extensions import override
 
-from restate_patterns.context import ObjectContext
+from restate_patterns.api.context import ObjectContext
+from restate_patterns.api.state import State
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.limits import MACHINE_HISTORY_COUNT
 from restate_patterns.options import RetryPolicy
@@ -23,7 +24,6 @@ from restate_patterns.patterns.machines.transitions import (
     Tagged,
     TimerDecorator,
 )
-from restate_patterns.state import State
 
 E = TypeVar("E", bound=Enum)
 

@@ -11,18 +11,18 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from restate_patterns.context import ObjectContext
+from restate_patterns.api.context import ObjectContext
+from restate_patterns.api.definition_reader import resolve
+from restate_patterns.api.handlers import declarations, wire_name
+from restate_patterns.api.signatures import type_arguments
 from restate_patterns.errors import DefinitionError, UndefinedName
-from restate_patterns.handlers import declarations, wire_name
-from restate_patterns.losing import comes_back
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import ENTRY, EXIT, Transition
-from restate_patterns.reading import resolve
-from restate_patterns.signatures import type_arguments
+from restate_patterns.values.losses import comes_back
 
 if TYPE_CHECKING:
-    from restate_patterns.definitions import VirtualObject
+    from restate_patterns.api.definitions import VirtualObject
 
 
 @dataclass(frozen=True, slots=True)

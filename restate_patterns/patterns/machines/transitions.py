@@ -14,10 +14,10 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVa
 
 from typing_extensions import override
 
-from restate_patterns.calls import HandlerClient, OwnHandler
-from restate_patterns.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.handler_clients import HandlerClient, OwnHandler
+from restate_patterns.api.handlers import Handler, HandlerRef, handler
 from restate_patterns.errors import DefinitionError, UsageError
-from restate_patterns.handlers import Handler, HandlerRef, handler
 from restate_patterns.options import HandlerOptions, RetryPolicy
 from restate_patterns.patterns.machines.timers import PATIENT
 

@@ -11,13 +11,13 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, JsonValue
 
-from restate_patterns.awakeables import AwakeableId
-from restate_patterns.context import ObjectContext, ObjectSharedContext
-from restate_patterns.definitions import VirtualObject
-from restate_patterns.handlers import handler
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
 from restate_patterns.patterns.saga.record import ErrorRecord, SagaRecord
-from restate_patterns.state import State
 
 DESK: Final = "all"
 """The key of the one desk."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from restate_patterns.actions import action_of
-from restate_patterns.calls import patient
-from restate_patterns.context import Context, scope_of
-from restate_patterns.fingerprints import fingerprint
+from restate_patterns.api.actions import action_of
+from restate_patterns.api.context import Context
+from restate_patterns.api.handler_clients import patient
+from restate_patterns.api.scopes import scope_of
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.holding import to_the_end
 from restate_patterns.patterns.saga.naming import named
@@ -20,7 +20,8 @@ from restate_patterns.patterns.saga.teller import Teller
 from restate_patterns.patterns.saga.underway import Begun
 from restate_patterns.patterns.saga.undos import step_task
 from restate_patterns.patterns.saga.unwinding import Persistence, terminal
-from restate_patterns.serde import codec
+from restate_patterns.values.fingerprints import fingerprint
+from restate_patterns.values.serde import codec
 
 
 class Going(Protocol):

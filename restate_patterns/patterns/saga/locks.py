@@ -13,14 +13,15 @@ from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from restate_patterns.awakeables import AwakeableId
-from restate_patterns.context import ObjectContext, ObjectSharedContext, scope_of
-from restate_patterns.definitions import VirtualObject
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.scopes import scope_of
+from restate_patterns.api.state import State
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.patterns.saga.errors import RecordPending
 from restate_patterns.patterns.saga.naming import SAGA_HEADER
-from restate_patterns.state import State
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from restate_patterns.context import Context
+from restate_patterns.api.context import Context
 from restate_patterns.patterns.saga.errors import RecordPending
 from restate_patterns.patterns.saga.locks import Lockable, LockRequest
 from restate_patterns.patterns.saga.underway import Begun, UnderWay

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from restate_patterns.calls import HandlerClient, spec_of
-from restate_patterns.kept import all_plain, kept_arguments
-from restate_patterns.serde import Codec, codec
+from restate_patterns.api.handler_clients import HandlerClient, spec_of
+from restate_patterns.values.copies import all_plain, kept_arguments
+from restate_patterns.values.serde import Codec, codec
 
 SAGA_HEADER: Final = "restate-patterns-saga"
 """Tells a record that is marked as pending on whose behalf it is called."""

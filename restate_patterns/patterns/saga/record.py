@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from restate_patterns.errors import Failure, TerminalError
-from restate_patterns.failures import NAME_KEY, from_failure, to_failure
+from restate_patterns.values.failures import NAME_KEY, from_failure, to_failure
 
 
 class SagaState(enum.StrEnum):

@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
-from restate_patterns.context import Context, scope_of
+from restate_patterns.api.context import Context
+from restate_patterns.api.scopes import scope_of
 from restate_patterns.errors import UsageError
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.kept import kept_arguments
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.actions import SagaAction
 from restate_patterns.patterns.saga.errors import SagaFailed
@@ -33,6 +33,7 @@ from restate_patterns.patterns.saga.teller import Teller, check_hosted
 from restate_patterns.patterns.saga.underway import Begun, UnderWay
 from restate_patterns.patterns.saga.undos import Owing, Undos
 from restate_patterns.patterns.saga.unwinding import Persistence
+from restate_patterns.values.copies import kept_arguments
 
 P = ParamSpec("P")
 R = TypeVar("R")

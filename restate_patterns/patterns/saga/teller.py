@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from restate_patterns.context import Context, scope_of
+from restate_patterns.api.context import Context
+from restate_patterns.api.definition_reader import resolve
+from restate_patterns.api.scopes import scope_of
 from restate_patterns.errors import TerminalError, UsageError
 from restate_patterns.patterns.saga.desk import DESK, Decision, SagaLog, StuckSagas, StuckStep
 from restate_patterns.patterns.saga.record import (
@@ -18,7 +20,6 @@ from restate_patterns.patterns.saga.record import (
     SagaStepKind,
     SagaStepState,
 )
-from restate_patterns.reading import resolve
 
 
 class Teller:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, Protocol, overload
 
-from restate_patterns.actions import action_of
-from restate_patterns.context import Context
+from restate_patterns.api.actions import action_of
+from restate_patterns.api.context import Context
 from restate_patterns.errors import StepFailed
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.naming import kept_for, named

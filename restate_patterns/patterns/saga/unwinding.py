@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from restate_patterns.errors import InvalidInput, TerminalError
 from restate_patterns.execution.boundary import final_failure, leaves_of
-from restate_patterns.failures import from_failure
 from restate_patterns.patterns.saga.desk import Decision
 from restate_patterns.patterns.saga.holding import owed
 from restate_patterns.patterns.saga.record import ErrorRecord, SagaStep, SagaStepKind, SagaStepState, UndoError
 from restate_patterns.patterns.saga.stack import Group, Task
 from restate_patterns.patterns.saga.teller import Teller
+from restate_patterns.values.failures import from_failure
 
 
 class GaveUp(NamedTuple):

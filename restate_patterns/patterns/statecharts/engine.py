@@ -15,10 +15,10 @@ from restate_patterns.errors import Cancelled, UsageError, WrongValue
 from restate_patterns.patterns.statecharts.definition import ChartDefinition
 from restate_patterns.patterns.statecharts.library import timeout_of
 from restate_patterns.patterns.statecharts.snapshot import PendingEvent
-from restate_patterns.serde import codec
+from restate_patterns.values.serde import codec
 
 if TYPE_CHECKING:
-    from restate_patterns.context import ObjectContext
+    from restate_patterns.api.context import ObjectContext
 
 _ARGS = codec(list[JsonValue])
 _DATA = codec(dict[str, JsonValue])

@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar, cast, overload
 
 from pydantic import BaseModel, JsonValue
 
-from restate_patterns.context import ObjectContext
+from restate_patterns.api.context import ObjectContext
+from restate_patterns.api.handlers import Handler
 from restate_patterns.errors import DefinitionError, InvalidInput, UsageError
-from restate_patterns.handlers import Handler
 
 T = TypeVar("T")
 

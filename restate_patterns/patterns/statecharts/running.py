@@ -18,10 +18,10 @@ from restate_patterns.patterns.statecharts.documents import open_session
 from restate_patterns.patterns.statecharts.engine import Delays, DurableEngine
 from restate_patterns.patterns.statecharts.library import attributes, event_of, new_model, ordered
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot
-from restate_patterns.serde import codec
+from restate_patterns.values.serde import codec
 
 if TYPE_CHECKING:
-    from restate_patterns.context import ObjectContext
+    from restate_patterns.api.context import ObjectContext
     from restate_patterns.patterns.statecharts.definition import ChartDefinition
 
 _DATA = codec(dict[str, JsonValue])

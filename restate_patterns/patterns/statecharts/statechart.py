@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import JsonValue
 from typing_extensions import override
 
-from restate_patterns.context import ObjectContext, ObjectSharedContext
-from restate_patterns.definitions import VirtualObject
+from restate_patterns.api.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, DefinitionError, TerminalError, UnreadableValue
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.errors import IllegalEvent
 from restate_patterns.patterns.machines.timers import PATIENT
@@ -26,7 +27,6 @@ from restate_patterns.patterns.statecharts.events import (
     undeclared,
 )
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
-from restate_patterns.state import State
 
 if TYPE_CHECKING:
     from statemachine import StateChart

@@ -6,11 +6,11 @@ import asyncio
 
 from pydantic import BaseModel
 
-from restate_patterns.awakeables import AwakeableId
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from restate_patterns.context import Context, ObjectContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.context import Context, ObjectContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
-from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

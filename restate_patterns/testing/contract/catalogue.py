@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import Final
 
-from restate_patterns.definitions import Definition
+from restate_patterns.api.definitions import Definition
 from restate_patterns.testing.contract import (
     awakeables,
     calls,

@@ -6,10 +6,10 @@ import asyncio
 
 import anyio
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import Cancelled, TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.testing.contract.cancelling import HOUR_S, Child
 from restate_patterns.testing.contract.expect import equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 
 import anyio
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal
 from restate_patterns.testing.contract.guarantee import guarantee

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
-from restate_patterns.handlers import handler
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, true
 from restate_patterns.testing.contract.guarantee import guarantee

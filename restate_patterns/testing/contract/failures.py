@@ -9,10 +9,10 @@ from decimal import Decimal
 import anyio
 from pydantic import BaseModel
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee

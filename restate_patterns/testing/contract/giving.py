@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from restate_patterns.context import Context, WorkflowContext
-from restate_patterns.definitions import Service, Workflow
-from restate_patterns.handlers import handler
-from restate_patterns.handles import InvocationHandle
-from restate_patterns.promises import DurablePromise
-from restate_patterns.state import State
+from restate_patterns.api.context import Context, WorkflowContext
+from restate_patterns.api.definitions import Service, Workflow
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.invocation_handles import InvocationHandle
+from restate_patterns.api.promises import DurablePromise
+from restate_patterns.api.state import State
 from restate_patterns.testing.contract.expect import equal
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from restate_patterns.api.definitions import Definition
 from restate_patterns.client import Client
-from restate_patterns.definitions import Definition
 
 
 class Admin(Protocol):

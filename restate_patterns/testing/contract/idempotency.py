@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from restate_patterns.context import Context, ObjectContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.context import Context, ObjectContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import Cancelled, TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from restate_patterns.context import Context, ObjectContext, ObjectSharedContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.context import Context, ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.errors import DeadlockError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
-from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

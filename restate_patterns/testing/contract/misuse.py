@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from restate_patterns.awakeables import AwakeableId
-from restate_patterns.context import Context, ObjectSharedContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import Context, ObjectSharedContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.errors import Killed, TerminalError
-from restate_patterns.handlers import handler
-from restate_patterns.state import State
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee

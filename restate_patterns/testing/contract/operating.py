@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from restate_patterns.api.context import Context, ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.invocation_handles import NotReady
+from restate_patterns.api.state import State
 from restate_patterns.client.errors import InvocationPaused
-from restate_patterns.context import Context, ObjectContext, ObjectSharedContext
-from restate_patterns.definitions import Service, VirtualObject
 from restate_patterns.errors import Cancelled, InvocationNotFound, Killed
-from restate_patterns.handlers import handler
-from restate_patterns.handles import NotReady
 from restate_patterns.options import RetryPolicy
-from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -11,12 +11,12 @@ from typing import Final, TypeAlias
 
 import anyio
 
-from restate_patterns.awakeables import AwakeableId
-from restate_patterns.context import Context, ObjectContext
-from restate_patterns.definitions import Service, VirtualObject
-from restate_patterns.handlers import handler
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import Context, ObjectContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.options import Step
-from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import equal
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

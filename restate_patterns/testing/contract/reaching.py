@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from restate_patterns.context import Context, ObjectContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.context import Context, ObjectContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import Cancelled
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from restate_patterns.context import Context, ObjectContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.context import Context, ObjectContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.invocation_handles import NotReady
 from restate_patterns.errors import InvocationNotFound, TerminalError
-from restate_patterns.handlers import handler
-from restate_patterns.handles import NotReady
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from restate_patterns.api.definitions import Definition
+from restate_patterns.api.typed_clients import link_of
 from restate_patterns.client import Client
-from restate_patterns.clients import link_of
-from restate_patterns.definitions import Definition
 from restate_patterns.seam import Caller
 from restate_patterns.testing.contract.host import Admin, Host, Running
 from restate_patterns.testing.contract.recorder import PATIENCE_S, Recorder

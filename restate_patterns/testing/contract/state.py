@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from restate_patterns.context import ObjectContext, ObjectSharedContext
-from restate_patterns.definitions import VirtualObject
+from restate_patterns.api.context import ObjectContext, ObjectSharedContext
+from restate_patterns.api.definitions import VirtualObject
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, StateNotSet, TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy
-from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import becomes, equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import StepFailed, TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee

@@ -9,10 +9,10 @@ from typing import Any
 
 import anyio
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TimedOut
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal, raised

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import anyio
 
-from restate_patterns.context import Context, WorkflowContext
-from restate_patterns.definitions import Service, Workflow
-from restate_patterns.handlers import handler
-from restate_patterns.promises import DurablePromise
+from restate_patterns.api.context import Context, WorkflowContext
+from restate_patterns.api.definitions import Service, Workflow
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.promises import DurablePromise
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal, true
 from restate_patterns.testing.contract.guarantee import guarantee

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import Cancelled, TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.testing.contract.expect import equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from restate_patterns.awakeables import AwakeableId
-from restate_patterns.context import Context, ObjectSharedContext
-from restate_patterns.definitions import Service, VirtualObject
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import Context, ObjectSharedContext
+from restate_patterns.api.definitions import Service, VirtualObject
+from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from restate_patterns.context import Context, WorkflowContext, WorkflowSharedContext
-from restate_patterns.definitions import Service, Workflow
+from restate_patterns.api.context import Context, WorkflowContext, WorkflowSharedContext
+from restate_patterns.api.definitions import Service, Workflow
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.invocation_handles import NotReady
+from restate_patterns.api.promises import DurablePromise
+from restate_patterns.api.state import State
 from restate_patterns.errors import AlreadyCompleted, AlreadyInvoked, Cancelled, InvocationNotFound, TerminalError
-from restate_patterns.handlers import handler
-from restate_patterns.handles import NotReady
-from restate_patterns.promises import DurablePromise
-from restate_patterns.state import State
 from restate_patterns.testing.contract.expect import becomes, equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from restate_patterns.admin.journal import commands_of, entries_of, journal_query, open_waits, sentence
-from restate_patterns.engine_port import JournalEntryView
+from restate_patterns.engine.interface import JournalEntryView
 
 TARGET = {"VirtualObject": {"name": "Counter", "key": "k", "handler": "add", "handler_ty": "Exclusive", "scope": None}}
 

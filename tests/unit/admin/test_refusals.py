@@ -19,7 +19,7 @@ from restate_patterns.admin.errors import (
 )
 from restate_patterns.admin.refusals import refusal_of
 from restate_patterns.client.errors import ServerUnavailable
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     CancelRefused,
     EngineError,
     InvocationCompleted,

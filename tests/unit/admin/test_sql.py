@@ -8,7 +8,7 @@ from restate_patterns.admin.introspection import by_ids, holders, in_flight_chil
 from restate_patterns.admin.journal import journal_query
 from restate_patterns.admin.key_state import state_query
 from restate_patterns.client.sql import among, equals, literal, resolving
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.seam import IdempotencyRef, Target, WorkflowRef
 
 EVIL = "x' OR '1'='1"

@@ -15,16 +15,16 @@ from restate_patterns.errors import (
     Killed,
     TerminalError,
 )
-from restate_patterns.failures import to_failure
 from restate_patterns.seam import (
     Caller,
     IdempotencyRef,
     InvocationRef,
     Request,
-    StepResult,
     Target,
+    ValueOrFailure,
     WorkflowRef,
 )
+from restate_patterns.values.failures import to_failure
 from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_refs(caller: Caller, engine: FakeEngine, ref: InvocationRef) -> N
     assert engine.verbs == [("cancel", "inv_1")]
     waiting = asyncio.ensure_future(caller.attach(ref, None))
     await engine.until_waiting(1)
-    engine.invocations["inv_1"].done.set_result(StepResult(b"7", None))
+    engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"7", None))
     assert await waiting == b"7"
     await caller.cancel(ref)
     assert engine.verbs == [("cancel", "inv_1")]
@@ -93,7 +93,7 @@ async def test_malformed_id(caller: Caller) -> None:
 
 async def test_declared_errors_keep_their_class(caller: Caller, engine: FakeEngine) -> None:
     failure = to_failure(DeclinedError(reason="limit"))
-    engine.behaviours["Counter/add"] = lambda request: StepResult(None, failure)
+    engine.behaviours["Counter/add"] = lambda request: ValueOrFailure(None, failure)
     with pytest.raises(DeclinedError) as raised:
         await caller.call(Request(ADD, b"1"), None)
     assert (raised.value.reason, raised.value.code) == ("limit", 402)
@@ -116,7 +116,7 @@ async def test_declared_errors_keep_their_class(caller: Caller, engine: FakeEngi
 async def test_errors_named_by_sentence(
     caller: Caller, engine: FakeEngine, failure: Failure, expected: type[TerminalError]
 ) -> None:
-    engine.behaviours["Counter/add"] = lambda request: StepResult(None, failure)
+    engine.behaviours["Counter/add"] = lambda request: ValueOrFailure(None, failure)
     with pytest.raises(TerminalError) as raised:
         await caller.call(Request(ADD, b"1"), None)
     assert type(raised.value) is expected
@@ -154,11 +154,11 @@ async def test_private_and_workflow_rules(caller: Caller, engine: FakeEngine) ->
 
 async def test_awakeables(caller: Caller, engine: FakeEngine) -> None:
     failure = to_failure(DeclinedError(reason="limit"))
-    await caller.complete_awakeable("sign_1", StepResult(b"1", None))
-    await caller.complete_awakeable("sign_2", StepResult(None, failure))
-    assert engine.awakeables == {"sign_1": StepResult(b"1", None), "sign_2": StepResult(None, failure)}
+    await caller.complete_awakeable("sign_1", ValueOrFailure(b"1", None))
+    await caller.complete_awakeable("sign_2", ValueOrFailure(None, failure))
+    assert engine.awakeables == {"sign_1": ValueOrFailure(b"1", None), "sign_2": ValueOrFailure(None, failure)}
     with pytest.raises(TerminalError, match="garbage"):
-        await caller.complete_awakeable("garbage", StepResult(b"1", None))
+        await caller.complete_awakeable("garbage", ValueOrFailure(b"1", None))
 
 
 async def test_full_disk(caller: Caller, engine: FakeEngine) -> None:

@@ -18,7 +18,7 @@ from restate_patterns.client.errors import (
 )
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.options import RetryPolicy
-from restate_patterns.seam import IdempotencyRef, Request, StepResult, Target
+from restate_patterns.seam import IdempotencyRef, Request, Target, ValueOrFailure
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +61,7 @@ REPEATABLE: dict[str, Callable[[HttpCaller], object]] = {
     "call with a key": lambda caller: caller.call(KEYED, None),
     "attach": lambda caller: caller.attach("inv_1", None),
     "output": lambda caller: caller.output("inv_1"),
-    "awakeable": lambda caller: caller.complete_awakeable("sign_1", StepResult(b"1", None)),
+    "awakeable": lambda caller: caller.complete_awakeable("sign_1", ValueOrFailure(b"1", None)),
     "cancel": lambda caller: caller.cancel("inv_1"),
 }
 

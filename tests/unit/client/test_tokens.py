@@ -13,7 +13,7 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import Failure, TerminalError
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.server import HttpServer
-from restate_patterns.seam import IdempotencyRef, Request, StepResult, Target
+from restate_patterns.seam import IdempotencyRef, Request, Target, ValueOrFailure
 from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ async def test_a_token_that_is_not_taken(server: HttpServer, engine: FakeEngine,
         with refused:
             await caller.output("inv_1")
         with refused:
-            await caller.complete_awakeable("prom_1", StepResult(b"1", None))
+            await caller.complete_awakeable("prom_1", ValueOrFailure(b"1", None))
         with refused:
             await caller.cancel("inv_1")
         with refused:
@@ -76,7 +76,7 @@ async def test_a_token_that_is_not_taken(server: HttpServer, engine: FakeEngine,
 
 
 async def test_a_handlers_401_is_no_matter_of_tokens(server: HttpServer, engine: FakeEngine) -> None:
-    engine.behaviours["Greeter/greet"] = lambda _: StepResult(None, Failure(401, "who are you?"))
+    engine.behaviours["Greeter/greet"] = lambda _: ValueOrFailure(None, Failure(401, "who are you?"))
     caller = HttpCaller(server.ingress_url, token="for-calls")
     try:
         with pytest.raises(TerminalError, match="who are you"):

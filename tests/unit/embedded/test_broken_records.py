@@ -15,11 +15,11 @@ import pytest
 from restate_patterns.embedded import columns, readback
 from restate_patterns.embedded import keys as keys_module
 from restate_patterns.embedded.codec import UnwrittenError
-from restate_patterns.engine_errors import CancelRefused
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.errors import CancelRefused
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import Request, StepResult, Target
+from restate_patterns.seam import Request, Target, ValueOrFailure
 from tests.support.engines import Bench, Functions, bench, bounded
 
 app: Final = Functions()
@@ -73,7 +73,7 @@ async def run(a: DurableAttempt) -> bytes:
 
 @app.shared("W/answer")
 async def answer(a: DurableAttempt) -> bytes:
-    await a.promise_complete("answer", StepResult(b"yes", None))
+    await a.promise_complete("answer", ValueOrFailure(b"yes", None))
     return b""
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
 from tests.support.engines import Functions, bench, request
 from tests.support.small_handlers import SECOND, app, drive

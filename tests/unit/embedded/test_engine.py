@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     WorkflowAlreadyInvoked,
 )
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.errors import InvocationNotFound
-from restate_patterns.seam import StepResult, WorkflowRef
+from restate_patterns.seam import ValueOrFailure, WorkflowRef
 from restate_patterns.testing.clock import VirtualClock
 from tests.support.engines import bench, request
 from tests.support.small_handlers import SECOND, app, drive, effects
@@ -109,8 +109,8 @@ def test_a_held_key_blocks_no_other_and_shared_handlers_run_beside_it() -> None:
             (view,) = await b.engine.list_invocations(chosen, limit=10)
             assert "held by O/k/hold" in view.waits_for[0]
             await b.restart()
-            await b.engine.complete_awakeable(awakeable.decode(), StepResult(b"free", None))
-            await b.engine.complete_awakeable(awakeable.decode(), StepResult(b"again", None))
+            await b.engine.complete_awakeable(awakeable.decode(), ValueOrFailure(b"free", None))
+            await b.engine.complete_awakeable(awakeable.decode(), ValueOrFailure(b"again", None))
             assert (await b.engine.result(holder)).value == b"free"
             queued.cancel()
             await b.settle()

@@ -13,12 +13,12 @@ import pytest
 from typing_extensions import override
 
 from restate_patterns import limits
-from restate_patterns.context import Context
-from restate_patterns.definitions import Service
-from restate_patterns.deployment import AppDeployment
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.api.context import Context
+from restate_patterns.api.definitions import Service
+from restate_patterns.api.deployment import AppDeployment
+from restate_patterns.api.handlers import handler
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import TerminalError
-from restate_patterns.handlers import handler
 from restate_patterns.options import RetryPolicy, Step
 from tests.support.engines import Bench, bench, bounded
 

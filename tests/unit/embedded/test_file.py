@@ -21,7 +21,7 @@ from restate_patterns.embedded.file_errors import (
     UnusableFileError,
 )
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_errors import NotAccepting
+from restate_patterns.engine.errors import NotAccepting
 from restate_patterns.execution.attempt import DurableAttempt
 from tests.support.engines import FaultyStore, Functions, bench, bounded, request, until
 

@@ -19,7 +19,7 @@ from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.file_errors import UnusableFileError
 from restate_patterns.embedded.reserve import Reserve
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine_errors import NotAccepting
+from restate_patterns.engine.errors import NotAccepting
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import DISK_PROBE_MS, DISK_RESERVE_BYTES
 from restate_patterns.options import Step

@@ -10,12 +10,12 @@ from datetime import timedelta
 import pytest
 from typing_extensions import override
 
-from restate_patterns.clock import SystemClock
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.live_time import LiveTime
 from restate_patterns.embedded.store import Store
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import CLOCK_GAP_WARNING_MS, CLOCK_LOOK_MS
+from restate_patterns.system.clock import SystemClock
 from restate_patterns.testing.clock import VirtualClock
 from tests.support.engines import Functions, bench, bounded, request, until
 

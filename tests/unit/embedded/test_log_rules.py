@@ -17,7 +17,7 @@ from restate_patterns.embedded.store import Store, StoreBusyError
 from restate_patterns.errors import InvocationNotFound
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 from tests.support.engines import Bench, Functions, bench, bounded, request, until
 
 app = Functions()
@@ -132,7 +132,7 @@ def test_rule_18_nothing_is_answered_or_started_before_it_is_durable(tmp_path: P
                 "send": b.engine.submit(request("S/echo"), None),
                 "output that is not there": b.engine.output(waiting),
                 "404": b.engine.output(unknown),
-                "awakeable": b.engine.complete_awakeable(awakeable, StepResult(b"", None)),
+                "awakeable": b.engine.complete_awakeable(awakeable, ValueOrFailure(b"", None)),
                 "cancel": b.engine.cancel(running),
                 "state": b.engine.get_state("O", "k"),
                 "list": b.engine.describe_invocation(waiting),
@@ -296,5 +296,5 @@ def test_rule_26_shared_handlers_see_each_write_as_it_is_applied() -> None:
 
 async def _answer(b: Bench) -> None:
     awakeable = await b.call("O/k/read", b"awakeable")
-    await b.engine.complete_awakeable(awakeable.decode(), StepResult(b"", None))
+    await b.engine.complete_awakeable(awakeable.decode(), ValueOrFailure(b"", None))
     await b.settle()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 from tests.support.engines import Functions, bench, bounded
 
 app = Functions()
@@ -45,7 +45,7 @@ def test_a_key_keeps_its_line_over_restarts() -> None:
             await b.send("O/k/note", b"second")
             await b.restart()
             last = await b.send("O/k/note", b"third")
-            await b.engine.complete_awakeable(answer_to, StepResult(b"", None))
+            await b.engine.complete_awakeable(answer_to, ValueOrFailure(b"", None))
             assert (await bounded(b.engine.result(holder))).failure is None
             await bounded(b.engine.result(last))
             assert order == [b"first", b"second", b"third"]

@@ -18,7 +18,7 @@ OWNERS = {
     "states": {"keys"},
     "promises": {"keys"},
     "timers": {"timers"},
-    "waiters": {"waits"},
+    "waiters": {"waiters"},
     "idempotency": {"identities"},
     "steps": {"steps"},
     "created": {"records_table"},

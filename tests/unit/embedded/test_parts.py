@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from restate_patterns.embedded.codec import decode_commands, encode_commands
 from restate_patterns.embedded.deadlocks import find_cycle
 from restate_patterns.embedded.ids import Ids, new_secret
+from restate_patterns.embedded.operations import result_fingerprint
 from restate_patterns.embedded.records import Command, CommandKind
-from restate_patterns.engine_errors import MalformedId
+from restate_patterns.engine.errors import MalformedId
 from restate_patterns.errors import Failure
+from restate_patterns.seam import ValueOrFailure
 
 _failures = st.builds(
     Failure, st.integers(0, 999), st.text(), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
@@ -95,3 +97,15 @@ def test_dead_means_no_way_out(edges: dict[int, list[int]], start: int) -> None:
             reached.add(node)
             to_visit.extend(edges.get(node, []))
     assert (_cycle(dict(edges), start) is not None) == all(node in edges for node in reached)
+
+
+@pytest.mark.parametrize(
+    ("result", "stored"),
+    [
+        (ValueOrFailure(b'{"b":1}', None), "d33f9d1d4f1b5865"),
+        (ValueOrFailure(None, Failure(409, "no")), "6f310fc5e6cca5a1"),
+    ],
+    ids=["value", "failure"],
+)
+def test_the_fingerprint_of_an_answer_is_the_one_that_is_in_files(result: ValueOrFailure, stored: str) -> None:
+    assert result_fingerprint(result).hex() == stored

@@ -18,11 +18,11 @@ from restate_patterns.embedded import row_sql
 from restate_patterns.embedded.keys import PromiseAnswer
 from restate_patterns.embedded.operations import JournalOperations
 from restate_patterns.embedded.records import Command, Record
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import Failure, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import Request, StepResult, Target
+from restate_patterns.seam import Request, Target, ValueOrFailure
 from tests.support.engines import Bench, Functions, bench, bounded
 
 POISON: Final = "poison"
@@ -75,7 +75,7 @@ async def poison_state(a: DurableAttempt) -> bytes:
 async def poison_promise(a: DurableAttempt) -> bytes:
     await told(a)
     parts, record = inside(a)
-    await a.promise_complete("answer", StepResult(b"1", None))
+    await a.promise_complete("answer", ValueOrFailure(b"1", None))
     parts.log.open.promises[("W", record.key or "", "answer")] = PromiseAnswer(cast("bytes", object()), None)
     await asyncio.sleep(1000)
     return b""

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from restate_patterns.engine_errors import WorkflowAlreadyInvoked
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.errors import WorkflowAlreadyInvoked
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
-from restate_patterns.seam import Attempt, Invocation, Operations, Request, StepResult, Target
+from restate_patterns.seam import Attempt, Invocation, Operations, Request, Target, ValueOrFailure
 from tests.support.engines import Functions, bench, bounded, request
 
 SECOND = timedelta(seconds=1)
@@ -75,7 +75,7 @@ async def run(a: DurableAttempt) -> bytes:
 
 @app.shared("W/promise")
 async def promise(a: DurableAttempt) -> bytes:
-    await a.promise_complete("early", StepResult(b"1", None))
+    await a.promise_complete("early", ValueOrFailure(b"1", None))
     return b""
 
 

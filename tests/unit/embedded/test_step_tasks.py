@@ -12,9 +12,9 @@ import pytest
 from typing_extensions import override
 
 from restate_patterns.embedded.step_tasks import Job, StepTasks
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 
-DONE = StepResult(b"done", None)
+DONE = ValueOrFailure(b"done", None)
 _name = contextvars.ContextVar("name", default="nobody")
 
 
@@ -24,7 +24,7 @@ class OneJob(Job):
     def __init__(self, action: Callable[[], Awaitable[None]], name: str = "somebody") -> None:
         self.action = action
         self.task: asyncio.Task[None] | None = None
-        self.result: StepResult | None = None
+        self.result: ValueOrFailure | None = None
         self.error: BaseException | None = None
         self.over = asyncio.Event()
         self.wanted = True
@@ -32,16 +32,16 @@ class OneJob(Job):
         self.context.run(_name.set, name)
 
     @override
-    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, StepResult], contextvars.Context] | None:
+    def begin(self, task: asyncio.Task[None]) -> tuple[Coroutine[Any, Any, ValueOrFailure], contextvars.Context] | None:
         self.task = task
         return (self._run(), self.context) if self.wanted else None
 
-    async def _run(self) -> StepResult:
+    async def _run(self) -> ValueOrFailure:
         await self.action()
         return DONE
 
     @override
-    def ended(self, result: StepResult | None, error: BaseException | None) -> None:
+    def ended(self, result: ValueOrFailure | None, error: BaseException | None) -> None:
         self.result, self.error = result, error
         self.over.set()
 
@@ -186,7 +186,7 @@ def test_what_breaks_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
 
         class Rude(OneJob):
             @override
-            def ended(self, result: StepResult | None, error: BaseException | None) -> None:
+            def ended(self, result: ValueOrFailure | None, error: BaseException | None) -> None:
                 super().ended(result, error)
                 raise RuntimeError("rude")
 

@@ -16,8 +16,8 @@ from restate_patterns.embedded.store import Store
 from restate_patterns.errors import TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.steps import in_thread
-from restate_patterns.grace import Grace
 from restate_patterns.options import Step
+from restate_patterns.system.grace import Grace
 from tests.support.engines import Functions, bench, bounded, request, until
 
 app = Functions()

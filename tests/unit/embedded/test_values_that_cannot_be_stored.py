@@ -14,19 +14,19 @@ import pytest
 from typing_extensions import override
 
 from restate_patterns import limits
-from restate_patterns.awakeables import AwakeableId
+from restate_patterns.api.awakeables import AwakeableId
+from restate_patterns.api.context import Context, ObjectContext, ObjectSharedContext, WorkflowContext
+from restate_patterns.api.definitions import Service, VirtualObject, Workflow
+from restate_patterns.api.deployment import AppDeployment
+from restate_patterns.api.handlers import handler
+from restate_patterns.api.links import Link
+from restate_patterns.api.promises import DurablePromise
+from restate_patterns.api.state import State
+from restate_patterns.api.typed_clients import Clients
 from restate_patterns.client.engine_caller import EngineCaller
-from restate_patterns.clients import Clients
-from restate_patterns.context import Context, ObjectContext, ObjectSharedContext, WorkflowContext
-from restate_patterns.definitions import Service, VirtualObject, Workflow
-from restate_patterns.deployment import AppDeployment
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import DefinitionError, TerminalError, WrongValue
-from restate_patterns.handlers import handler
-from restate_patterns.links import Link
 from restate_patterns.options import HandlerOptions, RetryPolicy, Step
-from restate_patterns.promises import DurablePromise
-from restate_patterns.state import State
 from tests.support.engines import Bench, bench, bounded
 
 BIG: Final = 5_000

@@ -6,17 +6,17 @@ import asyncio
 
 import pytest
 
-from restate_patterns.engine_errors import (
+from restate_patterns.engine.errors import (
     CancelRefused,
     InvocationCompleted,
     InvocationNotCompleted,
     MalformedId,
 )
-from restate_patterns.engine_port import CancelOutcome, InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import CancelOutcome, InvocationFilter, InvocationStatus
 from restate_patterns.errors import InvocationNotFound
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 from tests.support.engines import Functions, bench, bounded, request
 from tests.support.small_handlers import SECOND, app, drive, effects, nothing
 
@@ -167,8 +167,8 @@ def test_a_paused_invocation_restarts_in_its_place() -> None:
             new = await b.call("O/k/state", b"awakeable")
             assert new != old
             with pytest.raises(InvocationNotFound):
-                await b.engine.complete_awakeable(old.decode(), StepResult(b"old", None))
-            await b.engine.complete_awakeable(new.decode(), StepResult(b"new", None))
+                await b.engine.complete_awakeable(old.decode(), ValueOrFailure(b"old", None))
+            await b.engine.complete_awakeable(new.decode(), ValueOrFailure(b"new", None))
             assert await caller == b"new"
 
     drive(test())
@@ -185,7 +185,7 @@ def test_admin_state_changes_wait_for_the_keys_turn() -> None:
             after = asyncio.ensure_future(b.call("O/k/add"))
             await b.settle()
             assert not change.done()
-            await b.engine.complete_awakeable(awakeable.decode(), StepResult(b"", None))
+            await b.engine.complete_awakeable(awakeable.decode(), ValueOrFailure(b"", None))
             await bounded(change)
             assert await after == b"1"
             assert (await b.engine.result(holder)).failure is None

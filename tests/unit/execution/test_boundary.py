@@ -8,7 +8,7 @@ import json
 from restate_patterns.errors import Cancelled, Failure, TerminalError, UsageError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.boundary import ALSO_FAILED
-from restate_patterns.seam import Completion, Crashed, Failed, Stuck
+from restate_patterns.seam import Completion, Crashed, Failed, MustPause
 from tests.support.attempts import (
     START_MS,
     Driven,
@@ -83,7 +83,7 @@ def test_rule_13_a_mixed_group_is_retried() -> None:
 
 def test_rule_13_a_bug_in_a_group_is_stuck() -> None:
     end = _end_of_group(DeclinedError(), UsageError("a bug"))
-    assert isinstance(end, Stuck)
+    assert isinstance(end, MustPause)
     assert str(end.error) == "a bug"
 
 

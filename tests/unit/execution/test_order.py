@@ -11,7 +11,7 @@ import pytest
 from restate_patterns.errors import JournalMismatch, NotDurable
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from restate_patterns.seam import Stuck
+from restate_patterns.seam import MustPause
 from tests.support.attempts import Driven, Host, act, output_of, run, step, stuck_with, within_loop
 from tests.support.memory_backend import World
 from tests.support.memory_host import run_to_end
@@ -220,7 +220,7 @@ def test_rule_06_a_mismatch_ends_the_attempt_even_when_user_code_swallows_it() -
         host.attempt.close()
         went_on.clear()
         end = Host(world).replay()
-        assert isinstance(end, Stuck)
+        assert isinstance(end, MustPause)
         assert end.mismatch
         assert isinstance(end.error, JournalMismatch)
         assert "run first" in str(end.error)

@@ -18,9 +18,9 @@ from restate_patterns.errors import ContextError, StepFailed, TerminalError
 from restate_patterns.execution import steps
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.steps import StepRunner, in_thread
-from restate_patterns.failures import from_failure
 from restate_patterns.options import RetryPolicy, Step
-from restate_patterns.seam import StepExhausted, StepResult
+from restate_patterns.seam import StepExhausted, ValueOrFailure
+from restate_patterns.values.failures import from_failure
 from tests.support.attempts import Driven, output_of, run, step, within_loop
 from tests.support.memory_backend import START_MS, World, _Progress
 from tests.support.memory_host import run_to_end, settle
@@ -32,7 +32,7 @@ class DeclinedError(TerminalError, code=402):
     """declined"""
 
 
-async def _run_step(options: Step, action: Callable[[], Awaitable[bytes]]) -> tuple[StepResult, list[float]]:
+async def _run_step(options: Step, action: Callable[[], Awaitable[bytes]]) -> tuple[ValueOrFailure, list[float]]:
     """Run a step alone in virtual time; give its result and when, in milliseconds, each try began."""
     world = World(lambda attempt: attempt.main())  # type: ignore[attr-defined]  # never started
     began: list[float] = []
@@ -60,7 +60,7 @@ def test_rule_11_a_failing_action_is_tried_again_inside_its_step_with_growing_wa
 
     async def test() -> None:
         result, began = await _run_step(Step("flaky"), flaky)
-        assert result == StepResult(b"at last", None)
+        assert result == ValueOrFailure(b"at last", None)
         assert began == [0, 50, 150, 350]
 
     within_loop(test)
@@ -173,7 +173,7 @@ def test_rule_11_a_try_over_its_timeout_counts_as_failed() -> None:
 
     async def test() -> None:
         result, began = await _run_step(Step("pay", timeout=timedelta(seconds=2)), hangs_once)
-        assert result == StepResult(b"ok", None)
+        assert result == ValueOrFailure(b"ok", None)
         assert began == [0, 2050]
         assert hung[0].cancelled()
 
@@ -193,7 +193,7 @@ def test_rule_11_a_cancellation_or_an_exit_that_the_action_made_itself_is_a_fail
 
     async def test() -> None:
         result, began = await _run_step(Step("pay"), clumsy)
-        assert result == StepResult(b"ok", None)
+        assert result == ValueOrFailure(b"ok", None)
         assert len(began) == 2
 
     within_loop(test)

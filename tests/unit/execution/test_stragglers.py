@@ -11,7 +11,7 @@ import pytest
 
 from restate_patterns.errors import Cancelled, NotDurable
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.seam import Crashed, Stuck
+from restate_patterns.seam import Crashed, MustPause
 from tests.support.attempts import Driven, failure_of, output_of, step, stuck_with, within_loop
 
 Wait = Callable[[], Coroutine[Any, Any, object]]
@@ -249,7 +249,7 @@ def test_rule_14_a_cancel_that_waits_reaches_a_handler_that_waits_for_nothing() 
 
     async def test() -> None:
         driven = Driven(main)
-        assert isinstance(driven.end, Stuck)
+        assert isinstance(driven.end, MustPause)
         driven.world.cancel()
         driven = Driven(main, driven.world)
         assert driven.end is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.http.views import DEPLOYMENT_ID
 from restate_patterns.seam import Request, Target
 from tests.support.fake_engine import FakeEngine

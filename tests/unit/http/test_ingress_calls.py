@@ -7,14 +7,14 @@ import pytest
 
 from restate_patterns.errors import Failure
 from restate_patterns.limits import BODY_BYTES_MAX
-from restate_patterns.seam import Request, StepResult, Target
+from restate_patterns.seam import Request, Target, ValueOrFailure
 from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 
 
 def fail_with(failure: Failure) -> object:
-    return lambda request: StepResult(None, failure)
+    return lambda request: ValueOrFailure(None, failure)
 
 
 @pytest.mark.parametrize("prefix", ["", "/restate/call"])
@@ -192,7 +192,7 @@ async def test_largest_body_is_taken(ingress: httpx.AsyncClient, engine: FakeEng
 )
 async def test_terminal_error(ingress: httpx.AsyncClient, engine: FakeEngine, code: int, status: int) -> None:
     failure = Failure(code, "declined", {"reason": '"limit"'})
-    engine.behaviours["Greeter/greet"] = lambda request: StepResult(None, failure)
+    engine.behaviours["Greeter/greet"] = lambda request: ValueOrFailure(None, failure)
     answer = await ingress.post("/Greeter/greet", json="x")
     assert answer.status_code == status
     assert answer.json() == {
@@ -206,7 +206,7 @@ async def test_terminal_error(ingress: httpx.AsyncClient, engine: FakeEngine, co
 
 
 async def test_no_metadata_is_left_out(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
-    engine.behaviours["Greeter/greet"] = lambda request: StepResult(None, Failure(500, "no"))
+    engine.behaviours["Greeter/greet"] = lambda request: ValueOrFailure(None, Failure(500, "no"))
     assert "metadata" not in (await ingress.post("/Greeter/greet", json="x")).json()
 
 
@@ -221,7 +221,7 @@ async def test_full_disk_is_503(ingress: httpx.AsyncClient, engine: FakeEngine) 
 async def test_bug_is_500_and_logged(
     ingress: httpx.AsyncClient, engine: FakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def bug(request: Request) -> StepResult:
+    def bug(request: Request) -> ValueOrFailure:
         raise ZeroDivisionError("secret")
 
     engine.behaviours["Greeter/greet"] = bug

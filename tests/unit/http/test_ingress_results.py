@@ -7,10 +7,10 @@ import asyncio
 import httpx
 import pytest
 
-from restate_patterns.engine_errors import InvocationPaused
+from restate_patterns.engine.errors import InvocationPaused
 from restate_patterns.errors import Failure
-from restate_patterns.failures import failure_text
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
+from restate_patterns.values.failures import failure_text
 from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ async def test_attach_blocks_then_gives_the_result(
     attached = asyncio.ensure_future(ingress.get(f"{ref}/attach"))
     await engine.until_waiting(1)
     assert not attached.done()
-    engine.invocations["inv_1"].done.set_result(StepResult(b"42", None))
+    engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"42", None))
     answer = await attached
     assert (answer.status_code, answer.json()) == (200, 42)
     assert answer.headers["x-restate-id"] == "inv_1"
@@ -80,7 +80,7 @@ async def test_attach_gives_the_type_of_the_handler(ingress: httpx.AsyncClient) 
 
 
 async def test_output_of_a_failure(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
-    engine.behaviours["Greeter/greet"] = lambda request: StepResult(None, Failure(402, "declined"))
+    engine.behaviours["Greeter/greet"] = lambda request: ValueOrFailure(None, Failure(402, "declined"))
     await ingress.post("/Greeter/greet/send", json="x")
     answer = await ingress.get("/restate/invocation/inv_1/output")
     assert answer.status_code == 402
@@ -123,8 +123,8 @@ async def test_awakeables(ingress: httpx.AsyncClient, engine: FakeEngine, path: 
     rejected = await ingress.post(f"{path}/sign_2/reject", content="no budgét")
     assert rejected.status_code == 202
     assert engine.awakeables == {
-        "sign_1": StepResult(b'{"ok":true}', None),
-        "sign_2": StepResult(None, Failure(500, "no budgét")),
+        "sign_1": ValueOrFailure(b'{"ok":true}', None),
+        "sign_2": ValueOrFailure(None, Failure(500, "no budgét")),
     }
 
 

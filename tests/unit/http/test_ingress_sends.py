@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from restate_patterns.errors import Failure
-from restate_patterns.seam import StepResult, Target
+from restate_patterns.seam import Target, ValueOrFailure
 from tests.support.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +109,7 @@ async def test_replay_of_an_idempotent_call(ingress: httpx.AsyncClient, engine: 
 
 
 async def test_failures_replay(ingress: httpx.AsyncClient, engine: FakeEngine) -> None:
-    engine.behaviours["Counter/add"] = lambda request: StepResult(None, Failure(402, "declined"))
+    engine.behaviours["Counter/add"] = lambda request: ValueOrFailure(None, Failure(402, "declined"))
     headers = {"idempotency-key": "i"}
     answers = [await ingress.post("/Counter/k/add", json=1, headers=headers) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [402, 402]
@@ -121,7 +121,7 @@ async def test_concurrent_calls_join(ingress: httpx.AsyncClient, engine: FakeEng
     headers = {"idempotency-key": "i"}
     calls = [asyncio.ensure_future(ingress.post("/Counter/k/add", json=1, headers=headers)) for _ in range(2)]
     await engine.until_waiting(2)
-    engine.invocations["inv_1"].done.set_result(StepResult(b"7", None))
+    engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"7", None))
     answers = await asyncio.gather(*calls)
     assert [answer.json() for answer in answers] == [7, 7]
 

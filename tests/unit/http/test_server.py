@@ -16,7 +16,7 @@ import pytest
 from restate_patterns.http.ports import PortError
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import BODY_BYTES_MAX
-from restate_patterns.seam import StepResult
+from restate_patterns.seam import ValueOrFailure
 from tests.support.fake_engine import WAIT_S, FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +99,7 @@ async def test_disconnect_leaves_the_invocation(server: HttpServer, engine: Fake
                 await call
         await engine.until_waiting(0)
         assert not engine.invocations["inv_1"].done.done()
-        engine.invocations["inv_1"].done.set_result(StepResult(b"7", None))
+        engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"7", None))
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"{server.ingress_url}/restate/invocation/inv_1/attach")
             assert answer.json() == 7
@@ -114,7 +114,7 @@ async def test_stop_lets_requests_finish(server: HttpServer, engine: FakeEngine)
         stopping = asyncio.ensure_future(server.stop(grace_s=WAIT_S))
         await refused(server.ingress_url)
         assert not stopping.done()
-        engine.invocations["inv_1"].done.set_result(StepResult(b"7", None))
+        engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"7", None))
         assert (await call).json() == 7
         await stopping
 

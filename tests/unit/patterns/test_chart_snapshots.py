@@ -11,7 +11,7 @@ from statemachine import State as Place
 from statemachine.contrib.timeout import timeout
 
 from restate_patterns import App, ChartMessage, ChartSnapshot, PendingEvent, Statechart
-from restate_patterns.engine_port import InvocationStatus
+from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.testing import run_test
 from tests.support.charts import Press
 

@@ -30,7 +30,7 @@ from restate_patterns import (
     VirtualObject,
     handler,
 )
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.patterns.machines.drawing import in_words
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.support.apps import running

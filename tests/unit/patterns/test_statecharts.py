@@ -29,7 +29,7 @@ from restate_patterns import (
     TerminalError,
     chart_event,
 )
-from restate_patterns.engine_port import InvocationFilter, InvocationStatus
+from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.patterns.statecharts.engine import Delays
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.support.apps import running

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from restate_patterns.clock import SystemClock
 from restate_patterns.errors import JournalMismatch
 from restate_patterns.execution.steps import StepRunner
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.restate.steps import RunningStep, RunningSteps
-from restate_patterns.seam import STEP_STOPPED, StepExhausted, StepResult
+from restate_patterns.seam import STEP_STOPPED, StepExhausted, ValueOrFailure
+from restate_patterns.system.clock import SystemClock
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ def runner(action: Callable[[], Awaitable[bytes | None]], retry: RetryPolicy | N
     return StepRunner(Step("charge", retry=retry), action)
 
 
-async def ended(step: RunningStep) -> StepResult | BaseException | None:
+async def ended(step: RunningStep) -> ValueOrFailure | BaseException | None:
     assert step.task is not None
     await asyncio.wait({step.task}, timeout=5)
     await asyncio.sleep(0)
@@ -54,8 +54,8 @@ async def test_rule_11_a_step_is_adopted_and_never_started_twice(steps: RunningS
     assert steps.ensure(WHERE, "charge", "ff", runner(charge)) is first
     await asyncio.sleep(0)
     gate.set()
-    assert await ended(first) == StepResult(b"paid", None)
-    assert steps.ensure(WHERE, "charge", "ff", runner(charge)).ended == StepResult(b"paid", None)
+    assert await ended(first) == ValueOrFailure(b"paid", None)
+    assert steps.ensure(WHERE, "charge", "ff", runner(charge)).ended == ValueOrFailure(b"paid", None)
     assert began == ["charge"]
 
 
@@ -123,7 +123,7 @@ async def test_rule_12_a_stopped_step_ends_with_its_outcome(steps: RunningSteps)
     waiting.stop()
     finishing.stop()
     assert await ended(waiting) == STEP_STOPPED
-    assert await ended(finishing) == StepResult(b"done all the same", None)
+    assert await ended(finishing) == ValueOrFailure(b"done all the same", None)
 
 
 async def test_a_step_that_the_end_of_the_process_cancels_comes_to_nothing(steps: RunningSteps) -> None:

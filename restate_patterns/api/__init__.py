@@ -1,0 +1,1 @@
+"""What user code sees: definitions as classes, contexts, typed clients, state, promises; over `execution`."""

@@ -1,0 +1,119 @@
+"""Awakeables: waits that another program ends, by an id that travels as a string."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, get_args
+
+from pydantic_core import core_schema
+from typing_extensions import override
+
+from restate_patterns.api.typed_clients import link_of, watched
+from restate_patterns.seam import ValueOrFailure
+from restate_patterns.values.failures import travelling
+from restate_patterns.values.serde import Codec, codec
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+    from restate_patterns.api.typed_clients import Clients
+    from restate_patterns.errors import TerminalError
+
+T = TypeVar("T")  # invariant: a covariant one would let an awakeable be resolved with a wider type
+
+
+class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
+    """The id of an awakeable: a string on the wire that remembers what resolves it.
+
+    Use `AwakeableId[bool]` as the type of an argument, of a field of a model, or of a state. Given for a `str` it comes
+    back as one.
+    """
+
+    _codec: Codec[Any] | None = None
+    _travels_as: ClassVar[type] = str
+    """See `likeness.TRAVELS_AS`."""
+
+    @watched
+    async def resolve(self, via: Clients, value: T, /) -> None:
+        """Answer the awakeable; does nothing when it was answered before.
+
+        Args:
+            via: A context inside a handler, a client outside.
+            value: What the one who awaits it gets.
+
+        Raises:
+            WrongValue: The value is not of the type of the awakeable, or would come back as another.
+        """
+        data = (self._codec or codec(Any)).encode(value, "the answer of {}", self.label)
+        await self._complete(via, ValueOrFailure(data, None))
+
+    @watched
+    async def reject(self, via: Clients, error: TerminalError, /) -> None:
+        """Answer the awakeable with an error, which the one who awaits it gets raised.
+
+        Args:
+            via: A context inside a handler, a client outside.
+            error: The error; its class and fields travel.
+
+        Raises:
+            WrongValue: A field of the error is not of its type, or would come back as another value.
+        """
+        await self._complete(via, ValueOrFailure(None, travelling(error)))
+
+    @property
+    def label(self) -> str:
+        """What it is called in sentences."""
+        return f"the awakeable {str(self)!r}"
+
+    async def _complete(self, via: Clients, result: ValueOrFailure) -> None:
+        await link_of(via).caller.complete_awakeable(str(self), result)
+
+    @classmethod
+    def typed(cls, id_: str, value_codec: Codec[Any]) -> Self:
+        """Make an id that knows what resolves it."""
+        made = cls(id_)
+        made._codec = value_codec
+        return made
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        arguments = get_args(source)
+        value_codec = codec(arguments[0] if arguments else Any)
+        return core_schema.no_info_after_validator_function(
+            lambda id_: cls.typed(id_, value_codec),
+            core_schema.str_schema(),
+            serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema()),
+        )
+
+    @override
+    def __repr__(self) -> str:
+        return f"AwakeableId({str(self)!r})"
+
+
+class Awakeable(Generic[T]):
+    """Something to await that another program answers. Made by `ctx.awakeable`."""
+
+    __slots__ = ("_answer", "_codec", "_id")
+
+    def __init__(self, id_: AwakeableId[T], answer: Awaitable[bytes], value_codec: Codec[T]) -> None:
+        self._id = id_
+        self._answer = answer
+        self._codec = value_codec
+
+    @property
+    def id(self) -> AwakeableId[T]:
+        """The id to hand out; a string."""
+        return self._id
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """Wait for the answer.
+
+        Raises:
+            TerminalError: It was rejected; as the class that was given, where that is imported.
+        """
+        data = yield from self._answer.__await__()
+        return self._codec.read(data, f"the answer of the awakeable {self._id}")
+
+    @override
+    def __repr__(self) -> str:
+        return f"<awakeable {self._id}>"

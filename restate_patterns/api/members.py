@@ -1,0 +1,103 @@
+"""What `State` and `DurablePromise` share: a typed thing that a class declares and its handlers use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, get_args
+
+from typing_extensions import override
+
+from restate_patterns.errors import DefinitionError, UsageError
+from restate_patterns.text.wording import why_no_text
+
+if TYPE_CHECKING:
+    from restate_patterns.api.scopes import Scope
+    from restate_patterns.seam import ServiceKind
+    from restate_patterns.values.serde import Codec
+
+T = TypeVar("T")  # invariant: a covariant one would let a value of a wider type be written
+
+
+class Declared(Generic[T]):
+    """A typed member of a definition class.
+
+    Args:
+        name: The wire name. Default: the name of the attribute.
+
+    Raises:
+        DefinitionError: The name is no text that can be stored.
+    """
+
+    kind: ClassVar[str]
+    """What it is called in sentences."""
+    owners: ClassVar[frozenset[ServiceKind]]
+    """The kinds of definition that may declare it."""
+    label: str
+    """The class and the attribute, for sentences."""
+    __orig_class__: Any
+
+    def __init__(self, name: str | None) -> None:
+        if name is not None and (reason := why_no_text(name)) is not None:
+            raise DefinitionError(f"{type(self).__name__}: the name {reason}")
+        self._name = name
+        self._attribute = ""
+        self._owner = ""
+        self.label = f"<{self.kind} that no class declares>"
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name
+        self._owner = owner.__qualname__
+        self.label = f"{self._owner}.{name}"
+
+    def __set__(self, instance: Any, value: Never, /) -> None:
+        """Refuse: the declaration stays, its value changes through its methods."""
+        raise UsageError(
+            f"`self.{self._attribute} = ...`: {self.label} is a {self.kind}, kept by the key and not by self; "
+            f"{self._instead_of_assigning()}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The wire name."""
+        return self._name or self._attribute
+
+    def declared_type(self) -> Any:
+        """Give the type in the brackets.
+
+        Raises:
+            DefinitionError: There are no brackets.
+        """
+        arguments = get_args(getattr(self, "__orig_class__", None))
+        if not arguments:
+            cls = type(self).__name__
+            raise DefinitionError(
+                f"{self.label}: the {self.kind} has no type; write it in brackets: "
+                f"`{self._attribute} = {cls}[str](...)`"
+            )
+        return arguments[0]
+
+    def _instead_of_assigning(self) -> str:
+        raise NotImplementedError
+
+    def _codec(self, scope: Scope) -> Codec[T]:
+        codec = scope.service.declared.get(self)
+        if codec is None:
+            raise UsageError(
+                f"{self.label} was used in {scope.handler.label}: a {self.kind} is reached from handlers of its "
+                f"own class only. Call a handler of {self._owner or 'the class that declares it'} that does it"
+            )
+        return codec
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.label}>"
+
+
+def check_context(ctx: object, kind: type, what: str) -> None:
+    """Check that `ctx` is a context of a kind.
+
+    Raises:
+        UsageError: It is not; the sentence names what was tried and what it takes.
+    """
+    if not isinstance(ctx, kind):
+        got = type(ctx).__qualname__
+        raise UsageError(f"{what} takes the handler's own {kind.__name__}; this one is a {got}")

@@ -1,0 +1,188 @@
+"""Typed clients: objects that look like a definition and call its handlers through a `Caller`.
+
+A client is typed as the class it is for; at run time it is a small proxy that knows the handlers and
+refuses everything else with a sentence.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
+
+from typing_extensions import override
+
+from restate_patterns.api.definition_reader import is_definition, resolve
+from restate_patterns.api.handler_clients import CallOptions, HandlerClient
+from restate_patterns.api.handlers import HandlerRef
+from restate_patterns.api.invocation_handles import InvocationHandle
+from restate_patterns.api.links import Link
+from restate_patterns.api.members import Declared
+from restate_patterns.errors import UsageError
+from restate_patterns.seam import ServiceKind
+from restate_patterns.values.copies import kept
+from restate_patterns.values.storage_checks import checked_text, is_sound_text
+
+if TYPE_CHECKING:
+    from restate_patterns.api.definitions import Definition, Service, VirtualObject, Workflow
+    from restate_patterns.api.specs import ServiceSpec
+
+AnyService = TypeVar("AnyService", bound="Service")
+AnyVirtualObject = TypeVar("AnyVirtualObject", bound="VirtualObject")
+AnyWorkflow = TypeVar("AnyWorkflow", bound="Workflow")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+_CLIENT_METHODS: Final = {
+    ServiceKind.SERVICE: "service_client({})",
+    ServiceKind.VIRTUAL_OBJECT: "object_client({}, key)",
+    ServiceKind.WORKFLOW: "workflow_client({}, key)",
+}
+_NO_OPTIONS: Final = CallOptions()
+
+
+class ClientProxy:
+    """Stands for a service, or for one key of an object or workflow. Typed as the class it is for."""
+
+    __slots__ = ("__key", "__link", "__spec")
+    __key: str | None
+    __link: Link
+    __spec: ServiceSpec
+
+    def __init__(self, link: Link, spec: ServiceSpec, key: str | None) -> None:
+        set_ = object.__setattr__
+        set_(self, "_ClientProxy__link", link)
+        set_(self, "_ClientProxy__spec", spec)
+        set_(self, "_ClientProxy__key", key)
+
+    def __getattr__(self, name: str) -> HandlerClient[Any, ..., Any]:
+        found = self.__spec.handlers.get(name)
+        if found is None:
+            raise self.__refused(name)
+        return HandlerClient(self.__link, found, self.__key, _NO_OPTIONS)
+
+    @override
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise UsageError(f"`client.{name} = ...`: {self!r} stands for a service elsewhere; call one of its handlers")
+
+    def __refused(self, name: str) -> Exception:
+        definition = self.__spec.definition
+        own = definition.__qualname__
+        if name.startswith("__") and name.endswith("__"):
+            return AttributeError(f"{self!r} has no {name}")
+        member = getattr(definition, name, None)
+        if isinstance(member, Declared):
+            what = f"is a {member.kind} of {own}, which only its own handlers reach; add a handler that does it"
+        else:
+            what = (
+                f"is no handler of {own}: a client has its handlers only, not its dependencies or methods. The "
+                f"handlers are {', '.join(sorted(self.__spec.handlers)) or 'none'}"
+            )
+        return UsageError(f"`client.{name}`: {name!r} {what}")
+
+    @override
+    def __dir__(self) -> list[str]:
+        return sorted(self.__spec.handlers)
+
+    @override
+    def __repr__(self) -> str:
+        key = "" if self.__key is None else f" of key {self.__key!r}"
+        return f"<client of {self.__spec.definition.__qualname__}{key}>"
+
+
+class Clients:
+    """What a context and the `Client` outside share: typed clients of services, and handles."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def service_client(self, definition: type[AnyService]) -> AnyService:
+        """Give a client of a service: `await client.handler(argument)` calls it."""
+        client: AnyService = self._client(definition, ServiceKind.SERVICE, None)
+        return client
+
+    def object_client(self, definition: type[AnyVirtualObject], key: str) -> AnyVirtualObject:
+        """Give a client of one virtual object.
+
+        Args:
+            definition: The class.
+            key: Which of its objects; any text.
+        """
+        client: AnyVirtualObject = self._client(definition, ServiceKind.VIRTUAL_OBJECT, key)
+        return client
+
+    def workflow_client(self, definition: type[AnyWorkflow], key: str) -> AnyWorkflow:
+        """Give a client of one workflow.
+
+        Args:
+            definition: The class.
+            key: Which of its workflows; its `run` happens once per key.
+        """
+        client: AnyWorkflow = self._client(definition, ServiceKind.WORKFLOW, key)
+        return client
+
+    def invocation(self, handler: HandlerRef[Any, Any, ..., R], id: str) -> InvocationHandle[R]:
+        """Give the handle of an invocation that was made elsewhere.
+
+        Args:
+            handler: Which handler it is of (`Ticket.reserve`); gives the result its type.
+            id: The invocation id.
+        """
+        if not isinstance(cast("object", handler), HandlerRef):
+            raise UsageError(
+                f"invocation(handler, id): name the handler on its class (`Ticket.reserve`), not {handler!r}"
+            )
+        spec = resolve(handler.definition).handlers[handler.attribute]
+        id_ = checked_text(id, "invocation(handler, id): the id")
+        return InvocationHandle(self._link, id_, spec.output, spec.label)
+
+    def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> Any:
+        """Give what has the face of the definition."""
+        if not is_definition(definition):
+            raise UsageError(f"{_method(kind)}: give it the class of the definition, not {definition!r}")
+        spec = resolve(definition)
+        if spec.kind is not kind:
+            right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
+            raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")
+        if kind is not ServiceKind.SERVICE and not is_sound_text(key):
+            key = checked_text(cast("str", key), f"{_method(kind)}({definition.__qualname__}, key): the key")
+        return ClientProxy(self._link, spec, key)
+
+
+def _method(kind: ServiceKind) -> str:
+    return _CLIENT_METHODS[kind].partition("(")[0]
+
+
+class _Labelled(Protocol):
+    @property
+    def label(self) -> str: ...
+
+
+def watched(method: F) -> F:
+    """Make an `async def` method that takes a context or client first one whose coroutines are watched.
+
+    Its type stays. What it is called on says its own `label`. Its other arguments are kept as they are given.
+    """
+    name = method.__name__
+
+    @functools.wraps(method)
+    def call(self: _Labelled, /, *args: Any) -> Coroutine[Any, Any, Any]:
+        coroutine = method(self, *args[:1], *map(kept, args[1:])) if len(args) > 1 else method(self, *args)
+        via = args[0] if args else None
+        track = via._link.track if isinstance(via, Clients) else None  # pyright: ignore[reportPrivateUsage] - as above
+        return coroutine if track is None else track(coroutine, f"{self.label}.{name}")
+
+    return cast("F", call)
+
+
+def link_of(via: Clients) -> Link:
+    """Give what a context or client asks through.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if not isinstance(cast("object", via), Clients):
+        raise UsageError(f"give a context (inside a handler) or a client (outside), not {via!r}")
+    return via._link  # pyright: ignore[reportPrivateUsage] - the one door to it

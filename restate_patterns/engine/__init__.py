@@ -1,0 +1,1 @@
+"""What an engine or backend is to those above it: the interface of one, and its errors."""

@@ -1,0 +1,1 @@
+"""This process and the machine under it: clocks, forks, garbage, certificates, the time to leave in."""
