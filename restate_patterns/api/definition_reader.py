@@ -41,7 +41,7 @@ def is_definition(value: object) -> TypeIs[type[Defined]]:
     return isinstance(value, type) and hasattr(value, KIND)
 
 
-def resolve(definition: type[Defined]) -> ServiceSpec:
+def read_definition(definition: type[Defined]) -> ServiceSpec:
     """Give what a definition class says, read once.
 
     Raises:
@@ -64,7 +64,7 @@ def check(definition: type[Defined]) -> None:
         if getattr(definition, "__parameters__", ()):
             _check_shape(definition)
         else:
-            resolve(definition)
+            read_definition(definition)
     except UndefinedName:
         pass  # raised again, at the latest, when the App is made
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.api.definition_reader import is_definition, resolve
+from restate_patterns.api.definition_reader import is_definition, read_definition
 from restate_patterns.api.definitions import Definition
 from restate_patterns.api.specs import REQUIRED
 from restate_patterns.api.typed_clients import ClientProxy
@@ -64,7 +64,7 @@ class AppDeployment(Deployment):
 
     def _add(self, instance: Definition) -> None:
         _check_instance(instance)
-        spec = resolve(type(instance))
+        spec = read_definition(type(instance))
         if not spec.handlers:
             raise DefinitionError(f"{type(instance).__qualname__} has no handlers; put @handler on its methods")
         if spec.name in self._services:

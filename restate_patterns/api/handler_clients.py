@@ -190,7 +190,9 @@ def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerSpec:
     return handler._spec  # pyright: ignore[reportPrivateUsage] - the one door to it
 
 
-def patient(call: Callable[..., Coroutine[Any, Any, R]]) -> tuple[Callable[..., Coroutine[Any, Any, R]], float | None]:
+def without_timeout(
+    call: Callable[..., Coroutine[Any, Any, R]],
+) -> tuple[Callable[..., Coroutine[Any, Any, R]], float | None]:
     """Give a call without the timeout of `with_options`, and that timeout in seconds; anything else as it is."""
     given: object = call
     if not isinstance(given, HandlerClient) or isinstance(given, OwnHandler):

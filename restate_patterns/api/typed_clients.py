@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
 
 from typing_extensions import override
 
-from restate_patterns.api.definition_reader import is_definition, resolve
+from restate_patterns.api.definition_reader import is_definition, read_definition
 from restate_patterns.api.handler_clients import CallOptions, HandlerClient
 from restate_patterns.api.handlers import HandlerRef
 from restate_patterns.api.invocation_handles import InvocationHandle
@@ -134,7 +134,7 @@ class Clients:
             raise UsageError(
                 f"invocation(handler, id): name the handler on its class (`Ticket.reserve`), not {handler!r}"
             )
-        spec = resolve(handler.definition).handlers[handler.attribute]
+        spec = read_definition(handler.definition).handlers[handler.attribute]
         id_ = checked_text(id, "invocation(handler, id): the id")
         return InvocationHandle(self._link, id_, spec.output, spec.label)
 
@@ -142,7 +142,7 @@ class Clients:
         """Give what has the face of the definition."""
         if not is_definition(definition):
             raise UsageError(f"{_method(kind)}: give it the class of the definition, not {definition!r}")
-        spec = resolve(definition)
+        spec = read_definition(definition)
         if spec.kind is not kind:
             right = _CLIENT_METHODS[spec.kind].format(definition.__qualname__)
             raise UsageError(f"{_method(kind)}: {definition.__qualname__} is a {spec.kind.value}; write `{right}`")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from restate_patterns.api.definition_reader import resolve
+from restate_patterns.api.definition_reader import read_definition
 from restate_patterns.testing.contract import ALL, Guarantee, Stage, check
 from restate_patterns.testing.contract import guarantee as module
 from restate_patterns.testing.contract.catalogue import SUBJECTS, definitions
@@ -99,7 +99,7 @@ def test_the_catalogue() -> None:
 
 
 def test_wire_names_say_where_they_are_from() -> None:
-    names = [resolve(type(each)).name for each in definitions(Recorder())]
+    names = [read_definition(type(each)).name for each in definitions(Recorder())]
     assert [name for name in names if not name.startswith("Contract")] == []
 
 

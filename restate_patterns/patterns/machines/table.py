@@ -12,14 +12,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from restate_patterns.api.context import ObjectContext
-from restate_patterns.api.definition_reader import resolve
-from restate_patterns.api.handlers import declarations, wire_name
-from restate_patterns.api.signatures import type_arguments
 from restate_patterns.errors import DefinitionError, UndefinedName
 from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import ENTRY, EXIT, Transition
-from restate_patterns.values.losses import comes_back
+from restate_patterns.toolkit import comes_back, declarations, read_definition, type_arguments, wire_name
 
 if TYPE_CHECKING:
     from restate_patterns.api.definitions import VirtualObject
@@ -196,7 +193,7 @@ def _check_reach(own: str, table: Table) -> None:
 
 def _check_contexts(machine: type[VirtualObject], transitions: Mapping[str, object]) -> None:
     try:
-        handlers = resolve(machine).handlers
+        handlers = read_definition(machine).handlers
     except UndefinedName:
         return  # raised again, at the latest, when the App is made
     for name in transitions:

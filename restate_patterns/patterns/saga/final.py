@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from restate_patterns.errors import AttemptSealed, JournalMismatch, TerminalError
-from restate_patterns.execution.boundary import leaves_of
+from restate_patterns.errors import TerminalError
 from restate_patterns.patterns.saga.errors import SagaFailed
 from restate_patterns.patterns.saga.record import ErrorRecord, UndoError
-from restate_patterns.patterns.saga.unwinding import terminal
-
-DROPPED: Final = (AttemptSealed, GeneratorExit, JournalMismatch)
-"""The attempt is over and nothing may start: the next one comes here again, or a person is asked."""
+from restate_patterns.toolkit import leaves_of, terminal
 
 _UNDOING: Final = (TerminalError, asyncio.CancelledError, TimeoutError)
 """What no retry would mend: the same would come again."""

@@ -6,22 +6,16 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from restate_patterns.api.actions import action_of
 from restate_patterns.api.context import Context
-from restate_patterns.api.handler_clients import patient
-from restate_patterns.api.scopes import scope_of
 from restate_patterns.options import Step
-from restate_patterns.patterns.saga.holding import to_the_end
-from restate_patterns.patterns.saga.naming import named
 from restate_patterns.patterns.saga.policy import UndoPolicy
 from restate_patterns.patterns.saga.record import SagaStep, SagaStepKind, SagaStepState
-from restate_patterns.patterns.saga.stack import Group, Task
+from restate_patterns.patterns.saga.stack import Duty, Group
 from restate_patterns.patterns.saga.teller import Teller
 from restate_patterns.patterns.saga.underway import Begun
-from restate_patterns.patterns.saga.undos import step_task
-from restate_patterns.patterns.saga.unwinding import Persistence, terminal
-from restate_patterns.values.fingerprints import fingerprint
-from restate_patterns.values.serde import codec
+from restate_patterns.patterns.saga.undos import step_duty
+from restate_patterns.patterns.saga.unwinding import Unwinding
+from restate_patterns.toolkit import bound_step, callee, terminal, to_the_end, without_timeout
 
 
 class Going(Protocol):
@@ -50,15 +44,15 @@ class Forward:
         saga: Whose they are.
         group: The part of the saga that they belong to.
         teller: Keeps the record.
-        persistence: Does what must succeed.
+        unwinding: Does what must succeed.
         policy: How that is tried.
     """
 
-    def __init__(self, saga: Going, group: Group, teller: Teller, persistence: Persistence, policy: UndoPolicy) -> None:
+    def __init__(self, saga: Going, group: Group, teller: Teller, unwinding: Unwinding, policy: UndoPolicy) -> None:
         self._saga = saga
         self._group = group
         self._teller = teller
-        self._persistence = persistence
+        self._unwinding = unwinding
         self._policy = policy
 
     async def call(
@@ -69,21 +63,21 @@ class Forward:
         succeeded: Callable[[Any], None],
     ) -> Any:
         """Call something; `succeeded` hears of its result before anything else can happen."""
-        known = named(action, self._saga.headers())
+        known = callee(action, self._saga.headers())
         begun = self._saga.begun(self._group, known.name)
         if self._saga.pivoted:
-            task = Task(
+            duty = Duty(
                 known.name, known.participant, lambda: known.call(*args, **kwargs), self._policy, known.codec.decode
             )
-            return await self._must(task, begun)
-        call, timeout_s = patient(known.call)
+            return await self._must(duty, begun)
+        call, timeout_s = without_timeout(known.call)
         going_on = self._saga.begun(self._group, known.name)  # also where a timeout gives up the wait for it
 
         async def once() -> Any:
             with going_on, self._noted(known.name, known.participant) as step:
                 await self._teller.tell()
                 result = await call(*args, **kwargs)
-                step.state = SagaStepState.DONE
+                self._teller.step_stands(step, SagaStepState.DONE)
                 succeeded(result)
                 return result
 
@@ -100,28 +94,24 @@ class Forward:
     ) -> Any:
         """Run a step; `succeeded` hears of its result, also where the handler was cancelled meanwhile."""
         ctx = self._saga.ctx
-        named_step = Step(step) if isinstance(step, str) else step
-        bound = action_of(action, named_step, args, kwargs)
-        begun = self._saga.begun(self._group, named_step.name)
+        bound = bound_step(ctx, step, action, args, kwargs)
+        begun = self._saga.begun(self._group, bound.step.name)
         if self._saga.pivoted:
-            read = (bound.codec or codec(Any)).decode
-            return await self._must(step_task(ctx, named_step, self._policy, action, args, kwargs, read), begun)
-        with begun, self._noted(named_step.name) as noted:
+            return await self._must(step_duty(ctx, step, self._policy, action, args, kwargs), begun)
+        with begun, self._noted(bound.step.name) as noted:
             await self._teller.tell()
 
-            def happened(data: bytes) -> None:
-                noted.state = SagaStepState.DONE
-                succeeded(bound.read(data))
+            def happened(result: Any) -> None:
+                self._teller.step_stands(noted, SagaStepState.DONE)
+                succeeded(result)
 
-            return bound.read(
-                await scope_of(ctx).attempt.run(named_step, fingerprint(*args, **kwargs), bound, happened)
-            )
+            return await bound.run(happened)
 
-    async def _must(self, task: Task, begun: Begun) -> Any:
+    async def _must(self, duty: Duty, begun: Begun) -> Any:
         with begun:
-            step = self._teller.began(SagaStepKind.RETRIABLE, task.name, task.participant)
+            step = self._teller.began(SagaStepKind.RETRIABLE, duty.name, duty.participant)
             with self._saga.ctx.shielded():
-                return await to_the_end(self._persistence.finish(task, step))
+                return await to_the_end(self._unwinding.finish(duty, step))
 
     @contextmanager
     def _noted(self, name: str, participant: str | None = None) -> Generator[SagaStep]:
@@ -134,5 +124,5 @@ class Forward:
                 known = terminal(error)
                 if known is not None:
                     self._teller.failed(step, known)
-                step.state = SagaStepState.UNKNOWN if known is None else SagaStepState.FAILED
+                self._teller.step_stands(step, SagaStepState.UNKNOWN if known is None else SagaStepState.FAILED)
             raise

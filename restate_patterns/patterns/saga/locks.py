@@ -17,13 +17,15 @@ from restate_patterns.api.awakeables import AwakeableId
 from restate_patterns.api.context import ObjectContext, ObjectSharedContext
 from restate_patterns.api.definitions import VirtualObject
 from restate_patterns.api.handlers import handler
-from restate_patterns.api.scopes import scope_of
 from restate_patterns.api.state import State
 from restate_patterns.errors import TerminalError
 from restate_patterns.patterns.saga.errors import RecordPending
-from restate_patterns.patterns.saga.naming import SAGA_HEADER
+from restate_patterns.toolkit import service_name, stored_state, wait_for_end
 
 T = TypeVar("T")
+
+SAGA_HEADER: Final = "restate-patterns-saga"
+"""Tells a record that is marked as pending on whose behalf it is called."""
 
 _MARK: Final = "semantic lock"
 
@@ -131,7 +133,7 @@ class Lockable(VirtualObject):
         handler can tell: this one may see the state as it was when it began.
         """
         with ctx.shielded(), suppress(TerminalError):
-            await scope_of(ctx).attempt.attach(held.invocation, None)
+            await wait_for_end(ctx, held.invocation)
         await ctx.object_client(type(self), ctx.key).owner_ended.send(held)
 
     @handler(private=True)
@@ -154,7 +156,7 @@ class Lockable(VirtualObject):
         mark = await self.mark.get(ctx)
         if mark.owner is not None:
             return mark.committed.get(name)
-        value = await scope_of(ctx).attempt.get_state(name)
+        value = await stored_state(ctx, name)
         return None if value is None else _text(value)
 
     @handler
@@ -231,9 +233,8 @@ class Lockable(VirtualObject):
             await ctx.object_client(type(self), ctx.key).watch_owner.send(held)
 
     async def _give(self, ctx: ObjectContext, mark: Mark, owner: str, invocation: str) -> None:
-        attempt = scope_of(ctx).attempt
         names = [name for name in await ctx.state_keys() if name != _MARK]
-        values = {name: await attempt.get_state(name) for name in names}
+        values = {name: await stored_state(ctx, name) for name in names}
         await self._watch(ctx, owner, invocation)
         mark.owner, mark.invocation = owner, invocation
         mark.committed = {name: _text(value) for name, value in values.items() if value is not None}
@@ -241,7 +242,7 @@ class Lockable(VirtualObject):
 
 
 def _name(ctx: ObjectSharedContext) -> str:
-    return f"{scope_of(ctx).service.name}/{ctx.key}"
+    return f"{service_name(ctx)}/{ctx.key}"
 
 
 def _text(value: bytes) -> str:

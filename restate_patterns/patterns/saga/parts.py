@@ -9,8 +9,9 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from restate_patterns.patterns.saga.final import DROPPED, is_final
+from restate_patterns.patterns.saga.final import is_final
 from restate_patterns.patterns.saga.stack import Group
+from restate_patterns.toolkit import ATTEMPT_OVER
 
 _group: ContextVar[Group | None] = ContextVar("restate_patterns_saga_group", default=None)
 _undoing: ContextVar[Group | None] = ContextVar("restate_patterns_saga_undoing", default=None)
@@ -86,7 +87,7 @@ class Part(AbstractAsyncContextManager[None]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, DROPPED):
+        if isinstance(error, ATTEMPT_OVER):
             return
         leave(self._token)
         if self._savepoint and error is not None and is_final(error):

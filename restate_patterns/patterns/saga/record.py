@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from restate_patterns.errors import Failure, TerminalError
-from restate_patterns.values.failures import NAME_KEY, from_failure, to_failure
+from restate_patterns.toolkit import failure_name, from_failure, to_failure
 
 
 class SagaState(enum.StrEnum):
@@ -67,8 +67,9 @@ class ErrorRecord(BaseModel):
     def of(cls, error: TerminalError) -> ErrorRecord:
         """Record an error."""
         failure = to_failure(error)
-        name = failure.metadata.get(NAME_KEY, "TerminalError")
-        return cls(name=name, code=failure.code, message=failure.message, metadata=dict(failure.metadata))
+        return cls(
+            name=failure_name(failure), code=failure.code, message=failure.message, metadata=dict(failure.metadata)
+        )
 
     def error(self) -> TerminalError:
         """Give the error, as the class that was raised where that is imported."""

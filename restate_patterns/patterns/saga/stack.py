@@ -17,8 +17,8 @@ from restate_patterns.patterns.saga.policy import UndoPolicy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """Something to do until it has succeeded: an undo, or an action after the pivot.
+class Duty:
+    """Something that a saga owes, to do until it has succeeded: an undo, or an action after the pivot.
 
     Args:
         name: What it is called.
@@ -44,21 +44,21 @@ class Group:
     parallel: bool = False
     outer: Group | None = None
     """Where this one was opened, also that of a saga around this one."""
-    entries: list[Task | Group] = field(default_factory=list["Task | Group"])
+    entries: list[Duty | Group] = field(default_factory=list["Duty | Group"])
     is_root: bool = False
     closed: str = ""
     """Why nothing can be added any more."""
     is_failing: bool = False
     """An error has left it: nothing of it begins any more, and what has happened is undone."""
 
-    def add(self, task: Task) -> None:
+    def add(self, duty: Duty) -> None:
         """Register an undo.
 
         Raises:
             UsageError: Nobody would run it.
         """
-        self.check_open(repr(task.name))
-        self.entries.append(task)
+        self.check_open(repr(duty.name))
+        self.entries.append(duty)
 
     def check_open(self, what: str) -> None:
         """Check that an undo can be added.
@@ -105,7 +105,7 @@ class Group:
         self.entries.append(inner)
         return inner
 
-    def take(self) -> list[Task | Group]:
+    def take(self) -> list[Duty | Group]:
         """Take everything off, newest first: nobody else can undo it too."""
         taken = self.entries[::-1]
         self.entries.clear()
@@ -136,7 +136,7 @@ class LateGroup(Group):
     """
 
     @override
-    def add(self, task: Task) -> None:
+    def add(self, duty: Duty) -> None:
         assert self.outer is not None
-        self.outer.add(task)
-        raise asyncio.CancelledError(f"the saga is being undone, and {task.name!r} with it")
+        self.outer.add(duty)
+        raise asyncio.CancelledError(f"the saga is being undone, and {duty.name!r} with it")

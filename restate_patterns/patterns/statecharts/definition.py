@@ -22,7 +22,7 @@ from restate_patterns.patterns.statecharts.library import (
     transitions_of,
 )
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot
-from restate_patterns.values.serde import Codec, codec
+from restate_patterns.toolkit import Codec, codec
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

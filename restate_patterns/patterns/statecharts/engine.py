@@ -15,7 +15,7 @@ from restate_patterns.errors import Cancelled, UsageError, WrongValue
 from restate_patterns.patterns.statecharts.definition import ChartDefinition
 from restate_patterns.patterns.statecharts.library import timeout_of
 from restate_patterns.patterns.statecharts.snapshot import PendingEvent
-from restate_patterns.values.serde import codec
+from restate_patterns.toolkit import codec
 
 if TYPE_CHECKING:
     from restate_patterns.api.context import ObjectContext

@@ -18,7 +18,7 @@ from restate_patterns.patterns.statecharts.documents import open_session
 from restate_patterns.patterns.statecharts.engine import Delays, DurableEngine
 from restate_patterns.patterns.statecharts.library import attributes, event_of, new_model, ordered
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot
-from restate_patterns.values.serde import codec
+from restate_patterns.toolkit import codec
 
 if TYPE_CHECKING:
     from restate_patterns.api.context import ObjectContext

@@ -30,7 +30,7 @@ from restate_patterns import (
     WorkflowSharedContext,
     handler,
 )
-from restate_patterns.api.definition_reader import resolve
+from restate_patterns.api.definition_reader import read_definition
 from restate_patterns.api.definitions import Definition
 from restate_patterns.options import HandlerOptions
 from restate_patterns.seam import HandlerKind, ServiceKind
@@ -121,7 +121,7 @@ class Attrs(VirtualObject):
 
 
 def test_names_kinds_and_options() -> None:
-    spec = resolve(Ticket)
+    spec = read_definition(Ticket)
     peek, reserve = spec.handlers["peek"], spec.handlers["reserve"]
 
     assert (spec.name, spec.kind) == ("TicketObject", ServiceKind.VIRTUAL_OBJECT)
@@ -130,11 +130,11 @@ def test_names_kinds_and_options() -> None:
     assert peek.options == HandlerOptions(retention=MINUTE, private=False)
     assert reserve.options == HandlerOptions(retention=MINUTE, private=True)
     assert Ticket.peek.name == "look"
-    assert resolve(Ticket) is spec
+    assert read_definition(Ticket) is spec
 
 
 def test_an_override_keeps_the_wire_name_and_adds_options() -> None:
-    spec = resolve(Gold)
+    spec = read_definition(Gold)
     peek = spec.handlers["peek"]
 
     assert spec.name == "Gold"
@@ -144,13 +144,13 @@ def test_an_override_keeps_the_wire_name_and_adds_options() -> None:
 
 
 def test_kinds_of_workflow_handlers() -> None:
-    kinds = {name: handler.kind for name, handler in resolve(Registration).handlers.items()}
+    kinds = {name: handler.kind for name, handler in read_definition(Registration).handlers.items()}
 
     assert kinds == {"run": HandlerKind.WORKFLOW, "finish": HandlerKind.SHARED}
 
 
 def test_type_variables_get_the_types_of_the_subclass() -> None:
-    put = resolve(Prices).handlers["put"]
+    put = read_definition(Prices).handlers["put"]
 
     assert put.argument is not None
     assert (put.argument.codec.type, put.output.type) == (list[dict[str, int]], dict[str, int])
@@ -173,9 +173,9 @@ async def test_all_forms_of_classes_run() -> None:
 
 
 def test_a_decorated_class_keeps_its_name_and_its_state() -> None:
-    assert resolve(Slotted).name == "SlottedService"
-    assert resolve(Slotted).definition is Slotted
-    assert list(resolve(Attrs).declared) == [Attrs.__dict__["total"]]
+    assert read_definition(Slotted).name == "SlottedService"
+    assert read_definition(Slotted).definition is Slotted
+    assert list(read_definition(Attrs).declared) == [Attrs.__dict__["total"]]
 
 
 unchecked: Callable[[Any], object] = handler  # what follows is wrong, and the checkers know it
@@ -427,7 +427,7 @@ class Empty(Service): ...
 
 
 def test_a_name_defined_later_is_found_when_the_app_is_made() -> None:
-    assert resolve(Early).handlers["run"].output.type is Later
+    assert read_definition(Early).handlers["run"].output.type is Later
     assert App([Early()]).deployment.services["Early"].handlers["run"].has_output
 
 

@@ -38,7 +38,7 @@ async def ended(
 
 
 async def to_the_end(work: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-    """Run `work` to its end and give its result.
+    """Run `work` to its end and return its result.
 
     Args:
         work: What to do.

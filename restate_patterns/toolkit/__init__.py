@@ -1,0 +1,65 @@
+"""What the author of a pattern needs beyond the context: this package is what our own patterns stand on.
+
+See the guide "Writing a pattern". Everything here is for code that runs inside a handler, on a context of it.
+"""
+
+from restate_patterns.api.handler_clients import without_timeout
+from restate_patterns.toolkit.callees import Callee, callee, kept_arguments, kept_for
+from restate_patterns.toolkit.definitions import (
+    Codec,
+    codec,
+    comes_back,
+    declarations,
+    read_definition,
+    type_arguments,
+    wire_name,
+)
+from restate_patterns.toolkit.endings import ended, owed, to_the_end
+from restate_patterns.toolkit.errors import ATTEMPT_OVER, failure_name, from_failure, leaves_of, terminal, to_failure
+from restate_patterns.toolkit.invocations import (
+    break_off,
+    handler_label,
+    hosts,
+    must_not_end,
+    number_in_attempt,
+    service_name,
+    stored_state,
+    wait_for_end,
+    watched,
+)
+from restate_patterns.toolkit.steps import BoundStep, bound_step
+
+__all__ = [
+    "ATTEMPT_OVER",
+    "BoundStep",
+    "Callee",
+    "Codec",
+    "bound_step",
+    "break_off",
+    "callee",
+    "codec",
+    "comes_back",
+    "declarations",
+    "ended",
+    "failure_name",
+    "from_failure",
+    "handler_label",
+    "hosts",
+    "kept_arguments",
+    "kept_for",
+    "leaves_of",
+    "must_not_end",
+    "number_in_attempt",
+    "owed",
+    "read_definition",
+    "service_name",
+    "stored_state",
+    "terminal",
+    "to_failure",
+    "to_the_end",
+    "type_arguments",
+    "wait_for_end",
+    "watched",
+    "wire_name",
+    "without_timeout",
+]
