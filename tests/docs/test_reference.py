@@ -13,6 +13,7 @@ import restate_patterns.admin
 import restate_patterns.server
 import restate_patterns.testing
 import restate_patterns.testing.contract
+import restate_patterns.toolkit
 from tests.support.pages import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -24,7 +25,13 @@ def documented() -> list[str]:
     return [name for page in pages for name in DIRECTIVE.findall(page.read_text(encoding="utf-8"))]
 
 
-MODULES = (restate_patterns.admin, restate_patterns.server, restate_patterns.testing, restate_patterns.testing.contract)
+MODULES = (
+    restate_patterns.admin,
+    restate_patterns.server,
+    restate_patterns.testing,
+    restate_patterns.testing.contract,
+    restate_patterns.toolkit,
+)
 PUBLIC = sorted(
     [name for name in restate_patterns.__all__ if not name.startswith("__")]
     + [f"{module.__name__.removeprefix('restate_patterns.')}.{name}" for module in MODULES for name in module.__all__]
