@@ -200,7 +200,7 @@ class TerminalError(_ErrorWithFields):
 
 
 def code_of(value: Any) -> int | None:
-    """Give a code as a plain number; None when it is no whole number, or out of range."""
+    """Return a code as a plain number; None when it is no whole number, or out of range."""
     try:
         code = int(operator.index(value))
     except Exception:  # noqa: BLE001 - whatever it is, it is no number

@@ -54,7 +54,7 @@ class RetryPolicy:
             raise DefinitionError(f'RetryPolicy: then={self.then!r} must be "pause" or "fail"')
 
     def delay_ms(self, failed_count: int) -> int | None:
-        """Give the wait in milliseconds after `failed_count` failures, or None when tries are used up."""
+        """Return the wait in milliseconds after `failed_count` failures, or None when tries are used up."""
         if self.max_attempts is not None and failed_count >= self.max_attempts:
             return None
         if not self.initial:
@@ -125,7 +125,7 @@ class HandlerOptions:
                     raise DefinitionError(f"{name}={duration} must not be below 0")
 
     def or_else(self, other: HandlerOptions) -> HandlerOptions:
-        """Give these options with what is None taken from `other`."""
+        """Return these options with what is None taken from `other`."""
         return replace(
             self,
             retry=self.retry if self.retry is not None else other.retry,

@@ -144,7 +144,7 @@ class AdminClient:
         return sorted(found, key=lambda each: each.name) if by_name else found
 
     async def describe_service(self, name: str) -> ServiceView:
-        """Give one service with its handlers.
+        """Return one service with its handlers.
 
         Raises:
             NotFound: There is no such service.
@@ -154,7 +154,7 @@ class AdminClient:
         return service_of(answer.checked().fields, by_name=by_name)
 
     async def openapi(self, name: str) -> Mapping[str, object]:
-        """Give the OpenAPI document of one service.
+        """Return the OpenAPI document of one service.
 
         Raises:
             NotFound: There is no such service.
@@ -180,7 +180,7 @@ class AdminClient:
         return await (await self._side()).list_invocations(chosen or InvocationFilter(), limit, after)
 
     async def describe_invocation(self, invocation_id: str) -> InvocationDetail:
-        """Give one invocation with its journal, and what it waits for.
+        """Return one invocation with its journal, and what it waits for.
 
         Raises:
             InvocationNotFound: There is none with this id.
@@ -189,7 +189,7 @@ class AdminClient:
         return await (await self._side()).describe_invocation(invocation_id)
 
     async def killed_with(self, invocation_id: str) -> Sequence[InvocationView]:
-        """Give what a Restate server would kill together with an invocation: all it has called **or sent**.
+        """Return what a Restate server would kill together with an invocation: all it has called **or sent**.
 
         Also what those have called or sent, and sends that are not due yet. An embedded server kills
         the calls that the invocation waits for (its view names them) and lets all sends go on; for it
@@ -262,7 +262,7 @@ class AdminClient:
         await self._act("purge", invocation_id)
 
     async def resolve_ref(self, ref: InvocationRef) -> str:
-        """Give the id of the invocation that a reference names.
+        """Return the id of the invocation that a reference names.
 
         Raises:
             InvocationNotFound: It names nothing.
@@ -270,7 +270,7 @@ class AdminClient:
         return await resolve(ref, (await self.server()).kind, self._connection.send)
 
     async def get_state(self, service: str, key: str) -> Mapping[str, bytes]:
-        """Give all state of a key by name; empty when it has none.
+        """Return all state of a key by name; empty when it has none.
 
         Raises:
             NotFound: There is no such service.

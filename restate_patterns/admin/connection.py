@@ -38,7 +38,7 @@ class Answer:
         return str(self.fields.get("message", ""))
 
     def checked(self) -> Answer:
-        """Give the answer itself when it was done.
+        """Return the answer itself when it was done.
 
         Raises:
             NotFound: 404.
@@ -104,7 +104,7 @@ class Connection:
         return _answer(await self.send(AdminRequest(method, where, content, headers)))
 
     async def rows(self, sql: str) -> Sequence[JsonObject]:
-        """Give the rows of a SQL query.
+        """Return the rows of a SQL query.
 
         Raises:
             Refused: The server cannot run it.

@@ -104,7 +104,7 @@ def changes(before: Mapping[str, ServiceView], after: Sequence[ServiceView]) -> 
 
 
 def refusal(url: str, answer: Answer) -> RegistrationError | None:
-    """Give the error that a refused registration stands for; None when it is not about the endpoint.
+    """Return the error that a refused registration stands for; None when it is not about the endpoint.
 
     The codes are Restate's: META0003 is any trouble with the connection or a status that is no success.
     """

@@ -113,7 +113,7 @@ def target_of(row: JsonObject) -> Target:
 
 
 def word_of(row: JsonObject) -> str:
-    """Give the status of a row as people read it."""
+    """Return the status of a row as people read it."""
     return _STATUS.get(str(row["status"]), InvocationStatus.RUNNING).value
 
 

@@ -98,7 +98,7 @@ def entries_of(commands: Iterable[Command]) -> Sequence[JournalEntryView]:
 
 
 def open_waits(commands: Iterable[Command]) -> Sequence[Command]:
-    """Give the commands without an answer, which the handler may be waiting for."""
+    """Return the commands without an answer, which the handler may be waiting for."""
     return [each for each in commands if not each.completed and each.kind in _WAITS]
 
 

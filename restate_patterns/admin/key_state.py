@@ -45,7 +45,7 @@ def state_of(rows: Iterable[JsonObject]) -> State:
 
 
 def version_of(state: State) -> str:
-    """Give the version that Restate computes for a state: a hash of names and values, sorted by name."""
+    """Return the version that Restate computes for a state: a hash of names and values, sorted by name."""
     digest = hashlib.sha256()
     named = sorted((name.encode(), value) for name, value in state.items())
     for index, (name, value) in enumerate(named):
@@ -54,7 +54,7 @@ def version_of(state: State) -> str:
 
 
 def write_body(key: str, before: State, after: State) -> JsonObject:
-    """Give the body of a request that replaces a state, if it still is what it was."""
+    """Return the body of a request that replaces a state, if it still is what it was."""
     return {
         "object_key": key,
         "new_state": {name: _json_bytes(value) for name, value in after.items()},
@@ -71,11 +71,11 @@ def _json_bytes(value: bytes) -> str | list[int]:
 
 
 def setting(values: State, *, replace: bool) -> Change:
-    """Give the change that writes some names; the others stay, or go with `replace`."""
+    """Return the change that writes some names; the others stay, or go with `replace`."""
     return lambda before: dict(values) if replace else {**before, **values}
 
 
 def clearing(names: Iterable[str] | None) -> Change:
-    """Give the change that removes some names, or all."""
+    """Return the change that removes some names, or all."""
     gone = None if names is None else frozenset(names)
     return lambda before: {} if gone is None else {name: before[name] for name in before if name not in gone}

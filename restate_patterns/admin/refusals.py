@@ -36,7 +36,7 @@ _TOO_EARLY: Final = 425
 
 
 def refusal_of(verb: str, invocation_id: str, answer: Answer) -> Exception:
-    """Give the error that a refused verb stands for.
+    """Return the error that a refused verb stands for.
 
     Restate answers 409 to a `pause` of what is completed and of what has not started alike: that is
     `InvocationNotPaused` here, and who can look at the invocation tells the two apart.

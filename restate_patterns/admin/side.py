@@ -33,11 +33,11 @@ class Side(Protocol):
         ...
 
     async def describe_invocation(self, invocation_id: str) -> InvocationDetail:
-        """Give one invocation with its journal."""
+        """Return one invocation with its journal."""
         ...
 
     async def killed_with(self, invocation_id: str) -> Sequence[InvocationView]:
-        """Give what a kill of an invocation takes down with it."""
+        """Return what a kill of an invocation takes down with it."""
         ...
 
     async def cancel(self, invocation_id: str) -> CancelOutcome:
@@ -53,7 +53,7 @@ class Side(Protocol):
         ...
 
     async def get_state(self, service: str, key: str) -> Mapping[str, bytes]:
-        """Give all state of a key."""
+        """Return all state of a key."""
         ...
 
     async def set_state(self, service: str, key: str, values: Mapping[str, bytes], replace: bool) -> None:

@@ -25,7 +25,7 @@ class StateWriter:
         self._connection = connection
 
     async def read(self, service: str, key: str) -> State:
-        """Give all state of a key.
+        """Return all state of a key.
 
         Raises:
             NotFound: There is no such service.

@@ -54,7 +54,7 @@ class Action:
         return self._encode(result)
 
     def read(self, data: bytes) -> Any:
-        """Give the result behind `data`."""
+        """Return the result behind `data`."""
         return (self.codec or codec(Any)).read(data, "the result of the step {!r}", self.step.name)
 
     def _encode(self, result: Any) -> bytes:

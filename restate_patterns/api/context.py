@@ -92,11 +92,11 @@ class Context(Scoped, Clients):
         return self._attempt.invocation.id
 
     def now(self) -> datetime:
-        """Give durable time: aware, in UTC, to the millisecond, the same on every replay."""
+        """Return durable time: aware, in UTC, to the millisecond, the same on every replay."""
         return _EPOCH + timedelta(milliseconds=self._attempt.now_ms())
 
     def uuid4(self) -> uuid.UUID:
-        """Give a random UUID, the same on every replay: fit for idempotency keys of others."""
+        """Return a random UUID, the same on every replay: fit for idempotency keys of others."""
         return uuid.UUID(int=self._attempt.random.getrandbits(128), version=4)
 
     @overload

@@ -37,12 +37,12 @@ _CONTEXTS: Final = {
 
 
 def is_definition(value: object) -> TypeIs[type[Defined]]:
-    """Tell whether `value` is the class of a service, object or workflow."""
+    """Return whether `value` is the class of a service, object or workflow."""
     return isinstance(value, type) and hasattr(value, KIND)
 
 
 def read_definition(definition: type[Defined]) -> ServiceSpec:
-    """Give what a definition class says, read once.
+    """Return what a definition class says, read once.
 
     Raises:
         DefinitionError: It is wrong. `UndefinedName` when an annotation can't be resolved (yet).

@@ -120,7 +120,7 @@ def _main(instance: Definition, service: ServiceSpec, handler: HandlerSpec) -> M
 
 
 def service_info(spec: ServiceSpec) -> ServiceInfo:
-    """Give what backends and tools need to know of a service."""
+    """Return what backends and tools need to know of a service."""
     handlers = {handler.name: _handler_info(handler) for handler in spec.handlers.values()}
     return ServiceInfo(spec.name, spec.kind, handlers, _documentation(spec.definition))
 

@@ -118,7 +118,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
         headers: Mapping[str, str] | None = None,
         timeout: timedelta | None = None,
     ) -> HandlerClient[C, P, R]:
-        """Give the same handler with options for its calls; what is left out stays as it was.
+        """Return the same handler with options for its calls; what is left out stays as it was.
 
         Args:
             idempotency_key: Calls with the same key to the same handler happen once.
@@ -140,7 +140,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
         return HandlerClient(self._link, self._spec, self._key, options)
 
     def handle(self) -> InvocationHandle[R]:
-        """Give the handle of the invocation made before with this idempotency key, or of this workflow's run.
+        """Return the handle of the invocation made before with this idempotency key, or of this workflow's run.
 
         Raises:
             UsageError: There is nothing to find it by.
@@ -186,14 +186,14 @@ class HandlerClient(Linked, Generic[C, P, R]):
 
 
 def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerSpec:
-    """Give what is known of a client's handler."""
+    """Return what is known of a client's handler."""
     return handler._spec  # pyright: ignore[reportPrivateUsage] - the one door to it
 
 
 def without_timeout(
     call: Callable[..., Coroutine[Any, Any, R]],
 ) -> tuple[Callable[..., Coroutine[Any, Any, R]], float | None]:
-    """Give a call without the timeout of `with_options`, and that timeout in seconds; anything else as it is."""
+    """Return a call without the timeout of `with_options`, and that timeout in seconds; anything else as it is."""
     given: object = call
     if not isinstance(given, HandlerClient) or isinstance(given, OwnHandler):
         return call, None

@@ -39,6 +39,6 @@ class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 def logger_of(attempt: DurableAttempt, handler: HandlerSpec) -> ReplayAwareLogger:
-    """Give the logger of an attempt; named `module.Service.handler` by the wire names."""
+    """Return the logger of an attempt; named `module.Service.handler` by the wire names."""
     name = f"{handler.definition.__module__}.{handler.service}.{handler.name}"
     return ReplayAwareLogger(logging.getLogger(name), attempt)

@@ -175,12 +175,12 @@ def handler(
 
 
 def declarations(definition: type, attribute: str) -> list[Handler[Any, ..., Any]]:
-    """Give the handlers that a class and its bases declare under one attribute, the nearest first."""
+    """Return the handlers that a class and its bases declare under one attribute, the nearest first."""
     found = (klass.__dict__.get(attribute) for klass in definition.__mro__)
     return [member for member in found if isinstance(member, Handler)]
 
 
 def wire_name(declared: Sequence[Handler[Any, ..., Any]]) -> str:
-    """Give the wire name of a handler: an override keeps the one its base said."""
+    """Return the wire name of a handler: an override keeps the one its base said."""
     said = (member.wire_name for member in declared if member.wire_name is not None)
     return next(said, declared[0].attribute)

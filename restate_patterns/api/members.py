@@ -61,7 +61,7 @@ class Declared(Generic[T]):
         return self._name or self._attribute
 
     def declared_type(self) -> Any:
-        """Give the type in the brackets.
+        """Return the type in the brackets.
 
         Raises:
             DefinitionError: There are no brackets.

@@ -24,5 +24,5 @@ class Scoped:
 
 
 def scope_of(ctx: Scoped) -> Scope:
-    """Give where a context belongs."""
+    """Return where a context belongs."""
     return ctx._scope  # pyright: ignore[reportPrivateUsage] - the one door to it

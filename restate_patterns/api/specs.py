@@ -56,7 +56,7 @@ class HandlerSpec:
         return self.kind is HandlerKind.WORKFLOW and self.name == RUN_HANDLER
 
     def encode_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
-        """Give the body of a call with these arguments.
+        """Return the body of a call with these arguments.
 
         Raises:
             WrongValue: They are not what the handler takes.

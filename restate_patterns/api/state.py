@@ -92,7 +92,7 @@ class State(Declared[T]):
         return default if data is None and default is not _MISSING else self.read(ctx, data)
 
     def read(self, ctx: ObjectSharedContext, data: bytes | None, /) -> T:
-        """Give the value behind what is stored, or the declared default where nothing is.
+        """Return the value behind what is stored, or the declared default where nothing is.
 
         Raises:
             StateNotSet: Nothing is stored and there is no default. Terminal.

@@ -99,12 +99,12 @@ class Clients:
         self._link = link
 
     def service_client(self, definition: type[AnyService]) -> AnyService:
-        """Give a client of a service: `await client.handler(argument)` calls it."""
+        """Return a client of a service: `await client.handler(argument)` calls it."""
         client: AnyService = self._client(definition, ServiceKind.SERVICE, None)
         return client
 
     def object_client(self, definition: type[AnyVirtualObject], key: str) -> AnyVirtualObject:
-        """Give a client of one virtual object.
+        """Return a client of one virtual object.
 
         Args:
             definition: The class.
@@ -114,7 +114,7 @@ class Clients:
         return client
 
     def workflow_client(self, definition: type[AnyWorkflow], key: str) -> AnyWorkflow:
-        """Give a client of one workflow.
+        """Return a client of one workflow.
 
         Args:
             definition: The class.
@@ -124,7 +124,7 @@ class Clients:
         return client
 
     def invocation(self, handler: HandlerRef[Any, Any, ..., R], id: str) -> InvocationHandle[R]:
-        """Give the handle of an invocation that was made elsewhere.
+        """Return the handle of an invocation that was made elsewhere.
 
         Args:
             handler: Which handler it is of (`Ticket.reserve`); gives the result its type.
@@ -178,7 +178,7 @@ def watched(method: F) -> F:
 
 
 def link_of(via: Clients) -> Link:
-    """Give what a context or client asks through.
+    """Return what a context or client asks through.
 
     Raises:
         UsageError: It is neither.

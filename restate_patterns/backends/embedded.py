@@ -70,11 +70,11 @@ class Embedded(Backend):
         )
 
     def engine(self, deployment: Deployment) -> Engine:
-        """Give an engine for these services on this backend's file; it is not started."""
+        """Return an engine for these services on this backend's file; it is not started."""
         return Engine(deployment, Store(self._file), inactivity_timeout_ms=self._inactivity_timeout_ms)
 
     def http_server(self, engine: Engine) -> HttpServer:
-        """Give the HTTP face of an engine of this backend; it is not started."""
+        """Return the HTTP face of an engine of this backend; it is not started."""
         return HttpServer(engine, exposure=self._exposure, ingress_port=self._ingress_port, admin_port=self._admin_port)
 
     @override

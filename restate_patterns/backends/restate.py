@@ -108,7 +108,7 @@ class Restate(Backend):
             await server.serve_until_signal(listening)
 
     def asgi_app(self, app: Hosted) -> AsgiApp:
-        """Give the services as an ASGI app, for whoever serves it: any ASGI server with HTTP/2, or a mount.
+        """Return the services as an ASGI app, for whoever serves it: any ASGI server with HTTP/2, or a mount.
 
         Nothing is registered: `restate-patterns deployments register URL` does it once it is reachable.
 
@@ -118,7 +118,7 @@ class Restate(Backend):
         return self._endpoint(app.deployment, self._remote(), hangs_up_first=False)
 
     def lambda_handler(self, app: Hosted) -> LambdaHandler:
-        """Give the services as the handler of an AWS Lambda function.
+        """Return the services as the handler of an AWS Lambda function.
 
         Args:
             app: The `App`.

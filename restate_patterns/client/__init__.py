@@ -47,7 +47,7 @@ class Client(Clients):
 
     @classmethod
     def over(cls, caller: Caller) -> Self:
-        """Give a client of whatever is behind a caller, such as an engine in this process."""
+        """Return a client of whatever is behind a caller, such as an engine in this process."""
         client = cls.__new__(cls)
         client._http = None
         Clients.__init__(client, Link(caller))

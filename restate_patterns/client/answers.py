@@ -37,7 +37,7 @@ def check_known(answer: httpx.Response) -> None:
 
 
 def output_of(answer: httpx.Response) -> bytes:
-    """Give the body of a success.
+    """Return the body of a success.
 
     Raises:
         TerminalError: The invocation failed, or the request was refused.
@@ -52,7 +52,7 @@ def output_of(answer: httpx.Response) -> bytes:
 
 
 def looked_up(answer: httpx.Response) -> bytes:
-    """Give the output of an invocation that was asked for by a reference.
+    """Return the output of an invocation that was asked for by a reference.
 
     Raises:
         InvocationNotFound: There is no such invocation.
@@ -63,7 +63,7 @@ def looked_up(answer: httpx.Response) -> bytes:
 
 
 def accepted(answer: httpx.Response) -> Accepted:
-    """Give what a server says of a send that it took.
+    """Return what a server says of a send that it took.
 
     Raises:
         TerminalError: The request was refused.
@@ -80,7 +80,7 @@ def accepted(answer: httpx.Response) -> Accepted:
 
 
 def error_of(answer: httpx.Response) -> Exception:
-    """Give the error that an answer of the ingress stands for."""
+    """Return the error that an answer of the ingress stands for."""
     fields = _fields(answer)
     message, code = fields.get("message"), fields.get("code")
     if not isinstance(message, str) or not isinstance(code, int):
@@ -98,13 +98,13 @@ def error_of(answer: httpx.Response) -> Exception:
 
 
 def unavailable(answer: httpx.Response) -> Exception:
-    """Give the error of a server, or of a gateway before it, that takes no work now."""
+    """Return the error of a server, or of a gateway before it, that takes no work now."""
     message = _fields(answer).get("message")
     return ServerUnavailable(message) if isinstance(message, str) else _unexpected(answer)
 
 
 def refused_verb(answer: httpx.Response, invocation_id: str) -> Exception | None:
-    """Give why an invocation can't be cancelled; None when it can, or when it has ended anyway.
+    """Return why an invocation can't be cancelled; None when it can, or when it has ended anyway.
 
     Raises:
         UnexpectedAnswer: It is no answer of the admin API.

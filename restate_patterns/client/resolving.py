@@ -70,7 +70,7 @@ async def server_version(ask: Ask) -> ServerVersion:
 
 
 async def resolve(ref: InvocationRef, kind: ServerKind, ask: Ask) -> str:
-    """Give the id of the invocation that a reference names.
+    """Return the id of the invocation that a reference names.
 
     Raises:
         InvocationNotFound: It names nothing.
@@ -94,7 +94,7 @@ async def resolve(ref: InvocationRef, kind: ServerKind, ask: Ask) -> str:
 
 
 def fields_of(answer: httpx.Response) -> Mapping[str, object]:
-    """Give the JSON object of an answer.
+    """Return the JSON object of an answer.
 
     Raises:
         UnexpectedAnswer: It has none.
@@ -109,7 +109,7 @@ def fields_of(answer: httpx.Response) -> Mapping[str, object]:
 
 
 def rows_of(answer: httpx.Response) -> list[Mapping[str, object]]:
-    """Give the rows of a query's answer.
+    """Return the rows of a query's answer.
 
     Raises:
         UnexpectedAnswer: It is none.
@@ -121,7 +121,7 @@ def rows_of(answer: httpx.Response) -> list[Mapping[str, object]]:
 
 
 def unexpected(answer: httpx.Response) -> UnexpectedAnswer:
-    """Give the error of an answer that is none of this API."""
+    """Return the error of an answer that is none of this API."""
     return UnexpectedAnswer(str(answer.request.url), answer.status_code, answer.text)
 
 

@@ -31,7 +31,7 @@ _BY_SENTENCE[409, "canceled"] = Cancelled  # what Restate says of one that was c
 
 
 def terminal_error(failure: Failure) -> TerminalError:
-    """Give the error a failure stands for, as the class that was raised where it is known."""
+    """Return the error a failure stands for, as the class that was raised where it is known."""
     if not failure.metadata:
         known = _BY_SENTENCE.get((failure.code, failure.message))
         if known is not None:
@@ -40,7 +40,7 @@ def terminal_error(failure: Failure) -> TerminalError:
 
 
 def outside_error(error: EngineError) -> Exception:
-    """Give what a caller outside sees for an error of the engine."""
+    """Return what a caller outside sees for an error of the engine."""
     if isinstance(error, InvocationPaused):
         return errors.InvocationPaused(error.subject, error.reason, str(error))
     if isinstance(error, EngineStopped):

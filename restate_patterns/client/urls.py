@@ -14,7 +14,7 @@ _ADMIN_PORT: Final = 9070
 
 
 def target_path(target: Target) -> str:
-    """Give the path of a handler."""
+    """Return the path of a handler."""
     parts = (target.service, target.handler) if target.key is None else (target.service, target.key, target.handler)
     return "".join(f"/{_segment(part)}" for part in parts)
 
@@ -25,7 +25,7 @@ def _segment(part: str) -> str:
 
 
 def ref_path(ref: InvocationRef) -> str:
-    """Give the path of an invocation, before `/attach` and `/output`."""
+    """Return the path of an invocation, before `/attach` and `/output`."""
     if isinstance(ref, str):
         return f"/restate/invocation/{quote(ref, safe='')}"
     if isinstance(ref, IdempotencyRef):
@@ -43,7 +43,7 @@ def ref_words(ref: InvocationRef) -> str:
 
 
 def checked_url(url: str) -> str:
-    """Give a server's URL without a slash at its end.
+    """Return a server's URL without a slash at its end.
 
     Raises:
         ValueError: It is none.
@@ -58,12 +58,12 @@ def checked_url(url: str) -> str:
 
 
 def admin_beside(ingress_url: str) -> str:
-    """Give the admin API's URL on the host of an ingress, at its default port."""
+    """Return the admin API's URL on the host of an ingress, at its default port."""
     return on_port(ingress_url, _ADMIN_PORT)
 
 
 def on_port(url: str, port: int) -> str:
-    """Give the URL of another port of the same host."""
+    """Return the URL of another port of the same host."""
     return str(httpx.URL(url).copy_with(port=port)).rstrip("/")
 
 
@@ -77,13 +77,13 @@ def is_loopback(url: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Give scheme, host and port of a URL."""
+    """Return scheme, host and port of a URL."""
     parsed = httpx.URL(url)
     return str(parsed.copy_with(raw_path=b"/")).rstrip("/")
 
 
 def ref_query(ref: IdempotencyRef | WorkflowRef) -> str:
-    """Give a reference as the query of the admin API's `resolve`."""
+    """Return a reference as the query of the admin API's `resolve`."""
     if isinstance(ref, WorkflowRef):
         return urlencode({"service": ref.service, "key": ref.key})
     query = {

@@ -91,11 +91,13 @@ class Batch:
         """Append a row to the journal of an invocation."""
         self.new_rows[(num, row.index)] = row
 
-    def change_row(self, num: int, row: Row) -> None:
-        """Write the commands of a row again, where it is not written for the first time anyway."""
+    def change_row(self, num: int, row: Row) -> bool:
+        """Write the commands of a row again; tells whether that changes anything, as it does not for a new row."""
         identity = (num, row.index)
-        if identity not in self.new_rows:
-            self.rows[identity] = row
+        if identity in self.new_rows:
+            return False
+        self.rows[identity] = row
+        return True
 
     def clear_journal(self, num: int, rows: Iterable[Row]) -> None:
         """Take out the journal of an invocation, with its timers and steps.

@@ -24,8 +24,8 @@ class Journals:
 
     def note(self, record: Record, row: Row) -> None:
         """Note that the drain which begins may change a row's commands; no batch closes within a drain."""
-        self._log.open.change_row(record.num, row)
-        self._log.touch(record)
+        if self._log.open.change_row(record.num, row):
+            self._log.touch(record)
 
     def append(
         self,

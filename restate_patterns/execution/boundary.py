@@ -112,7 +112,7 @@ def _failed(leaves: Sequence[BaseException]) -> AttemptEnd | None:
 
 
 def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
-    """Give the failure that errors raised together come to, or None when one of them is to be retried.
+    """Return the failure that errors raised together come to, or None when one of them is to be retried.
 
     It is the first terminal one, with the others attached; those that were only cancelled don't count.
 
@@ -127,7 +127,7 @@ def terminal_failure(leaves: Sequence[BaseException]) -> Failure | None:
 
 
 def final_failure(leaves: Sequence[BaseException]) -> Failure | None:
-    """Give the failure that errors of a handler come to, or None when one of them is to be retried.
+    """Return the failure that errors of a handler come to, or None when one of them is to be retried.
 
     Unlike in a step, a `TimeoutError` is final: the timer that ended the wait is in the journal.
 
@@ -152,7 +152,7 @@ def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
-    """Give the errors of an exception group, however nested; or the error itself."""
+    """Return the errors of an exception group, however nested; or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         for member in group.exceptions:

@@ -93,7 +93,7 @@ class ServerConfig:
         return min((self.nodes - 1) // 2, self.copies - 1)
 
     def ports(self, first: int) -> tuple[int, ...]:
-        """Give a port for each node from the first one on; nothing where 0 asks for free ones."""
+        """Return a port for each node from the first one on; nothing where 0 asks for free ones."""
         return tuple(range(first, first + self.nodes)) if first else ()
 
 
@@ -120,7 +120,7 @@ class NodePorts:
 
 
 def node_config(config: ServerConfig, cluster_name: str, ports: NodePorts, node_ports: Sequence[int]) -> str:
-    """Give the configuration file of one node.
+    """Return the configuration file of one node.
 
     Args:
         config: What the server is to be like.

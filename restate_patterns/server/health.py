@@ -38,7 +38,7 @@ class NodeHealth:
 
 
 def http_client() -> httpx.AsyncClient:
-    """Give a client for loopback; no proxy of the environment is used."""
+    """Return a client for loopback; no proxy of the environment is used."""
     return httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S, verify=trusted_for("http://127.0.0.1"))
 
 

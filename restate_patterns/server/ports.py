@@ -39,7 +39,7 @@ class _Given:
         self._next = (os.getpid() * _STRIDE) % _COUNT
 
     def take(self) -> int:
-        """Give a port that nobody has been given and nobody listens on."""
+        """Return a port that nobody has been given and nobody listens on."""
         with self._lock:
             for _ in range(_COUNT):
                 port = _FIRST + self._next
@@ -63,7 +63,7 @@ _GIVEN: Final = _Given()
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports of the loopback interface that nobody listens on, all different.
+    """Return ports of the loopback interface that nobody listens on, all different.
 
     Raises:
         ServerError: There are not so many.

@@ -30,7 +30,7 @@ def _die_with_parent() -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """Give this process's environment without what a server would take for settings of its own.
+    """Return this process's environment without what a server would take for settings of its own.
 
     `RESTATE_...` overrides its configuration file, and a proxy has no business on loopback.
     """

@@ -27,7 +27,7 @@ _MACHINES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64"
 
 
 def platform_name(system: str | None = None, machine: str | None = None) -> str:
-    """Give npm's name of a platform, as in `linux-x64`.
+    """Return npm's name of a platform, as in `linux-x64`.
 
     Args:
         system: The system, as `platform.system()` names it. Default: this one.
@@ -44,12 +44,12 @@ def platform_name(system: str | None = None, machine: str | None = None) -> str:
 
 
 def package_directory(directory: Path) -> Path:
-    """Give the folder of the npm package with this platform's binary, under an install folder."""
+    """Return the folder of the npm package with this platform's binary, under an install folder."""
     return directory / "node_modules" / f"{PACKAGE}-{platform_name()}"
 
 
 def installed_version(directory: Path) -> str | None:
-    """Give the version of the server that is installed in a folder, or None."""
+    """Return the version of the server that is installed in a folder, or None."""
     package = package_directory(directory)
     if not (package / "bin" / "restate-server").is_file():
         return None
@@ -61,7 +61,7 @@ def installed_version(directory: Path) -> str | None:
 
 
 def installed(directory: Path = DEFAULT_DIRECTORY) -> Path:
-    """Give the path of the server that is installed in a folder.
+    """Return the path of the server that is installed in a folder.
 
     Raises:
         ServerMissingError: There is none.

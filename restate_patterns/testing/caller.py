@@ -23,11 +23,11 @@ class Engines(Protocol):
     """Where the engine of the moment is found."""
 
     async def running(self) -> EngineInterface:
-        """Give the engine, waiting for a restart that is under way."""
+        """Return the engine, waiting for a restart that is under way."""
         ...
 
     def crashed(self) -> asyncio.Future[None]:
-        """Give a future that is done when the engine of the moment has crashed."""
+        """Return a future that is done when the engine of the moment has crashed."""
         ...
 
     @property

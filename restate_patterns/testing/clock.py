@@ -72,7 +72,7 @@ class VirtualClock(Clock):
                 watch.callback()
 
     def next_ms(self) -> float | None:
-        """Give when something happens next, or None."""
+        """Return when something happens next, or None."""
         while self._alarms and self._alarms[0][2].callback is None:
             heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None

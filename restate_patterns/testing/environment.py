@@ -134,7 +134,7 @@ class TestEnvironment(Engines):
         await self._up.wait()
 
     def now(self) -> datetime:
-        """Give the time of the clock, in UTC."""
+        """Return the time of the clock, in UTC."""
         return datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC)
 
     async def settle(self) -> None:

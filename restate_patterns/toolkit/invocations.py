@@ -28,7 +28,7 @@ def service_name(ctx: Context) -> str:
 
 
 def hosts(ctx: Context, definition: type[Definition]) -> bool:
-    """Tell whether the app that runs the handler hosts a definition, too."""
+    """Return whether the app that runs the handler hosts a definition, too."""
     return read_definition(definition).name in scope_of(ctx).attempt.hosted
 
 

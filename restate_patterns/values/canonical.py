@@ -39,7 +39,7 @@ _NO_SCHEMAS: Final = frozenset({"metadata", "default", "expected", "cls", "confi
 
 
 def writer(adapter: TypeAdapter[Any]) -> Callable[..., bytes]:
-    """Give what writes values of a type as JSON: pydantic's own `to_json`, wherever that gives one order.
+    """Return what writes values of a type as JSON: pydantic's own `to_json`, wherever that gives one order.
 
     What may hold dictionaries is marked as `Unordered`: the order of their keys is kept, and counts for nothing.
     """
@@ -51,7 +51,7 @@ def writer(adapter: TypeAdapter[Any]) -> Callable[..., bytes]:
 
 
 def in_order(value: Any) -> Any:
-    """Give the value with all sets in it in the order of their items; itself where it has none."""
+    """Return the value with all sets in it in the order of their items; itself where it has none."""
     return Rebuilding(_ordered, afresh=False)(value)
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def kept(value: T) -> T:
-    """Give a value that stays as this one is now."""
+    """Return a value that stays as this one is now."""
     if type(value) in PLAIN:
         return value
     try:
@@ -29,14 +29,14 @@ def kept(value: T) -> T:
 
 
 def kept_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """Give arguments that stay as these are now; what they share they go on sharing."""
+    """Return arguments that stay as these are now; what they share they go on sharing."""
     if all_plain(args) and all_plain(kwargs.values()):
         return args, kwargs
     return kept((args, dict(kwargs)))
 
 
 def all_plain(values: Iterable[object]) -> bool:
-    """Tell whether nobody can change any of these."""
+    """Return whether nobody can change any of these."""
     for value in values:  # noqa: SIM110 - all() of a generator costs thrice as much, and calls pass here
         if type(value) not in PLAIN:
             return False

@@ -46,7 +46,7 @@ _TEXT_REST: Final = TypeAdapter(_Rest)
 
 
 def to_failure(error: TerminalError) -> Failure:
-    """Give the wire form of an error; never raises: what has no such form goes as its text, and too much of it not."""
+    """Return the wire form of an error; never raises: what has no such form goes as its text, not too much of it."""
     cls = type(error)
     metadata = {text_of(name): text_of(text) for name, text in _read(error, "metadata", _NOTHING).items()}
     if cls is not TerminalError:
@@ -93,7 +93,7 @@ def _field_text(error: TerminalError, name: str, field_codec: Codec[Any]) -> str
 
 
 def travelling(error: TerminalError) -> Failure:
-    """Give the wire form of an error that is raised or given by the user, with all its fields as they are.
+    """Return the wire form of an error that is raised or given by the user, with all its fields as they are.
 
     Raises:
         WrongValue: A field is not of its type, or would come back as another value.
@@ -107,7 +107,7 @@ def travelling(error: TerminalError) -> Failure:
 
 
 def from_failure(failure: Failure) -> TerminalError:
-    """Give the error that was raised, as its class when one here fits, else a plain `TerminalError`."""
+    """Return the error that was raised, as its class when one here fits, else a plain `TerminalError`."""
     name = failure.metadata.get(NAME_KEY)
     found = {} if name is None else {_place(type(error)): error for error in _fitting(name, failure)}
     if len(found) == 1:
@@ -119,7 +119,7 @@ def from_failure(failure: Failure) -> TerminalError:
 
 
 def failure_text(failure: Failure) -> str:
-    """Give a failure as one text, for where nothing else travels: the reject of an awakeable on Restate.
+    """Return a failure as one text, for where nothing else travels: the reject of an awakeable on Restate.
 
     It begins with the sentence, and is nothing but the sentence when the code is 500 and there is no
     metadata: whoever knows nothing of this reads it as it is.

@@ -41,7 +41,7 @@ _BY_REPR = (datetime, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, Pu
 
 
 def fingerprint(*args: object, **kwargs: object) -> bytes:
-    """Give eight bytes that stand for these arguments, the same in every process."""
+    """Return eight bytes that stand for these arguments, the same in every process."""
     if not args and not kwargs:
         return _NO_ARGUMENTS
     form = b"a"
@@ -61,21 +61,21 @@ class Unordered(bytes):
 
 
 def wire_fingerprint(data: bytes, name: bytes | None = None) -> bytes:
-    """Give eight bytes that stand for bytes that are sent or stored, and for the name that they go under, if any."""
+    """Return eight bytes that stand for bytes that are sent or stored, and for the name that they go under, if any."""
     if type(data) is Unordered:
         data = in_key_order(data)
     return _digest(data if name is None else data + b"\0" + name)
 
 
 def in_key_order(data: bytes) -> bytes:
-    """Give the form of `data` that is the same for equal values."""
+    """Return the form of `data` that is the same for equal values."""
     if type(data) is not Unordered or data.count(b":") < 2:  # one key has no order
         return data
     return json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
 
 
 def canonical_form(value: object) -> bytes:
-    """Give bytes that stand for a value, the same in every process; what sets are sorted by."""
+    """Return bytes that stand for a value, the same in every process; what sets are sorted by."""
     return _form(value, 0)
 
 

@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 
 def first_difference(given: object, back: object) -> Difference | None:
-    """Give the first place where `back` is not `given`, or None where it is the same value.
+    """Return the first place where `back` is not `given`, or None where it is the same value.
 
     The same is: the same types, equal, in the same order, with the same zone, sign and number of digits. An int
     for a float is the same when the float is that number, as type checkers have it; so is what says of itself that it

@@ -38,7 +38,7 @@ def why_never(schema: Schema) -> str | None:
 
 
 def comes_back(member: Enum) -> bool:
-    """Tell whether a member of an enum is found again by its value."""
+    """Return whether a member of an enum is found again by its value."""
     try:
         adapter = TypeAdapter[Enum](type(member))
         return adapter.validate_json(adapter.dump_json(member)) is member

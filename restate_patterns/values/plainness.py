@@ -35,7 +35,7 @@ def never(_: object) -> bool:
 
 
 def plain_check(schema: Schema) -> Check:
-    """Give a check for values of a schema; it says True only of values that come back as they are."""
+    """Return a check for values of a schema; it says True only of values that come back as they are."""
     return _Reader().read(schema) or never
 
 
@@ -47,7 +47,7 @@ class _Reader:
         self._open: set[str] = set()
 
     def read(self, schema: Schema) -> Check | None:
-        """Give the check of a part of the schema; None where there is none."""
+        """Return the check of a part of the schema; None where there is none."""
         read, keys = _READERS.get(schema["type"], _UNKNOWN)
         return read(self, schema) if schema.keys() <= keys else None
 

@@ -75,7 +75,7 @@ class Codec(Generic[T]):
         return self._is_empty
 
     def encode(self, value: T, what: str = "", *names: object) -> bytes:
-        """Give the wire form of `value`.
+        """Return the wire form of `value`.
 
         Args:
             value: The value.
@@ -148,7 +148,7 @@ class Codec(Generic[T]):
         return WrongValue(f"{_shown(value)} is not of the type {type_name(self.type)}: {why}")
 
     def decode(self, data: bytes) -> T:
-        """Give the value behind `data`.
+        """Return the value behind `data`.
 
         Raises:
             InvalidInput: `data` is not of the type; the message says where and why. Terminal.
@@ -173,7 +173,7 @@ class Codec(Generic[T]):
             raise InvalidInput(message=f"{_INVALID}the body is empty, expected {type_name(self.type)}") from None
 
     def read(self, data: bytes, what: str, *names: object) -> T:
-        """Give the value behind `data`, which this or another program stored or sent before.
+        """Return the value behind `data`, which this or another program stored or sent before.
 
         Args:
             data: The wire form.
@@ -191,7 +191,7 @@ class Codec(Generic[T]):
             ) from None
 
     def json_schema(self, mode: Literal["validation", "serialization"]) -> Mapping[str, object] | None:
-        """Give the JSON schema, or None where there is none (raw bytes, no body, an opaque type)."""
+        """Return the JSON schema, or None where there is none (raw bytes, no body, an opaque type)."""
         if self._is_raw or self._is_empty:
             return None
         try:
@@ -201,7 +201,7 @@ class Codec(Generic[T]):
 
 
 def codec(type_: Any) -> Codec[Any]:
-    """Give the codec of a type; the same one for the same type."""
+    """Return the codec of a type; the same one for the same type."""
     try:
         return _cached_codec(type_)
     except TypeError:  # not hashable: `Annotated[int, [...]]`

@@ -25,7 +25,7 @@ def is_sound_text(value: object) -> TypeGuard[str]:
 
 
 def checked_text(value: str, what: str) -> str:
-    """Give text that can be stored, as a plain `str`.
+    """Return text that can be stored, as a plain `str`.
 
     Args:
         value: The text.
@@ -43,7 +43,7 @@ def checked_text(value: str, what: str) -> str:
 
 
 def checked_headers(headers: Mapping[str, str], what: str) -> Mapping[str, str]:
-    """Give headers that can be stored.
+    """Return headers that can be stored.
 
     Raises:
         WrongValue: A name or value is no text that can be stored, or they are too long together.
@@ -59,7 +59,7 @@ def checked_headers(headers: Mapping[str, str], what: str) -> Mapping[str, str]:
 
 
 def checked_value(value: bytes, what: str, *names: object) -> bytes:
-    """Give a serialised value that can be stored, as plain `bytes`.
+    """Return a serialised value that can be stored, as plain `bytes`.
 
     Args:
         value: The value.
@@ -83,7 +83,7 @@ def checked_value(value: bytes, what: str, *names: object) -> bytes:
 
 
 def checked_result(result: ValueOrFailure, what: str, *names: object) -> ValueOrFailure:
-    """Give an answer that can be stored; a failure can, as `to_failure` makes it.
+    """Return an answer that can be stored; a failure can, as `to_failure` makes it.
 
     Raises:
         WrongValue: Its value can't be.
@@ -93,7 +93,7 @@ def checked_result(result: ValueOrFailure, what: str, *names: object) -> ValueOr
 
 
 def checked_target(target: Target) -> Target:
-    """Give whom something is for, with a key that can be stored.
+    """Return whom something is for, with a key that can be stored.
 
     Raises:
         WrongValue: Its key can't be.
@@ -105,7 +105,7 @@ def checked_target(target: Target) -> Target:
 
 
 def checked_request(request: Request) -> Request:
-    """Give a call or send that can be stored.
+    """Return a call or send that can be stored.
 
     Raises:
         WrongValue: Its key, argument, headers or idempotency key can't be.
@@ -132,7 +132,7 @@ def checked_request(request: Request) -> Request:
 
 
 def checked_ref(ref: InvocationRef) -> InvocationRef:
-    """Give the name of an invocation as it can be stored.
+    """Return the name of an invocation as it can be stored.
 
     Raises:
         WrongValue: It can't be.

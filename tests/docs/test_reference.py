@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -49,6 +50,21 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
     value = operator.attrgetter(name)(restate_patterns)
     if inspect.isclass(value) or inspect.isroutine(value):
         assert (inspect.getdoc(value) or "").strip(), f"{name} has no docstring"
+
+
+def members(value: object) -> Iterator[tuple[str, object]]:
+    """Give a public thing, and what a class has of its own that is public."""
+    yield "", value
+    if inspect.isclass(value):
+        yield from ((name, each) for name, each in vars(value).items() if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings_say_what_is_returned_in_the_words_of_the_language(name: str) -> None:
+    """`Return ...`, as the standard library has it."""
+    found = members(operator.attrgetter(name)(restate_patterns))
+    said = {f"{name}.{member}": (getattr(each, "__doc__", None) or "").split(" ")[0] for member, each in found}
+    assert {member: word for member, word in said.items() if word in {"Give", "Gives", "Tell", "Tells"}} == {}
 
 
 def test_the_options_of_a_class_are_listed() -> None:

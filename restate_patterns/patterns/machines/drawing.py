@@ -19,7 +19,7 @@ _LIVE_STYLE: Final = "fill:#1565c0,color:#ffffff,stroke:#0d47a1"
 
 
 def draw(table: Table, live: Enum | None) -> str:
-    """Give the diagram.
+    """Return the diagram.
 
     Args:
         table: What to draw.
@@ -41,7 +41,7 @@ def _label(move: Move) -> str:
 
 
 def in_words(delay: timedelta) -> str:
-    """Give a time in the largest units that say it exactly, `1 d 12 h`."""
+    """Return a time in the largest units that say it exactly, `1 d 12 h`."""
     parts: list[str] = []
     rest = delay
     for size, unit in _UNITS:

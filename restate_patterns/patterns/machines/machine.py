@@ -77,22 +77,22 @@ class StateMachine(VirtualObject, Generic[E]):
 
     @handler
     async def current(self, ctx: ObjectSharedContext) -> E:
-        """Give the state the machine is in; while a transition is under way, the one it leaves."""
+        """Return the state the machine is in; while a transition is under way, the one it leaves."""
         return await self.status.get(ctx)
 
     @handler
     async def history(self, ctx: ObjectSharedContext) -> list[Change[E]]:
-        """Give the changes of state that the machine remembers, the oldest first."""
+        """Return the changes of state that the machine remembers, the oldest first."""
         return await self._history.get(ctx)
 
     @handler
     async def diagram(self, ctx: ObjectSharedContext) -> str:
-        """Give the machine as a Mermaid state diagram with the live state marked."""
+        """Return the machine as a Mermaid state diagram with the live state marked."""
         return type(self).mermaid(await self.status.get(ctx))
 
     @handler
     async def late_timers(self, ctx: ObjectSharedContext) -> list[LateTimer]:
-        """Give the transitions of time that were due in this stay and were refused, the oldest refusal first."""
+        """Return the transitions of time that were due in this stay and were refused, the oldest refusal first."""
         return sorted((await self._timers.get(ctx)).late, key=lambda late: late.since)
 
     @handler
@@ -112,7 +112,7 @@ class StateMachine(VirtualObject, Generic[E]):
 
     @classmethod
     def mermaid(cls, live: E | None = None) -> str:
-        """Give the machine as a Mermaid state diagram.
+        """Return the machine as a Mermaid state diagram.
 
         Args:
             live: A state to mark.

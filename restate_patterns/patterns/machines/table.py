@@ -61,15 +61,15 @@ class Table:
         return any(move.delay is not None for move in self.moves.values())
 
     def move(self, attribute: str, state: Enum) -> Move | None:
-        """Give what an event does in a state, or None."""
+        """Return what an event does in a state, or None."""
         return self.moves.get((attribute, state))
 
     def legal(self, state: Enum) -> list[str]:
-        """Give the wire names of the events that a caller may send in a state."""
+        """Return the wire names of the events that a caller may send in a state."""
         return [move.event.name for move in self.moves.values() if move.source is state and not move.event.is_private]
 
     def timers(self, state: Enum) -> list[Move]:
-        """Give what time does in a state."""
+        """Return what time does in a state."""
         return [move for move in self.moves.values() if move.source is state and move.delay is not None]
 
 

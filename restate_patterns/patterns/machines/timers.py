@@ -49,17 +49,17 @@ class Timers:
     late: tuple[LateTimer, ...] = ()
 
     def late_one(self, event: str) -> LateTimer | None:
-        """Give the late timer of an event, or None."""
+        """Return the late timer of an event, or None."""
         return next((late for late in self.late if late.event == event), None)
 
     def with_late(self, late: LateTimer) -> Timers:
-        """Give them with a late one, in place of the timer or try that it comes from."""
+        """Return them with a late one, in place of the timer or try that it comes from."""
         over = self.late_one(late.event)
         ids = [id_ for id_ in self.ids if over is None or id_ != over.invocation_id]
         others = tuple(each for each in self.late if each is not over)
         return replace(self, ids=(*ids, late.invocation_id), late=(*others, late))
 
     def pending(self) -> Iterator[str]:
-        """Give the ids of the sends that are not known to be over."""
+        """Return the ids of the sends that are not known to be over."""
         over = {late.invocation_id for late in self.late if late.next_try is None}
         return (id_ for id_ in self.ids if id_ not in over)

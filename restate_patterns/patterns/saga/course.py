@@ -140,13 +140,13 @@ class Course(Owing, Going, Parted):
         return self._state == "pivoted"
 
     def registrar(self) -> Undos:
-        """Give what registers undo actions where the running code is, also when that code has gone on."""
+        """Return what registers undo actions where the running code is, also when that code has gone on."""
         group = self.begin()
         group.check_open("of an action")
         return Undos(self, self.policy, group)
 
     def forward(self) -> Forward:
-        """Give what does actions where the running code is."""
+        """Return what does actions where the running code is."""
         return Forward(self, self.begin(), self.teller, self._unwinding, self.policy)
 
     @override

@@ -34,7 +34,7 @@ class Decision(BaseModel):
     """With `supply`: the result, as the stuck call or step would have given it."""
 
     def words(self) -> str:
-        """Give it in words."""
+        """Return it in words."""
         what = {"resume": "resumed", "skip": "skipped", "supply": "supplied"}[self.action]
         by = f" by {self.by}" if self.by else ""
         return f"{what}{by}: {self.reason}" if self.reason else f"{what}{by}"
@@ -113,7 +113,7 @@ class SagaLog(VirtualObject):
 
     @handler(raises=[UnknownSaga])
     async def show(self, ctx: ObjectSharedContext) -> SagaRecord:
-        """Give what the saga told last."""
+        """Return what the saga told last."""
         record = await self.record.get(ctx)
         if record is None:
             raise UnknownSaga(saga=ctx.key)
@@ -126,7 +126,7 @@ class SagaLog(VirtualObject):
 
 
 def saga_services() -> list[VirtualObject]:
-    """Give what an app hosts so that its sagas can be listed, resumed and explained.
+    """Return what an app hosts so that its sagas can be listed, resumed and explained.
 
     app = App([Trip(), *saga_services()])
     """

@@ -15,17 +15,17 @@ _UNDOING: Final = (TerminalError, asyncio.CancelledError, TimeoutError)
 
 
 def is_final(error: BaseException) -> bool:
-    """Tell whether an error undoes, and is not tried again."""
+    """Return whether an error undoes, and is not tried again."""
     return all(isinstance(leaf, _UNDOING) for leaf in leaves_of(error))
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Tell whether an error is a cancellation by asyncio, which must stay one."""
+    """Return whether an error is a cancellation by asyncio, which must stay one."""
     return all(isinstance(leaf, asyncio.CancelledError) for leaf in leaves_of(error))
 
 
 def recorded(error: BaseException) -> ErrorRecord:
-    """Give an error as the record keeps it."""
+    """Return an error as the record keeps it."""
     known = terminal(error)
     if known is None:
         return ErrorRecord(name=type(error).__name__, code=500, message=str(error) or type(error).__name__)
@@ -33,7 +33,7 @@ def recorded(error: BaseException) -> ErrorRecord:
 
 
 def failure_of(error: BaseException, lost: list[UndoError]) -> SagaFailed | None:
-    """Give what is raised instead of an error whose undo was skipped in parts; None when it is raised as it is."""
+    """Return what is raised instead of an error whose undo was skipped in parts; None when it is raised as it is."""
     if not lost or is_cancellation(error):
         return None
     original = terminal(error)

@@ -33,7 +33,7 @@ class Going(Protocol):
         ...
 
     def headers(self) -> Mapping[str, str]:
-        """Give what its calls carry."""
+        """Return what its calls carry."""
         ...
 
 

@@ -152,7 +152,7 @@ class Lockable(VirtualObject):
 
     @handler(private=True)
     async def committed_value(self, ctx: ObjectSharedContext, name: str) -> str | None:
-        """Give a state as no running saga can take it back, in base64: for who began to read before it was so."""
+        """Return a state as no running saga can take it back, in base64: for who began to read before it was so."""
         mark = await self.mark.get(ctx)
         if mark.owner is not None:
             return mark.committed.get(name)
@@ -161,7 +161,7 @@ class Lockable(VirtualObject):
 
     @handler
     async def pending(self, ctx: ObjectSharedContext) -> str | None:
-        """Give the id of the saga that owns the record, or None."""
+        """Return the id of the saga that owns the record, or None."""
         return (await self.mark.get(ctx)).owner
 
     async def guard(self, ctx: ObjectSharedContext) -> None:

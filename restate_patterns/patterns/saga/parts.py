@@ -33,17 +33,17 @@ def begin_undoing(root: Group) -> None:
 
 
 def undoes(root: Group) -> bool:
-    """Tell whether the running task undoes something of a saga."""
+    """Return whether the running task undoes something of a saga."""
     return _undoing.get() is root
 
 
 def innermost() -> Group | None:
-    """Give the group that the running code is in, of whatever saga."""
+    """Return the group that the running code is in, of whatever saga."""
     return _group.get()
 
 
 def group_in(root: Group) -> Group:
-    """Give the group of a saga that the running code is in; for code from elsewhere, that of the whole saga."""
+    """Return the group of a saga that the running code is in; for code from elsewhere, that of the whole saga."""
     found = _group.get()
     while found is not None:
         if found.root is root:
@@ -56,7 +56,7 @@ class Parted(Protocol):
     """The saga, as its parts see it."""
 
     def begin(self) -> Group:
-        """Give the group that the running code is in, where it may begin something."""
+        """Return the group that the running code is in, where it may begin something."""
         ...
 
     async def undo_part(self, part: Group, error: BaseException) -> None:

@@ -72,7 +72,7 @@ class ErrorRecord(BaseModel):
         )
 
     def error(self) -> TerminalError:
-        """Give the error, as the class that was raised where that is imported."""
+        """Return the error, as the class that was raised where that is imported."""
         return from_failure(Failure(self.code, self.message, self.metadata))
 
 

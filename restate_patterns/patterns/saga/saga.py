@@ -98,7 +98,7 @@ class Saga:
         self._undos.undo_step(step, action, *args, **kwargs)
 
     def with_policy(self, policy: UndoPolicy) -> Undos:
-        """Give what registers undo actions under another policy: `saga.with_policy(...).undo(...)`."""
+        """Return what registers undo actions under another policy: `saga.with_policy(...).undo(...)`."""
         return Undos(self._course, policy)
 
     def call(self, action: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> SagaAction[R]:

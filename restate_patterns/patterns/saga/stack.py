@@ -96,7 +96,7 @@ class Group:
         return next((group for group in reversed(list(self.around)) if group.is_failing), None)
 
     def is_in(self, part: Group) -> bool:
-        """Tell whether it is this part of the saga, or inside it."""
+        """Return whether it is this part of the saga, or inside it."""
         return any(group is part for group in self.around)
 
     def open(self, *, parallel: bool) -> Group:
@@ -120,7 +120,7 @@ class Group:
         self.entries.clear()
 
     def names(self) -> Iterator[str]:
-        """Give the names of what would be undone, in that order."""
+        """Return the names of what would be undone, in that order."""
         for entry in reversed(self.entries):
             if isinstance(entry, Group):
                 yield from entry.names()

@@ -88,7 +88,7 @@ class Teller:
         step.state = state
 
     def snapshot(self) -> SagaRecord:
-        """Give the record as it is now."""
+        """Return the record as it is now."""
         return self._record.model_copy(update={"owed": self._owed()}, deep=True)
 
     async def tell(self) -> None:

@@ -40,7 +40,7 @@ class UnderWay:
         return action
 
     def names(self, part: Group) -> Iterator[str]:
-        """Give the names of what is under way in a part of the saga, in the order in which it began."""
+        """Return the names of what is under way in a part of the saga, in the order in which it began."""
         return (action.name for action in self._actions if action.group.is_in(part))
 
     async def ended(self, part: Group) -> None:

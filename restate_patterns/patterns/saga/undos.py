@@ -22,7 +22,7 @@ class Owing(Protocol):
     ctx: Context
 
     def group(self) -> Group:
-        """Give the group that the running code is in."""
+        """Return the group that the running code is in."""
         ...
 
     def check_open(self) -> None:
@@ -30,7 +30,7 @@ class Owing(Protocol):
         ...
 
     def headers(self) -> Mapping[str, str]:
-        """Give what its calls carry."""
+        """Return what its calls carry."""
         ...
 
 

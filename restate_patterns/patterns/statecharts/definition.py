@@ -53,7 +53,7 @@ class ChartDefinition:
         return None if self.model is None else codec(self.model)
 
     def takes(self, event: str) -> bool:
-        """Tell whether any transition of the chart is for an event."""
+        """Return whether any transition of the chart is for an event."""
         return any(transition.match(event) for transition in transitions_of(self.chart))
 
     def upgraded(self, snapshot: ChartSnapshot) -> ChartSnapshot:
@@ -78,7 +78,7 @@ class ChartDefinition:
         return snapshot
 
     def problems(self, snapshot: ChartSnapshot) -> list[str]:
-        """Give what is wrong with a stored snapshot under this code, in sentences; none when it fits."""
+        """Return what is wrong with a stored snapshot under this code, in sentences; none when it fits."""
         try:
             current = self.upgraded(snapshot)
         except UsageError as error:
@@ -197,5 +197,5 @@ def _not_one(states: Any, active: set[Any], where: str) -> Iterator[str]:
 
 
 def plain_data(model: object, state_field: str) -> dict[str, JsonValue]:
-    """Give the attributes of the library's own model."""
+    """Return the attributes of the library's own model."""
     return {name: value for name, value in attributes(model).items() if name != state_field}

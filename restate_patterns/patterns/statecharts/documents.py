@@ -36,7 +36,7 @@ def mend(chart: Any) -> None:
 
 
 def open_session(machine: Any, key: str, *, is_new: bool) -> None:
-    """Give a machine its session; the id is the same on every replay.
+    """Return a machine its session; the id is the same on every replay.
 
     Args:
         machine: Just made.
@@ -53,7 +53,7 @@ def open_session(machine: Any, key: str, *, is_new: bool) -> None:
 
 
 def send_actions(chart: Any) -> Iterator[Any]:
-    """Give the <send> actions of a document, wherever they stand."""
+    """Return the <send> actions of a document, wherever they stand."""
     for each in parts_of(chart):
         for spec in each._specs:
             yield from _sends(getattr(spec.func, "action", None))

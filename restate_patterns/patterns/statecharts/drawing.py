@@ -14,7 +14,7 @@ _LIVE_STYLE = "fill:#1565c0,color:#ffffff,stroke:#0d47a1"
 
 
 def draw(definition: ChartDefinition, live: Sequence[str]) -> str:
-    """Give the diagram.
+    """Return the diagram.
 
     Args:
         definition: The chart.

@@ -39,7 +39,7 @@ class ChartEventHandler(Handler[ObjectContext, ..., list[str]]):
 
 
 def can_name_handler(event: str) -> bool:
-    """Tell whether a handler can have the name of an event; `order.paid` can't."""
+    """Return whether a handler can have the name of an event; `order.paid` can't."""
     return event.isascii() and event.isidentifier() and not event.startswith("_")
 
 
@@ -84,7 +84,7 @@ def check_payload(label: str, payload: Any) -> None:
 
 
 def carried(payload: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    """Give what callbacks get of a payload, by place and by name.
+    """Return what callbacks get of a payload, by place and by name.
 
     Raises:
         InvalidInput: A JSON object has a name under which callbacks get something else.

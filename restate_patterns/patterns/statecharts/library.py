@@ -22,48 +22,48 @@ from statemachine.orderedset import OrderedSet
 
 
 def is_chart(value: object) -> bool:
-    """Tell whether `value` is a chart class with states."""
+    """Return whether `value` is a chart class with states."""
     return isinstance(value, type) and issubclass(value, StateChart) and not cast("Any", value)._abstract
 
 
 def states_of(chart: Any) -> list[Any]:
-    """Give all states and history states of a chart."""
+    """Return all states and history states of a chart."""
     return list(cast("Iterable[Any]", iterate_states(chart.states)))
 
 
 def parts_of(chart: Any) -> list[Any]:
-    """Give all states, history states and transitions of a chart."""
+    """Return all states, history states and transitions of a chart."""
     return list(cast("Iterable[Any]", iterate_states_and_transitions(chart.states)))
 
 
 def transitions_of(chart: Any) -> list[Any]:
-    """Give all transitions of a chart."""
+    """Return all transitions of a chart."""
     return [part for part in parts_of(chart) if hasattr(part, "events")]
 
 
 def event_ids(chart: Any) -> list[str]:
-    """Give the ids of all events of a chart."""
+    """Return the ids of all events of a chart."""
     return [str(event) for event in chart._events]
 
 
 def attributes(thing: object) -> dict[str, Any]:
-    """Give the attributes of a machine or model, to read and to write."""
+    """Return the attributes of a machine or model, to read and to write."""
     return vars(thing)
 
 
 def timeout_of(spec: Any) -> tuple[float, str | None] | None:
-    """Give seconds and event of the timeout that an `invoke=` callback is, or None when it is something else."""
+    """Return seconds and event of the timeout that an `invoke=` callback is, or None when it is something else."""
     handler = cast("Any", InvokeManager)._resolve_handler(spec.func)
     return (handler.duration, handler.on) if isinstance(handler, _Timeout) else None
 
 
 def send_of(action: Any) -> SendAction | None:
-    """Give a document's action when it is a <send>."""
+    """Return a document's action when it is a <send>."""
     return action if isinstance(action, SendAction) else None
 
 
 def event_of(machine: Any, id_: str, *, delay_ms: float = 0, is_internal: bool = False) -> Any:
-    """Give an event bound to a machine; `put` queues it."""
+    """Return an event bound to a machine; `put` queues it."""
     return BoundEvent(id=id_, delay=delay_ms, internal=is_internal, _sm=machine)
 
 
@@ -79,7 +79,7 @@ def new_session(interpreter: Any, machine: Any) -> Any:
 
 
 def ordered(values: Iterable[Any]) -> Any:
-    """Give values as the library keeps a configuration."""
+    """Return values as the library keeps a configuration."""
     return OrderedSet(values)
 
 

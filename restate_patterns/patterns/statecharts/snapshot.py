@@ -56,7 +56,7 @@ class ChartSnapshot(BaseModel):
     def renamed(
         self, *, states: Mapping[str, str] | None = None, events: Mapping[str, str] | None = None
     ) -> ChartSnapshot:
-        """Give the snapshot with other ids; for migrations.
+        """Return the snapshot with other ids; for migrations.
 
         Args:
             states: New ids of states by their old ones.

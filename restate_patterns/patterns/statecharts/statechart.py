@@ -131,18 +131,18 @@ class Statechart(VirtualObject):
 
     @handler
     async def configuration(self, ctx: ObjectSharedContext) -> list[str]:
-        """Give the ids of the active states; none before anything happened."""
+        """Return the ids of the active states; none before anything happened."""
         stored = await self._load(ctx)
         return stored.configuration if stored else []
 
     @handler
     async def snapshot(self, ctx: ObjectSharedContext) -> ChartSnapshot | None:
-        """Give what is stored, as it is stored."""
+        """Return what is stored, as it is stored."""
         return await self._snapshot.get(ctx, None)
 
     @handler
     async def diagram(self, ctx: ObjectSharedContext) -> str:
-        """Give the chart as a Mermaid state diagram with the live states marked."""
+        """Return the chart as a Mermaid state diagram with the live states marked."""
         stored = await self._load(ctx)
         return type(self).mermaid(stored.configuration if stored else ())
 
@@ -164,7 +164,7 @@ class Statechart(VirtualObject):
 
     @handler
     async def late_events(self, ctx: ObjectSharedContext) -> dict[str, PendingEvent]:
-        """Give the delayed events that were due and were refused, by id."""
+        """Return the delayed events that were due and were refused, by id."""
         stored = await self._load(ctx)
         return {id_: event for id_, event in stored.timers.items() if event.is_late} if stored else {}
 
@@ -197,7 +197,7 @@ class Statechart(VirtualObject):
 
     @classmethod
     def mermaid(cls, live: list[str] | tuple[str, ...] = ()) -> str:
-        """Give the chart as a Mermaid state diagram.
+        """Return the chart as a Mermaid state diagram.
 
         Args:
             live: The ids of states to mark.

@@ -201,7 +201,7 @@ async def unknown_from_outside(stage: Stage) -> None:
 
 
 async def raised_by_class(stage: Stage, definition: type[Nowhere] | type[More]) -> TerminalError:
-    """Give how a call fails of what is not hosted."""
+    """Return how a call fails of what is not hosted."""
     try:
         if issubclass(definition, Nowhere):
             await stage.client.service_client(definition).work()

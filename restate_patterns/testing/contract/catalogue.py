@@ -72,7 +72,7 @@ ALL: Final[Sequence[Guarantee]] = tuple(
 
 
 def definitions(seen: Recorder) -> list[Definition]:
-    """Give the definitions under test, each with a wire name that begins with `Contract`."""
+    """Return the definitions under test, each with a wire name that begins with `Contract`."""
     return [definition(seen) for subject in SUBJECTS for definition in subject.DEFINITIONS]
 
 

@@ -106,7 +106,7 @@ DEFINITIONS = (Compensating,)
 
 
 def done(stage: Stage, key: str) -> list[str]:
-    """Give what the handler did; that it began is noted on each replay."""
+    """Return what the handler did; that it began is noted on each replay."""
     return [note for note in stage.seen.notes(key) if note != "began"]
 
 

@@ -29,7 +29,7 @@ class Branches(Recording, Service, name="ContractBranches"):
         return await self.seen.act(key, what)
 
     async def branch(self, ctx: Context, key: str, number: int) -> str:
-        """Give a text in which everything is this branch's own."""
+        """Return a text in which everything is this branch's own."""
         name, late_s = NAMES[number], 0.012 * (3 - number)
         one = await ctx.run("step", self.slowly, key, f"{name}1", late_s)
         await asyncio.sleep(late_s)

@@ -14,7 +14,7 @@ class Admin(Protocol):
     """What an operator may do to an invocation, by its id."""
 
     async def paused_because(self, id: str) -> str | None:
-        """Give why an invocation is paused, or None while it is not."""
+        """Return why an invocation is paused, or None while it is not."""
         ...
 
     async def kill(self, id: str) -> None:

@@ -68,7 +68,7 @@ class Misuse(Recording, Service, name="ContractMisuse"):
         return await ctx.run("act", self.wrong)
 
     async def wrong(self) -> int:
-        """Give what the annotation does not say."""
+        """Return what the annotation does not say."""
         wrong: Any = "no number"
         return cast("int", wrong)
 

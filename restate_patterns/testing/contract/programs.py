@@ -33,7 +33,7 @@ DEPTH: Final = 3
 
 
 def program_of(seed: int) -> Program:
-    """Give the program of a seed."""
+    """Return the program of a seed."""
     dice = random.Random(seed)
     numbers = iter(range(1_000))
 
@@ -47,7 +47,7 @@ def program_of(seed: int) -> Program:
 
 
 def leaves_of(program: Program) -> list[str]:
-    """Give the leaves in the order of the text, which is that of the results."""
+    """Return the leaves in the order of the text, which is that of the results."""
     return [program] if isinstance(program, str) else [leaf for part in program[1:] for leaf in leaves_of(part)]
 
 
@@ -63,7 +63,7 @@ class Helper(Recording, Service, name="ContractHelper"):
 
 
 def hash_of(text: str) -> int:
-    """Give a small number that is the same in each process."""
+    """Return a small number that is the same in each process."""
     return sum(text.encode())
 
 

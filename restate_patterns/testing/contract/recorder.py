@@ -29,7 +29,7 @@ class Recorder:
         self._changed()
 
     def notes(self, key: str) -> list[str]:
-        """Give what happened, in order."""
+        """Return what happened, in order."""
         return list(self._notes[key])
 
     def count(self, key: str, what: str) -> int:

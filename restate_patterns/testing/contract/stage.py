@@ -52,7 +52,7 @@ class Stage:
         await self._running.restart()
 
     def key(self, hint: str = "k") -> str:
-        """Give a key that no earlier check used, in this run or another."""
+        """Return a key that no earlier check used, in this run or another."""
         return f"{hint}-{self._run}-{next(self._numbers)}"
 
     async def paused_because(self, id: str) -> str:
