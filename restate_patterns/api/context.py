@@ -41,14 +41,10 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+# Names of steps are few, and making a `Step` costs nine times as much as looking one up.
 @lru_cache(maxsize=1024)
 def _step_named(name: str) -> Step:
     return Step(name)
-
-
-@lru_cache(maxsize=1024)
-def _label_of(name: str) -> str:
-    return f"ctx.run({name!r}, ...)"
 
 
 class Context(Scoped, Clients):
@@ -134,7 +130,7 @@ class Context(Scoped, Clients):
         """
         bound = action_of(action, step if isinstance(step, Step) else _step_named(step), args, kwargs)
         arguments = fingerprint(*bound.args, **bound.kwargs)
-        return self._attempt.track(self._run(bound, arguments), _label_of(bound.step.name))
+        return self._attempt.track(self._run(bound, arguments), f"ctx.run({bound.step.name!r}, ...)")
 
     async def _run(self, action: Action, arguments: bytes) -> Any:
         return action.read(await self._attempt.step(action.step, arguments, action) or b"")

@@ -28,8 +28,6 @@ from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
 
-_get_running_loop = asyncio._get_running_loop
-
 
 def _exit_without_answering(error: BaseException) -> None:
     _logger.critical(
@@ -187,6 +185,6 @@ class EngineLife:
         core = self._running
         if core is None or self._stopping is not None:
             raise EngineStopped
-        if _get_running_loop() is not core.loop:
+        if asyncio._get_running_loop() is not core.loop:
             refuse_foreign_loop()
         return core

@@ -1,10 +1,23 @@
 """The log: one sequence number for every change, batches that become durable in order.
 
-Changes go to the open batch. It is closed between drains of handlers, when no commit is under way;
-its rows are written on the loop, its COMMIT runs in the writer thread (the fsync does not hold the
-interpreter's lock there), and the next batch fills meanwhile. While one invocation is alone in memory
-and the disk is quick, the loop does the COMMIT itself: there is nothing to fill meanwhile. Who must
-not be seen before the disk has it waits with `when_durable`.
+How a change becomes durable, and what waits for it:
+
+- Whoever changes something puts it in the open batch (`open`), last write per row wins, and numbers it with `append`,
+  or `touch` where an invocation's own row stays as it is. Nothing is written yet, and memory has the change at once.
+- The batch is closed in the turn after next of the loop, so that what the completions of one turn lead to is in it, and
+  never within a drain of a handler: what is on the disk is always a whole number of drains. While invocations are
+  about to advance it waits a bounded number of turns more.
+- Its rows are rendered and written on the loop, inside a transaction; its COMMIT runs in the writer thread, as the
+  fsync does not hold the interpreter's lock there, and the next batch fills meanwhile. One commit is under way at a
+  time, so batches become durable in order, and under load each takes all that came during the one before.
+- While one invocation is alone in memory and the disk is quick, the loop does the COMMIT itself: there is nothing to
+  fill meanwhile (see `_may_commit_here`).
+- What must not be seen before the disk has it (an answer to a client, the start of a step's action) waits with
+  `when_durable` for the number that was the last when it was decided. Nobody waits for less.
+- Who reads the store while a batch is not there yet asks `latest`, `changes` and `removed` first.
+
+When the disk is full or busy the same batch is tried again, and no new work is accepted; what can't be written for a
+value in it is salvaged piece by piece (`salvage`); anything else ends the process, unanswered.
 """
 
 from __future__ import annotations
@@ -114,6 +127,7 @@ class Log:
 
     def touch(self, record: Record) -> int:
         """Number a change of something that belongs to an invocation, its own row staying as it is."""
+        # `append` written out: it is called twice for each step, and a call costs as much as the rest of it.
         self.sequence = sequence = self.sequence + 1
         record.last_sequence = self.open.last_sequence = sequence
         self.open.touched[record.num] = record

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from restate_patterns.errors import AttemptSpins, CallNotAwaited, Cancelled, JournalMismatch, NotDurable, UsageError
 from restate_patterns.execution import boundary, closing, places
-from restate_patterns.execution.loop import InnerLoop, LoopHost, is_open
+from restate_patterns.execution.loop import InnerLoop, is_open
+from restate_patterns.execution.loop_host import LoopHost
 from restate_patterns.execution.primitives import Primitives
 from restate_patterns.execution.stragglers import Stragglers
 from restate_patterns.execution.tasks import InnerTask

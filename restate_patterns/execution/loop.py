@@ -1,7 +1,23 @@
 """The inner event loop: a ready queue, drained inside the real loop, and nothing else.
 
-Only completions of durable operations wake it, one at a time, in the order of the journal; so all that
-asyncio builds on top is a pure function of the journal. It knows no operation: timers go to its `LoopHost`.
+Why a handler may use plain asyncio, and replays all the same:
+
+- A handler runs on a loop of its own, which has no selector, no clock and no threads. Only completions of durable
+  operations wake it, one at a time, in the order of the journal; so all that asyncio builds on top (tasks, groups,
+  timeouts, queues, locks) is a pure function of the journal.
+- A *drain* is `run_until_idle`: callbacks run, first in first out, until none is ready. The real loop calls it from a
+  callback of its own, with this loop entered as the running one, and goes on with others afterwards.
+- Time is durable time: what the last completion said (`happened_at`), and it never goes back. A timer is an operation
+  of the backend, which the `LoopHost` starts; it fires as a completion like any other.
+- What differs from process to process is put in order: tasks and futures are numbered as they are made and hashed by
+  that (`tasks`), tasks that one callback cancelled wake in that order, and async generators are kept, so that no
+  garbage collection decides when they end.
+- What would let the outside in is refused with a sentence (`refusals`): sockets, processes, threads, a callback that
+  another loop schedules here.
+- A drain has a budget of callbacks; one that runs over it spins, and ends the attempt. A callback that schedules itself
+  is parked until the next completion, after a bounded number of times.
+
+It knows no operation. What it costs is on the way of each step, so the drain runs its handles itself.
 """
 
 # pyright: reportPrivateUsage=false
@@ -13,7 +29,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from typing_extensions import override
 
@@ -21,6 +37,7 @@ from restate_patterns import limits
 from restate_patterns.errors import NotDurable
 from restate_patterns.execution import places
 from restate_patterns.execution.entering import Enterable
+from restate_patterns.execution.loop_host import NOBODY, LoopHost
 from restate_patterns.execution.refusals import RefusingLoop
 from restate_patterns.execution.tasks import InnerFuture, InnerTask, NumberingLoop
 from restate_patterns.execution.timers import InnerHandle, InnerTimer
@@ -29,57 +46,6 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _HASH_BITS = (1 << 60) - 1
-
-
-class LoopHost(Protocol):
-    """What the loop needs from the attempt it belongs to."""
-
-    def timer_started(self, timer: InnerTimer, delay_ms: int) -> None:
-        """Ask the backend for a timer; `delay_ms` is how far off its deadline is."""
-        ...
-
-    def read_time(self) -> int:
-        """Ask the backend for durable time, in Unix milliseconds."""
-        ...
-
-    def timer_cancelled(self, timer: InnerTimer) -> None:
-        """Nobody needs this timer any more."""
-        ...
-
-    def callback_failed(self, error: BaseException) -> None:
-        """A callback raised, which asyncio would only log: the attempt can't go on."""
-        ...
-
-    def spins(self, place: str) -> None:
-        """The loop ran over its budget of callbacks, last at `place`."""
-        ...
-
-
-class _Nobody(LoopHost):
-    """The host of a loop whose attempt is over."""
-
-    @override
-    def timer_started(self, timer: InnerTimer, delay_ms: int) -> None:
-        pass
-
-    @override
-    def read_time(self) -> int:
-        return 0
-
-    @override
-    def timer_cancelled(self, timer: InnerTimer) -> None:
-        pass
-
-    @override
-    def callback_failed(self, error: BaseException) -> None:
-        pass
-
-    @override
-    def spins(self, place: str) -> None:
-        pass
-
-
-_NOBODY = _Nobody()
 
 
 class InnerLoop(Enterable, RefusingLoop, NumberingLoop):
@@ -375,7 +341,7 @@ class InnerLoop(Enterable, RefusingLoop, NumberingLoop):
         """Let go of all tasks and of the host, so that no cycle keeps an ended attempt in memory."""
         self._tasks.clear()
         self.generators.clear()
-        self.host = _NOBODY
+        self.host = NOBODY
 
     @override
     def keep_generator(self, generator: AsyncGenerator[Any, Any]) -> None:

@@ -43,8 +43,6 @@ from restate_patterns.values.storage_checks import (
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_get_running_loop = asyncio._get_running_loop
-
 
 class Primitives(Caller):
     """What a handler may ask for. Each method must be called from inside the attempt.
@@ -106,7 +104,7 @@ class Primitives(Caller):
             ContextError: The caller runs elsewhere: in another attempt, in a step's action, after the end.
             AttemptSealed: The attempt is being dropped.
         """
-        if _get_running_loop() is not self._loop:
+        if asyncio._get_running_loop() is not self._loop:
             raise ContextError(
                 f"the context of {self.invocation.target} was used outside its own attempt: in the action "
                 "of a step, in another invocation, in a thread, or after the handler had ended. Use it in the "
@@ -256,7 +254,7 @@ class Primitives(Caller):
     # How they ask.
 
     def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        if _get_running_loop() is not self._loop or self._loop.sealed:
+        if asyncio._get_running_loop() is not self._loop or self._loop.sealed:
             self.check_usable()
         try:
             return method(*args, **kwargs)

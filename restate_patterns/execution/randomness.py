@@ -9,8 +9,6 @@ from typing_extensions import override
 
 from restate_patterns.errors import ContextError
 
-_get_running_loop = asyncio._get_running_loop
-
 
 class AttemptRandom(random.Random):
     """A `random.Random` that may be used in its own attempt only."""
@@ -30,7 +28,7 @@ class AttemptRandom(random.Random):
         return super().getrandbits(k)
 
     def _check(self) -> None:
-        if _get_running_loop() is not self._loop:
+        if asyncio._get_running_loop() is not self._loop:
             raise ContextError(
                 "ctx.random was used outside its own attempt: another invocation, or the action of a step, "
                 "would take numbers that the replay then misses. Draw the numbers in the handler and pass them on"
