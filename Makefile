@@ -39,9 +39,9 @@ lint: venv ## Style, types, layers
 format: venv ## Mend style where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m tests.support.cli_reference
-	$(BIN)/python -m tests.support.backends_page
-	$(BIN)/python -m tests.support.values_page
+	$(BIN)/python -m scripts.cli_reference
+	$(BIN)/python -m scripts.backends_page
+	$(BIN)/python -m scripts.values_page
 
 # Run plainly: with -q or -v a strict build that found bad anchors still exits 0.
 .PHONY: docs

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.restate", "tests.support.side_by_side"]
+pytest_plugins = ["tests.support.restate.servers", "tests.support.side_by_side"]
 
 # The machine is shared: how long an example takes says nothing about the code.
 settings.register_profile("project", deadline=None, print_blob=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.dev_server import DevServer
-from tests.support.restate_server import restate_workshop
-from tests.support.workshops import Workshop
+from tests.support.processes.dev_server import DevServer
+from tests.support.processes.workshops import Workshop
+from tests.support.restate.restate_server import restate_workshop
 
 KINDS = ["embedded", pytest.param("restate", marks=pytest.mark.restate)]
 
@@ -21,7 +21,7 @@ def workshop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         with restate_workshop(folder) as started:
             yield started
         return
-    server = DevServer(folder, "tests.support.workshop:app", "--no-reload", "--db", "workshop.db")
+    server = DevServer(folder, "tests.support.processes.workshop:app", "--no-reload", "--db", "workshop.db")
     try:
         server.start()
         yield Workshop("embedded", server.ingress_url, server.admin_url)

@@ -25,7 +25,7 @@ from restate_patterns.admin import (
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import InvocationNotFound
 from restate_patterns.seam import IdempotencyRef, Request, ServiceKind, Target, WorkflowRef
-from tests.support.workshops import Workshop
+from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 

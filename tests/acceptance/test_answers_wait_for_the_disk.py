@@ -18,7 +18,7 @@ from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.ingress import Ingress
-from tests.support.workshop import make
+from tests.support.processes.workshop import make
 
 pytestmark = pytest.mark.anyio
 

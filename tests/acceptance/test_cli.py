@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from restate_patterns.cli.exits import Exit
-from tests.support.dev_server import COMMAND, WAIT_S, DevServer, clean_environment, run_here, run_process
 from tests.support.pages import ROOT
-from tests.support.workshops import Workshop
+from tests.support.processes.dev_server import COMMAND, WAIT_S, DevServer, clean_environment, run_here, run_process
+from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow]
 
-APP = "tests.support.workshop:app"
+APP = "tests.support.processes.workshop:app"
 INVOCATION = [
     "id",
     "target",
@@ -321,8 +321,8 @@ def test_second_server_on_the_same_file_or_port(tmp_path: Path) -> None:
     [
         ("workshop", "must be MODULE:APP"),
         ("no_such_module:app", "there is no module 'no_such_module' here"),
-        ("tests.support.workshop:nope", "it has the App app"),
-        ("tests.support.workshop:not_an_app", "is int, not an App"),
+        ("tests.support.processes.workshop:nope", "it has the App app"),
+        ("tests.support.processes.workshop:not_an_app", "is int, not an App"),
     ],
 )
 def test_wrong_app(app: str, sentence: str) -> None:

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from restate_patterns.cli.exits import Exit
-from tests.support import shipping
-from tests.support.dev_server import DevServer
+from tests.support.processes import shipping
+from tests.support.processes.dev_server import DevServer
 
 pytestmark = [pytest.mark.slow]
 
@@ -107,7 +107,7 @@ def test_mistakes(server: DevServer) -> None:
 
 
 def test_an_app_without_a_desk_says_how_to_get_one(tmp_path: Path) -> None:
-    other = DevServer(tmp_path, "tests.support.workshop:app", "--no-reload", "--db", "workshop.db")
+    other = DevServer(tmp_path, "tests.support.processes.workshop:app", "--no-reload", "--db", "workshop.db")
     try:
         other.start()
         done = other.command("sagas", "list")

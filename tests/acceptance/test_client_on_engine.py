@@ -23,7 +23,7 @@ from restate_patterns import (
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.http.server import HttpServer
-from tests.support.workshop import Approval, Bell, Counter, OutOfStockError, Shop, make
+from tests.support.processes.workshop import Approval, Bell, Counter, OutOfStockError, Shop, make
 
 pytestmark = pytest.mark.anyio
 

@@ -25,8 +25,8 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.values.failures import failure_of_text
 from tests.acceptance.test_admin_client import until, until_status
-from tests.support.workshop import Approval, Counter, OutOfStockError, Shop
-from tests.support.workshops import Workshop
+from tests.support.processes.workshop import Approval, Counter, OutOfStockError, Shop
+from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 

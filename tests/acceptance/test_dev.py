@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.dev_server import WAIT_S, DevServer
+from tests.support.processes.dev_server import WAIT_S, DevServer
 
 pytestmark = [pytest.mark.slow]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from restate_patterns.http.descriptors import connections_allowed
-from tests.support.dev_server import DevServer
-from tests.support.raw_http import Answer, Framing, Plain, Upload, exchange, plain, streams
+from tests.support.http.raw_http import Answer, Framing, Plain, Upload, exchange, plain, streams
+from tests.support.processes.dev_server import DevServer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.support.dev_server import WAIT_S, DevServer, clean_environment
 from tests.support.pages import ROOT
+from tests.support.processes.dev_server import WAIT_S, DevServer, clean_environment
 
 pytestmark = [pytest.mark.slow]
 
@@ -28,7 +28,9 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    started = DevServer(tmp_path_factory.mktemp("odd"), "tests.support.odd_services:app", "--no-reload", "--db", "o.db")
+    started = DevServer(
+        tmp_path_factory.mktemp("odd"), "tests.support.http.odd_services:app", "--no-reload", "--db", "o.db"
+    )
     try:
         started.start()
         _fill(started)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from restate_patterns.limits import SHUTDOWN_GRACE_S
-from tests.support.dev_server import COMMAND, WAIT_S, clean_environment
+from tests.support.processes.dev_server import COMMAND, WAIT_S, clean_environment
 
 pytestmark = [pytest.mark.slow]
 

@@ -23,14 +23,14 @@ from restate_patterns.embedded.file_errors import FileMovedError
 from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.moving.courier import COURIER
 from restate_patterns.server import RunningServer
-from tests.support.depots import Depot, Letters, Route
-from tests.support.dev_server import COMMAND, DevServer, Done, clean_environment, run_here
 from tests.support.pages import ROOT
-from tests.support.service_process import services_of
+from tests.support.processes.depots import Depot, Letters, Route
+from tests.support.processes.dev_server import COMMAND, DevServer, Done, clean_environment, run_here
+from tests.support.restate.service_process import services_of
 
 pytestmark = [pytest.mark.slow]
 
-APP = "tests.support.depots:app"
+APP = "tests.support.processes.depots:app"
 WAIT_S = 60.0
 
 
@@ -291,7 +291,7 @@ def test_a_promise_goes_through_a_handler_of_its_workflow(server: RunningServer,
 
 
 def test_services_that_are_not_there_are_named(restate_server: RunningServer, tmp_path: Path) -> None:
-    from tests.support.workshop import Counter
+    from tests.support.processes.workshop import Counter
 
     file = tmp_path / "counters.db"
 

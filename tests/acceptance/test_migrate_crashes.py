@@ -21,8 +21,8 @@ from restate_patterns.moving.mover import Mover
 from restate_patterns.moving.refusals import Why
 from restate_patterns.server import RunningServer
 from restate_patterns.system.clock import wall_ms
-from tests.support.depots import Depot, Letters, Route
-from tests.support.service_process import services_of
+from tests.support.processes.depots import Depot, Letters, Route
+from tests.support.restate.service_process import services_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -37,7 +37,7 @@ CAME = [
 @pytest.fixture(scope="module")
 def server(restate_server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with the depots registered and served."""
-    with services_of("tests.support.depots:app", restate_server, tmp_path_factory.mktemp("depots")):
+    with services_of("tests.support.processes.depots:app", restate_server, tmp_path_factory.mktemp("depots")):
         yield restate_server
 
 

@@ -12,10 +12,10 @@ import pytest
 from examples.sagas.tickets import app
 from examples.sagas.tickets.cart import Cart
 from restate_patterns import Embedded
-from tests.support.dev_server import COMMAND, clean_environment
 from tests.support.pages import ROOT, Page
-from tests.support.restate_server import own_server
-from tests.support.service_process import services_of
+from tests.support.processes.dev_server import COMMAND, clean_environment
+from tests.support.restate.restate_server import own_server
+from tests.support.restate.service_process import services_of
 from tests.support.transcripts import commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.restate]

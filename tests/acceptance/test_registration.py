@@ -33,9 +33,9 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.seam import Request, Target
 from restate_patterns.server import free_ports
 from tests.acceptance.test_admin_client import send, until, until_gone, until_status
-from tests.support.dev_server import DevServer
-from tests.support.restate_server import own_server, sdk_endpoint
-from tests.support.workshops import Workshop
+from tests.support.processes.dev_server import DevServer
+from tests.support.processes.workshops import Workshop
+from tests.support.restate.restate_server import own_server, sdk_endpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.restate]
 
@@ -162,7 +162,7 @@ async def test_no_server(anyio_backend: str) -> None:
 
 
 async def test_embedded_takes_no_registration(anyio_backend: str, tmp_path: Path) -> None:
-    server = DevServer(tmp_path, "tests.support.workshop:app", "--no-reload")
+    server = DevServer(tmp_path, "tests.support.processes.workshop:app", "--no-reload")
     try:
         server.start()
         async with AdminClient(server.admin_url) as admin:

@@ -22,15 +22,15 @@ from restate_patterns import Client
 from restate_patterns.admin import AdminClient, InvocationDetail, InvocationStatus
 from restate_patterns.cli.exits import Exit
 from restate_patterns.server import RunningServer, ServerConfig, free_ports
-from tests.support.dev_server import DevServer
-from tests.support.identity_keys import PUBLIC_KEYS, private_key
 from tests.support.pages import ROOT
-from tests.support.restate import QUICK_RETRIES, served
-from tests.support.slow_services import Lines, SlowSteps
+from tests.support.processes.dev_server import DevServer
+from tests.support.processes.slow_services import Lines, SlowSteps
+from tests.support.restate.identity_keys import PUBLIC_KEYS, private_key
+from tests.support.restate.servers import QUICK_RETRIES, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.restate]
 
-APP = "tests.support.slow_services:app"
+APP = "tests.support.processes.slow_services:app"
 WAIT_S = 30.0
 
 
@@ -147,7 +147,7 @@ def test_a_server_of_another_version() -> None:
 def test_what_is_no_admin_api(restate_server: RunningServer, tmp_path: Path) -> None:
     """The ingress, and an embedded server, which needs no registration."""
     assert_refused(serve("--register", restate_server.ingress_url), Exit.NO_SERVER, "is an ingress", "9070")
-    embedded = DevServer(tmp_path, "tests.support.workshop:app", "--no-reload", "--db", "workshop.db")
+    embedded = DevServer(tmp_path, "tests.support.processes.workshop:app", "--no-reload", "--db", "workshop.db")
     try:
         embedded.start()
         assert_refused(serve("--register", embedded.admin_url), Exit.REFUSED, "needs no registration")

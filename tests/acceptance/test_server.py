@@ -18,7 +18,7 @@ from restate_patterns.server import (
     free_ports,
     running_server,
 )
-from tests.support.raw_endpoint import ANSWER, call, raw_endpoint, register
+from tests.support.restate.raw_endpoint import ANSWER, call, raw_endpoint, register
 
 pytestmark = pytest.mark.anyio
 

@@ -18,9 +18,9 @@ import pytest
 
 from restate_patterns.server import VERSION, free_ports, installed, npm
 from restate_patterns.server.release import package_directory
-from tests.support.dev_server import COMMAND, WAIT_S, clean_environment
 from tests.support.pages import ROOT, Page
-from tests.support.restate import INSTALL_DIRECTORY
+from tests.support.processes.dev_server import COMMAND, WAIT_S, clean_environment
+from tests.support.restate.servers import INSTALL_DIRECTORY
 
 STOP_S = 12.0
 WITHOUT_WHEEL = """\

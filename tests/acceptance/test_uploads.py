@@ -8,8 +8,8 @@ import pytest
 
 from restate_patterns.http import pace
 from restate_patterns.limits import BODY_BYTES_MAX
-from tests.support.doors import Door, open_doors, still_nothing
-from tests.support.raw_http import Answer, Cut, Framing, Upload, cuts_of, exchange, plain, wire_of
+from tests.support.http.doors import Door, open_doors, still_nothing
+from tests.support.http.raw_http import Answer, Cut, Framing, Upload, cuts_of, exchange, plain, wire_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -27,7 +27,7 @@ from restate_patterns.seam import Issued, OperationHandle, Ready
 from restate_patterns.testing.contract import ALL, check
 from restate_patterns.testing.contract import guarantee as guarantee_module
 from restate_patterns.testing.contract import recorder as recorder_module
-from tests.support.contract_hosts import EmbeddedHost, EmbeddedRunning
+from tests.support.engines.contract_hosts import EmbeddedHost, EmbeddedRunning
 
 BY_NAME = {guarantee.name: guarantee for guarantee in ALL}
 

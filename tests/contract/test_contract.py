@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from restate_patterns.testing.contract import ALL, Guarantee, Stage, stage_on
-from tests.support.contract_hosts import HOSTS
+from tests.support.engines.contract_hosts import HOSTS
 
 
 class Stages:

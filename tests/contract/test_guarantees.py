@@ -16,7 +16,7 @@ from restate_patterns.testing.contract.catalogue import SUBJECTS, definitions
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recorder
-from tests.support.contract_hosts import HOSTS, EmbeddedHost
+from tests.support.engines.contract_hosts import HOSTS, EmbeddedHost
 
 KNOWN = ALL[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from restate_patterns.testing.contract import ALL
-from tests.support.backends_page import PAGE, render
+from scripts.backends_page import PAGE, render
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.cli_reference import PAGE, render
+from scripts.cli_reference import PAGE, render
 
 
 def test_the_page_is_up_to_date() -> None:

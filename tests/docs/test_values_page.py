@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.travellers import TRAVELLERS
-from tests.support.values_page import MARK, PAGE, render
+from scripts.values_page import MARK, PAGE, render
+from tests.support.values.travellers import TRAVELLERS
 
 
 def test_the_page_is_up_to_date() -> None:

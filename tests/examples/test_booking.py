@@ -7,7 +7,7 @@ import pytest
 
 from examples.providers.faults import FaultKind
 from examples.stage import Stage
-from tests.support.trips import (
+from tests.support.examples.trips import (
     OWED,
     PLAN,
     TRIP,

@@ -11,8 +11,8 @@ from examples.sagas.booking.model import Booking, TripRequest
 from examples.sagas.booking.trip import Trip
 from restate_patterns import Decision, DecisionRequest, InvocationHandle, StuckSagas, TerminalError
 from restate_patterns.testing import TestEnvironment, at_every_crash_point
-from tests.support.companies import Companies, cancelled_after_each_commit, finish
-from tests.support.trips import OWED, PLAN, TRIP, in_order
+from tests.support.examples.companies import Companies, cancelled_after_each_commit, finish
+from tests.support.examples.trips import OWED, PLAN, TRIP, in_order
 
 REQUEST = TripRequest.model_validate(TRIP)
 PLACES = pytest.mark.parametrize("place", range(len(OWED)), ids=["-".join(step) for step in PLAN[: len(OWED)]])

@@ -17,7 +17,7 @@ import pytest
 
 from examples.stage import Stage
 from restate_patterns.admin import AdminClient
-from tests.support.curl import run_line
+from tests.support.http.curl import run_line
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

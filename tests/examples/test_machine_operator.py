@@ -13,7 +13,7 @@ from examples.state_machines.machines.hardware import Hardware
 from examples.state_machines.machines.operator import MachineOperator, MachineStatus
 from restate_patterns import App
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
-from tests.support.hosting import BACKENDS, backend_of
+from tests.support.engines.hosting import BACKENDS, backend_of
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from examples.state_machines.payments.processor import Payment, PaymentProcessor
 from restate_patterns import App, Client, Clients, IllegalEvent, ObjectContext, handler
 from restate_patterns.engine.backend import Backend
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
-from tests.support.hosting import BACKENDS, EMBEDDED, RESTATE, backend_of
+from tests.support.engines.hosting import BACKENDS, EMBEDDED, RESTATE, backend_of
 
 pytestmark = pytest.mark.anyio
 

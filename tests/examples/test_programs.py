@@ -12,8 +12,8 @@ import pytest
 from examples.processes import Program, free_ports
 from examples.providers.__main__ import USUAL_PORTS
 from examples.stage import Stage, own_server
-from tests.support.carts import Box
-from tests.support.trips import PLAN, TRIP, new_trip, steps
+from tests.support.examples.carts import Box
+from tests.support.examples.trips import PLAN, TRIP, new_trip, steps
 
 
 def ports_are_free() -> bool:

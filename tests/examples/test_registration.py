@@ -11,7 +11,7 @@ from examples.sagas.registration.addresses import Address, AddressTaken
 from examples.sagas.registration.registration import NeverVerified, Registration, User, WrongCode
 from restate_patterns import Cancelled, SagaLog, SagaState, saga_diagram
 from restate_patterns.testing import TestEnvironment, at_every_crash_point
-from tests.support.companies import Companies, finish
+from tests.support.examples.companies import Companies, finish
 
 ADA = User(name="Ada", email="ada@example.com")
 companies = Companies()

@@ -9,7 +9,7 @@ import pytest
 
 from examples.providers.faults import FaultKind
 from examples.stage import Stage
-from tests.support.carts import Box, new_name
+from tests.support.examples.carts import Box, new_name
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from examples.sagas.tickets.cart import Cart
 from examples.sagas.tickets.ticket import Ticket, TicketStatus
 from restate_patterns import App, Context, InvocationHandle, Service, TerminalError, handler
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
-from tests.support.companies import Companies, finish
+from tests.support.examples.companies import Companies, finish
 
 HOLD = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)

@@ -12,7 +12,7 @@ import random
 
 import pytest
 
-from tests.support.odd_services import asked, check, served
+from tests.support.http.odd_services import asked, check, served
 
 REQUESTS_COUNT = 400
 AT_A_TIME = 8

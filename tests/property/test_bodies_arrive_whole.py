@@ -13,8 +13,8 @@ from random import Random
 import pytest
 
 from restate_patterns.limits import BODY_BYTES_MAX
-from tests.support.doors import Door, open_doors, still_nothing
-from tests.support.raw_http import Framing, Upload, cuts_of, exchange
+from tests.support.http.doors import Door, open_doors, still_nothing
+from tests.support.http.raw_http import Framing, Upload, cuts_of, exchange
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 

@@ -23,7 +23,7 @@ from restate_patterns.errors import InvocationNotFound, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import Request, Target, ValueOrFailure
-from tests.support.engines import Bench, Functions, bench, bounded
+from tests.support.engines.engines import Bench, Functions, bench, bounded
 
 COUNT = int(os.environ.get("ENGINE_MODEL_COUNT", "6"))
 OPERATIONS = 60

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from restate_patterns import App, Client, ObjectContext, State, StateMachine, Status
 from restate_patterns.engine.backend import Backend
 from restate_patterns.testing.environment import environment
-from tests.support.hosting import BACKENDS, backend_of
-from tests.support.looms import EVENTS, Event, Loom, Model, Phase, check, send_and_check
+from tests.support.engines.hosting import BACKENDS, backend_of
+from tests.support.programs.looms import EVENTS, Event, Loom, Model, Phase, check, send_and_check
 
 EVENT = st.builds(Event, st.sampled_from(EVENTS), st.integers(1, 5))
 HOURS = st.integers(1, 12)

@@ -22,11 +22,11 @@ import pytest
 
 from restate_patterns import Cancelled, Client
 from restate_patterns.server import RunningServer, ServerConfig, install
-from tests.support.program_services import ProgramRunner
-from tests.support.programs import ProgramError, expected
-from tests.support.random_programs import random_program
-from tests.support.restate import INSTALL_DIRECTORY, QUICK_RETRIES, served
-from tests.support.service_process import ServiceProcess, services_of
+from tests.support.programs.program_services import ProgramRunner
+from tests.support.programs.programs import ProgramError, expected
+from tests.support.programs.random_programs import random_program
+from tests.support.restate.servers import INSTALL_DIRECTORY, QUICK_RETRIES, served
+from tests.support.restate.service_process import ServiceProcess, services_of
 
 COUNT = int(os.environ.get("PROGRAMS_COUNT", "60"))
 AT_A_TIME = 40
@@ -35,7 +35,7 @@ UP_SHARE = (0.05, 0.4)
 """How long the process lives before it is killed, once it serves, as a share of what its start took: a busy machine
 comes as far in a life as a quiet one."""
 
-APP = "tests.support.program_services:app"
+APP = "tests.support.programs.program_services:app"
 
 
 async def run_programs(server: RunningServer, services: ServiceProcess, seeds: range, limit_s: float) -> int:

@@ -16,9 +16,9 @@ import pytest
 
 from restate_patterns import App, AwakeableId, Context
 from restate_patterns.testing.environment import CrashPlan, TestEnvironment, environment, never
-from tests.support.program_services import ProgramPeer, ProgramRunner
-from tests.support.programs import Program, Value, expected
-from tests.support.random_programs import random_program
+from tests.support.programs.program_services import ProgramPeer, ProgramRunner
+from tests.support.programs.programs import Program, Value, expected
+from tests.support.programs.random_programs import random_program
 
 COUNT = int(os.environ.get("PROGRAMS_COUNT", "25"))
 TURNS_MAX = 200_000

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.program_runs import cancel_program, replay, replay_beginnings, run_program
-from tests.support.programs import Group, Sequence, StepNode, Try, expected
-from tests.support.random_programs import random_program
-from tests.support.replaying import Recording, replay_recording
+from tests.support.programs.program_runs import cancel_program, replay, replay_beginnings, run_program
+from tests.support.programs.programs import Group, Sequence, StepNode, Try, expected
+from tests.support.programs.random_programs import random_program
+from tests.support.programs.replaying import Recording, replay_recording
 
 PROGRAMS_COUNT = int(os.environ.get("RANDOM_PROGRAMS", "320"))
 ALL_WAYS = "RANDOM_PROGRAMS" in os.environ
@@ -75,7 +75,7 @@ def test_rule_01_programs_replay_in_other_processes_with_other_hash_seeds(hash_s
     file = tmp_path / "recordings"
     file.write_bytes(pickle.dumps(recordings))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.replaying", str(file)],
+        [sys.executable, "-m", "tests.support.programs.replaying", str(file)],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         cwd=Path(__file__).parents[2],
         capture_output=True,

@@ -22,7 +22,7 @@ from restate_patterns import App, Cancelled, Context, InvocationHandle, Killed, 
 from restate_patterns.engine.errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
 from restate_patterns.testing.environment import environment, never
-from tests.support.sagas import TWICE, Refused
+from tests.support.sagas.sagas import TWICE, Refused
 
 Disturbance = Literal["nothing", "crash", "cancel", "kill", "crash and cancel"]
 HOWS = ("call", "step", "thread", "before")

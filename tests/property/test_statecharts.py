@@ -17,8 +17,8 @@ from statemachine.contrib.timeout import timeout
 
 from restate_patterns import App, Client, Statechart, chart_event
 from restate_patterns.testing.environment import environment
-from tests.support.charts import PRESS_EVENTS, Press, PressChart, Tally
-from tests.support.hosting import BACKENDS, backend_of
+from tests.support.engines.hosting import BACKENDS, backend_of
+from tests.support.programs.charts import PRESS_EVENTS, Press, PressChart, Tally
 
 
 async def send_and_compare(client: Client, key: str, machine: PressChart, events: Sequence[str]) -> None:

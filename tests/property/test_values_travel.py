@@ -23,10 +23,10 @@ from pydantic import BaseModel
 from restate_patterns import AwakeableId, DefinitionError, WrongValue
 from restate_patterns.testing.contract import Host, Running
 from restate_patterns.values.serde import codec
-from tests.support.contract_hosts import HOSTS
-from tests.support.drawn_types import types_with_values
-from tests.support.journeys import OUTSIDE, PLACES, Journeys
-from tests.support.travellers import TRAVELLERS, Traveller
+from tests.support.engines.contract_hosts import HOSTS
+from tests.support.values.drawn_types import types_with_values
+from tests.support.values.journeys import OUTSIDE, PLACES, Journeys
+from tests.support.values.travellers import TRAVELLERS, Traveller
 
 EVERYWHERE = ("int", "bytes", "Decimal", "datetime", "Item", "Row", "Approved | Rejected", "Payment", "Any", "Blob")
 AT_ONCE = 24

@@ -24,9 +24,9 @@ from restate_patterns.admin import AdminClient
 from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.restate.remote import RemoteServer
 from restate_patterns.server import RunningServer, free_ports
-from tests.support import sdk_branches
 from tests.support.pages import ROOT
-from tests.support.restate_host import RestateRunning
+from tests.support.restate import sdk_branches
+from tests.support.restate.restate_host import RestateRunning
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -152,7 +152,7 @@ async def _sdk_branches_with_a_crash(server: RunningServer, folder: Path) -> htt
     """Give the answer after the crash; None when there is none in time."""
     (port,) = free_ports(1)
     log = folder / "endpoint.log"
-    command = [sys.executable, "-m", "tests.support.sdk_branches", str(port), str(folder)]
+    command = [sys.executable, "-m", "tests.support.restate.sdk_branches", str(port), str(folder)]
     process = spawn(command, log, cwd=ROOT)
     try:
         await asyncio.to_thread(wait_for_listener, process, port, log)

@@ -12,7 +12,7 @@ import pytest
 from restate_patterns import App, Context, RetryPolicy, Service, handler
 from restate_patterns.testing import run_test
 from restate_patterns.testing.contract.recorder import Recorder
-from tests.support.hosting import BACKENDS, EMBEDDED, backend_of
+from tests.support.engines.hosting import BACKENDS, EMBEDDED, backend_of
 
 pytestmark = pytest.mark.anyio
 

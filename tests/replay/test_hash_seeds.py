@@ -14,7 +14,7 @@ import pytest
 
 from restate_patterns.server import RunningServer, free_ports
 from tests.support.pages import ROOT
-from tests.support.seeded import KINDS, ONE_ORDER, PLACES
+from tests.support.programs.seeded import KINDS, ONE_ORDER, PLACES
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ SEEDS = (1, 2, 3, 4, 5)
 def start(seed: int, *arguments: str) -> subprocess.Popen[str]:
     """Start the program under a hash seed."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.seeded", *arguments],
+        [sys.executable, "-m", "tests.support.programs.seeded", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

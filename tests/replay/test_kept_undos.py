@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from restate_patterns import App, Client, Context, Saga, Service, TerminalError, handler
 from restate_patterns.testing import run_test
-from tests.support.hosting import BACKENDS, EMBEDDED, backend_of
+from tests.support.engines.hosting import BACKENDS, EMBEDDED, backend_of
 
 pytestmark = pytest.mark.anyio
 

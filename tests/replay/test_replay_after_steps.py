@@ -17,7 +17,7 @@ from restate_patterns.options import RetryPolicy
 from restate_patterns.testing import run_test
 from restate_patterns.testing.contract.host import Running
 from restate_patterns.testing.contract.recorder import Recorder
-from tests.support.contract_hosts import HOSTS
+from tests.support.engines.contract_hosts import HOSTS
 
 pytestmark = pytest.mark.anyio
 

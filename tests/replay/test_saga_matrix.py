@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from restate_patterns.testing.environment import never
-from tests.support.saga_matrix import Plan, plans, run_everywhere, run_once
+from tests.support.sagas.saga_matrix import Plan, plans, run_everywhere, run_once
 
 PLANS = list(plans(5))
 

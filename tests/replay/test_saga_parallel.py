@@ -11,7 +11,7 @@ import pytest
 from restate_patterns import InvocationPaused
 from restate_patterns.patterns.saga.underway import UnderWay
 from restate_patterns.testing.environment import never
-from tests.support.saga_parallel import KINDS, WAYS, Kind, Parallel, Way, plans, run_everywhere, run_once
+from tests.support.sagas.saga_parallel import KINDS, WAYS, Kind, Parallel, Way, plans, run_everywhere, run_once
 
 PLANS = list(plans(2))
 IN_FULL = bool(os.environ.get("SAGA_MATRIX_IN_FULL"))
@@ -61,7 +61,7 @@ def test_the_matrix_finds_a_saga_that_does_not_wait(plan: Parallel, monkeypatch:
         pass
 
     monkeypatch.setattr(UnderWay, "ended", not_at_all)
-    monkeypatch.setattr("tests.support.saga_parallel.PATIENCE_S", 1.0)
-    monkeypatch.setattr("tests.support.saga_parallel.LINGER_S", 0.1)
+    monkeypatch.setattr("tests.support.sagas.saga_parallel.PATIENCE_S", 1.0)
+    monkeypatch.setattr("tests.support.sagas.saga_parallel.LINGER_S", 0.1)
     with pytest.raises((AssertionError, TimeoutError, InvocationPaused)):
         asyncio.run(run_once(plan, never))

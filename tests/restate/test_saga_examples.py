@@ -17,8 +17,8 @@ from examples.sagas.registration.addresses import Address
 from examples.sagas.registration.registration import NeverVerified, Registration, User
 from restate_patterns import App, Cancelled, Client, Decision, DecisionRequest, Restate, StuckSagas
 from restate_patterns.server import RunningServer
-from tests.support.companies import Companies
-from tests.support.trips import OWED, PLAN, TRIP, in_order, new_trip
+from tests.support.examples.companies import Companies
+from tests.support.examples.trips import OWED, PLAN, TRIP, in_order, new_trip
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 

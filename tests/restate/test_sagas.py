@@ -12,8 +12,8 @@ import pytest
 from restate_patterns import App, Client, Restate, SagaLog, saga_services
 from restate_patterns.server import RunningServer
 from tests.property.test_semantic_locks import Account, Schedule, Worker
-from tests.support.saga_matrix import Outcome, Plan, Planned, check, decide_if_stuck, plans, prepare
-from tests.support.sagas import Shop, World
+from tests.support.sagas.saga_matrix import Outcome, Plan, Planned, check, decide_if_stuck, plans, prepare
+from tests.support.sagas.sagas import Shop, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -15,7 +15,7 @@ from restate_patterns import App, Client, Restate, TerminalError, saga_services
 from restate_patterns.admin import AdminClient
 from restate_patterns.server import RunningServer
 from tests.property.test_semantic_locks import Account, Schedule, Worker
-from tests.support.saga_parallel import KINDS, WAYS, Beside, Depot, Ledger, Parallel, check
+from tests.support.sagas.saga_parallel import KINDS, WAYS, Beside, Depot, Ledger, Parallel, check
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from restate_patterns import App
-from tests.support.apps import RunningApp, running_app
+from tests.support.engines.apps import RunningApp, running_app
 from tests.typing import correct
 from tests.typing.programs import main_program, outside, readme, registration, tickets
 

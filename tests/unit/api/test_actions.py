@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from restate_patterns import Context, Service, Step, StepFailed, TerminalError, handler
 from restate_patterns.options import RetryPolicy
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from restate_patterns import (
     VirtualObject,
     handler,
 )
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

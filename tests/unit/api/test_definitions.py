@@ -34,7 +34,7 @@ from restate_patterns.api.definition_reader import read_definition
 from restate_patterns.api.definitions import Definition
 from restate_patterns.options import HandlerOptions
 from restate_patterns.seam import HandlerKind, ServiceKind
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -19,8 +19,8 @@ from restate_patterns import (
 from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.options import HandlerOptions
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceInfo, ServiceKind, Target
-from tests.support.apps import running
-from tests.support.engines import bench
+from tests.support.engines.apps import running
+from tests.support.engines.engines import bench
 
 
 @dataclass

@@ -26,7 +26,7 @@ from restate_patterns import (
     WorkflowContext,
     handler,
 )
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 
 @dataclass

@@ -28,7 +28,7 @@ from restate_patterns import (
     handler,
 )
 from restate_patterns.values.serde import codec
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

@@ -15,7 +15,7 @@ from restate_patterns.http.door import Door
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.seam import Caller
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 INGRESS_URL = "http://127.0.0.1:8080"
 

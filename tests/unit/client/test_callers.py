@@ -25,7 +25,7 @@ from restate_patterns.seam import (
     WorkflowRef,
 )
 from restate_patterns.values.failures import to_failure
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

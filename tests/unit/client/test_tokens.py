@@ -14,7 +14,7 @@ from restate_patterns.errors import Failure, TerminalError
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.server import HttpServer
 from restate_patterns.seam import IdempotencyRef, Request, Target, ValueOrFailure
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

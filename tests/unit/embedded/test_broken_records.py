@@ -20,7 +20,7 @@ from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import Request, Target, ValueOrFailure
-from tests.support.engines import Bench, Functions, bench, bounded
+from tests.support.engines.engines import Bench, Functions, bench, bounded
 
 app: Final = Functions()
 

@@ -14,7 +14,7 @@ from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import COMMIT_HERE_MS_MAX
 from restate_patterns.options import Step
 from restate_patterns.testing.clock import VirtualClock
-from tests.support.engines import FaultyStore, Functions, bench, bounded, request, until
+from tests.support.engines.engines import FaultyStore, Functions, bench, bounded, request, until
 
 app = Functions()
 

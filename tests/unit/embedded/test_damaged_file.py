@@ -18,7 +18,7 @@ from restate_patterns.embedded.file_errors import DamagedFileError, FileError, F
 from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.embedded.store import Store
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.engines import Functions, bench, bounded
+from tests.support.engines.engines import Functions, bench, bounded
 
 app = Functions()
 

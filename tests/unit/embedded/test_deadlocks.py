@@ -8,8 +8,8 @@ import pytest
 
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.engines import Functions, bench, request
-from tests.support.small_handlers import SECOND, app, drive
+from tests.support.engines.engines import Functions, bench, request
+from tests.support.engines.small_handlers import SECOND, app, drive
 
 
 def test_deadlocks_fail_at_once_and_print_the_cycle() -> None:

@@ -16,8 +16,8 @@ from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.errors import InvocationNotFound
 from restate_patterns.seam import ValueOrFailure, WorkflowRef
 from restate_patterns.testing.clock import VirtualClock
-from tests.support.engines import bench, request
-from tests.support.small_handlers import SECOND, app, drive, effects
+from tests.support.engines.engines import bench, request
+from tests.support.engines.small_handlers import SECOND, app, drive, effects
 
 
 @pytest.mark.parametrize("timeout_ms", [0, 60_000])

@@ -20,7 +20,7 @@ from restate_patterns.api.handlers import handler
 from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import TerminalError
 from restate_patterns.options import RetryPolicy, Step
-from tests.support.engines import Bench, bench, bounded
+from tests.support.engines.engines import Bench, bench, bounded
 
 RETRIED, TERMINAL, PAUSED = "retried", "terminal", "paused"
 ONCE: Final = RetryPolicy(max_attempts=1, then="fail")

@@ -23,7 +23,7 @@ from restate_patterns.embedded.file_errors import (
 from restate_patterns.embedded.store import Store
 from restate_patterns.engine.errors import NotAccepting
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.engines import FaultyStore, Functions, bench, bounded, request, until
+from tests.support.engines.engines import FaultyStore, Functions, bench, bounded, request, until
 
 app = Functions()
 

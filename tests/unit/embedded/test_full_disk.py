@@ -23,7 +23,7 @@ from restate_patterns.engine.errors import NotAccepting
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import DISK_PROBE_MS, DISK_RESERVE_BYTES
 from restate_patterns.options import Step
-from tests.support.engines import Bench, FaultyStore, Functions, bench, bounded, request, until
+from tests.support.engines.engines import Bench, FaultyStore, Functions, bench, bounded, request, until
 
 PERHAPS_FULL = [sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE]
 

@@ -17,7 +17,7 @@ from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import CLOCK_GAP_WARNING_MS, CLOCK_LOOK_MS
 from restate_patterns.system.clock import SystemClock
 from restate_patterns.testing.clock import VirtualClock
-from tests.support.engines import Functions, bench, bounded, request, until
+from tests.support.engines.engines import Functions, bench, bounded, request, until
 
 HOUR_MS = 3_600_000
 

@@ -18,7 +18,7 @@ from restate_patterns.errors import InvocationNotFound
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import ValueOrFailure
-from tests.support.engines import Bench, Functions, bench, bounded, request, until
+from tests.support.engines.engines import Bench, Functions, bench, bounded, request, until
 
 app = Functions()
 effects: list[str] = []

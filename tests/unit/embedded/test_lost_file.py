@@ -16,7 +16,7 @@ from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.file_errors import FileOwnedError, LostFileError
 from restate_patterns.embedded.store import Store
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.engines import Functions, bench, bounded, until
+from tests.support.engines.engines import Functions, bench, bounded, until
 
 app = Functions()
 

@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from restate_patterns.embedded import timers
-from tests.support.engines import bench, bounded
-from tests.support.small_handlers import SECOND, app
+from tests.support.engines.engines import bench, bounded
+from tests.support.engines.small_handlers import SECOND, app
 
 
 @pytest.mark.parametrize("spread_ms", [1, 7, 1000])

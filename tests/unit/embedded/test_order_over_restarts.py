@@ -6,7 +6,7 @@ import asyncio
 
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.seam import ValueOrFailure
-from tests.support.engines import Functions, bench, bounded
+from tests.support.engines.engines import Functions, bench, bounded
 
 app = Functions()
 order: list[bytes] = []

@@ -21,7 +21,7 @@ from restate_patterns.embedded.moves import Move, Sent
 from restate_patterns.embedded.schema import APPLICATION_ID
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import MOVE_STATE_BYTES
-from tests.support.engines import Functions, bench, request
+from tests.support.engines.engines import Functions, bench, request
 
 pytestmark = pytest.mark.anyio
 

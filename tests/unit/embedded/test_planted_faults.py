@@ -23,7 +23,7 @@ from restate_patterns.errors import Failure, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import Request, Target, ValueOrFailure
-from tests.support.engines import Bench, Functions, bench, bounded
+from tests.support.engines.engines import Bench, Functions, bench, bounded
 
 POISON: Final = "poison"
 HUGE: Final = 2**70

@@ -16,7 +16,7 @@ from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.store import Store
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.limits import RETENTION_INTERVAL_MS, RETENTION_LIMIT, RETENTION_PAUSE_MS
-from tests.support.engines import Bench, Functions, bench, bounded, request, until
+from tests.support.engines.engines import Bench, Functions, bench, bounded, request, until
 
 app = Functions()
 

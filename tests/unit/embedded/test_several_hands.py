@@ -14,7 +14,7 @@ from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import Attempt, Invocation, Operations, Request, Target, ValueOrFailure
-from tests.support.engines import Functions, bench, bounded, request
+from tests.support.engines.engines import Functions, bench, bounded, request
 
 SECOND = timedelta(seconds=1)
 NO_UNICODE = "caf\udce9"

@@ -18,7 +18,7 @@ from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.steps import in_thread
 from restate_patterns.options import Step
 from restate_patterns.system.grace import Grace
-from tests.support.engines import Functions, bench, bounded, request, until
+from tests.support.engines.engines import Functions, bench, bounded, request, until
 
 app = Functions()
 

@@ -27,7 +27,7 @@ from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import DefinitionError, TerminalError, WrongValue
 from restate_patterns.options import HandlerOptions, RetryPolicy, Step
-from tests.support.engines import Bench, bench, bounded
+from tests.support.engines.engines import Bench, bench, bounded
 
 BIG: Final = 5_000
 """Over each of the lowered bounds."""

@@ -17,8 +17,8 @@ from restate_patterns.errors import InvocationNotFound
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import ValueOrFailure
-from tests.support.engines import Functions, bench, bounded, request
-from tests.support.small_handlers import SECOND, app, drive, effects, nothing
+from tests.support.engines.engines import Functions, bench, bounded, request
+from tests.support.engines.small_handlers import SECOND, app, drive, effects, nothing
 
 
 def test_retries_back_off_and_then_pause_for_a_person() -> None:

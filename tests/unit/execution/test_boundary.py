@@ -9,7 +9,7 @@ from restate_patterns.errors import Cancelled, Failure, TerminalError, UsageErro
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.boundary import ALSO_FAILED
 from restate_patterns.seam import Completion, Crashed, Failed, MustPause
-from tests.support.attempts import (
+from tests.support.engines.attempts import (
     START_MS,
     Driven,
     failure_of,

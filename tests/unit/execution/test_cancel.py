@@ -10,7 +10,7 @@ import pytest
 
 from restate_patterns.errors import Cancelled
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.attempts import Driven, failure_of, output_of, request, step, within_loop
+from tests.support.engines.attempts import Driven, failure_of, output_of, request, step, within_loop
 
 
 def test_rule_14_every_outstanding_wait_fails_in_creation_order_of_its_task() -> None:

@@ -18,7 +18,7 @@ from restate_patterns import limits
 from restate_patterns.errors import AttemptSpins
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
-from tests.support.attempts import Driven, act, first_drain, output_of, request, step, stuck_with, within_loop
+from tests.support.engines.attempts import Driven, act, first_drain, output_of, request, step, stuck_with, within_loop
 
 
 def test_rule_04_a_handler_that_spins_is_stuck_and_the_line_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

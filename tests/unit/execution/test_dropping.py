@@ -15,8 +15,8 @@ import pytest
 from restate_patterns.errors import AttemptSealed, ContextError, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.seam import Crashed
-from tests.support.attempts import Driven, output_of, request, step, within_loop
-from tests.support.memory_backend import Main
+from tests.support.engines.attempts import Driven, output_of, request, step, within_loop
+from tests.support.engines.memory_backend import Main
 
 
 def drop(main: Main, *deliver: int) -> Driven:

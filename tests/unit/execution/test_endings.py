@@ -10,7 +10,7 @@ import pytest
 
 from restate_patterns.errors import CallNotAwaited, NotDurable, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
-from tests.support.attempts import (
+from tests.support.engines.attempts import (
     Driven,
     failure_of,
     first_drain,

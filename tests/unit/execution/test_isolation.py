@@ -19,9 +19,9 @@ from restate_patterns.errors import ContextError, NotDurable
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import Crashed
-from tests.support.attempts import Driven, first_drain, output_of, run, step, stuck_with, within_loop
-from tests.support.memory_backend import World
-from tests.support.memory_host import run_to_end
+from tests.support.engines.attempts import Driven, first_drain, output_of, run, step, stuck_with, within_loop
+from tests.support.engines.memory_backend import World
+from tests.support.engines.memory_host import run_to_end
 
 
 def test_rule_05_a_lock_shared_between_attempts_is_named_by_who_wakes_it() -> None:

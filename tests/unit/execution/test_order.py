@@ -12,9 +12,9 @@ from restate_patterns.errors import JournalMismatch, NotDurable
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import MustPause
-from tests.support.attempts import Driven, Host, act, output_of, run, step, stuck_with, within_loop
-from tests.support.memory_backend import World
-from tests.support.memory_host import run_to_end
+from tests.support.engines.attempts import Driven, Host, act, output_of, run, step, stuck_with, within_loop
+from tests.support.engines.memory_backend import World
+from tests.support.engines.memory_host import run_to_end
 
 
 def test_rule_01_hashes_of_tasks_and_futures_are_the_same_on_each_attempt_and_differ_between_invocations() -> None:

@@ -21,9 +21,9 @@ from restate_patterns.execution.steps import StepRunner, in_thread
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import StepExhausted, ValueOrFailure
 from restate_patterns.values.failures import from_failure
-from tests.support.attempts import Driven, output_of, run, step, within_loop
-from tests.support.memory_backend import START_MS, World, _Progress
-from tests.support.memory_host import run_to_end, settle
+from tests.support.engines.attempts import Driven, output_of, run, step, within_loop
+from tests.support.engines.memory_backend import START_MS, World, _Progress
+from tests.support.engines.memory_host import run_to_end, settle
 
 _TWICE = RetryPolicy(max_attempts=2, then="fail")
 

@@ -12,7 +12,7 @@ import pytest
 from restate_patterns.errors import Cancelled, NotDurable
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.seam import Crashed, MustPause
-from tests.support.attempts import Driven, failure_of, output_of, step, stuck_with, within_loop
+from tests.support.engines.attempts import Driven, failure_of, output_of, step, stuck_with, within_loop
 
 Wait = Callable[[], Coroutine[Any, Any, object]]
 

@@ -11,7 +11,7 @@ import pytest
 
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.timers import FOREVER_MS, deadline_ms
-from tests.support.attempts import (
+from tests.support.engines.attempts import (
     START_MS,
     Driven,
     output_of,
@@ -19,7 +19,7 @@ from tests.support.attempts import (
     step,
     within_loop,
 )
-from tests.support.memory_backend import Main, World
+from tests.support.engines.memory_backend import Main, World
 
 
 def test_rule_07_time_is_the_maximum_of_start_results_and_deadlines() -> None:

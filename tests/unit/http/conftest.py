@@ -11,7 +11,7 @@ from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.ingress import Ingress
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 
 @pytest.fixture

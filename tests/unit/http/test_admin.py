@@ -8,7 +8,7 @@ import pytest
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.http.views import DEPLOYMENT_ID
 from restate_patterns.seam import Request, Target
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

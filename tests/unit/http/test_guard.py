@@ -15,7 +15,7 @@ from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.hosts import Hosts, is_loopback
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.server import HttpServer
-from tests.support.fake_engine import WAIT_S, FakeEngine
+from tests.support.http.fake_engine import WAIT_S, FakeEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 from restate_patterns.errors import Failure
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import Request, Target, ValueOrFailure
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from restate_patterns.engine.errors import InvocationPaused
 from restate_patterns.errors import Failure
 from restate_patterns.seam import ValueOrFailure
 from restate_patterns.values.failures import failure_text
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

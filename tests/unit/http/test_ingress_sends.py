@@ -9,7 +9,7 @@ import pytest
 
 from restate_patterns.errors import Failure
 from restate_patterns.seam import Target, ValueOrFailure
-from tests.support.fake_engine import FakeEngine
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from restate_patterns.http.openapi import openapi
 from restate_patterns.seam import HandlerKind, ServiceKind
-from tests.support.fake_engine import SERVICES, handler, service
+from tests.support.http.fake_engine import SERVICES, handler, service
 
 
 class Item(BaseModel):

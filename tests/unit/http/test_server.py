@@ -17,7 +17,7 @@ from restate_patterns.http.ports import PortError
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import ValueOrFailure
-from tests.support.fake_engine import WAIT_S, FakeEngine
+from tests.support.http.fake_engine import WAIT_S, FakeEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from statemachine.contrib.timeout import timeout
 from restate_patterns import App, ChartMessage, ChartSnapshot, PendingEvent, Statechart
 from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.testing import run_test
-from tests.support.charts import Press
+from tests.support.programs.charts import Press
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

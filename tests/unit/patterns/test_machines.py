@@ -33,7 +33,7 @@ from restate_patterns import (
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.patterns.machines.drawing import in_words
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -14,7 +14,7 @@ from restate_patterns import (
     Saga,
     TerminalError,
 )
-from tests.support.sagas import TWICE, Refused, Run, Shop, World, bench
+from tests.support.sagas.sagas import TWICE, Refused, Run, Shop, World, bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from restate_patterns import Cancelled, Context, Saga, SagaState, TerminalError
-from tests.support.sagas import TWICE, Refused, Run, Shop, World, bench
+from tests.support.sagas.sagas import TWICE, Refused, Run, Shop, World, bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -10,7 +10,7 @@ import pytest
 
 from restate_patterns import App, Context, Saga, Service, TerminalError, handler
 from restate_patterns.testing import run_test
-from tests.support.sagas import TWICE, Body, Receipt, Refused, Run, Shop, World, bench
+from tests.support.sagas.sagas import TWICE, Body, Receipt, Refused, Run, Shop, World, bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from restate_patterns import Context, Saga, TimedOut
-from tests.support.sagas import TWICE, Run, Shop, World, bench
+from tests.support.sagas.sagas import TWICE, Run, Shop, World, bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

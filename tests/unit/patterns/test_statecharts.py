@@ -32,8 +32,8 @@ from restate_patterns import (
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.patterns.statecharts.engine import Delays
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
-from tests.support.apps import running
-from tests.support.charts import JSON, SCXML, Press
+from tests.support.engines.apps import running
+from tests.support.programs.charts import JSON, SCXML, Press
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -27,7 +27,7 @@ from restate_patterns import (
     saga_services,
 )
 from restate_patterns.testing import run_test
-from tests.support.sagas import QUICK, TWICE, Bench, Refused, Run, Shop, World, bench
+from tests.support.sagas.sagas import QUICK, TWICE, Bench, Refused, Run, Shop, World, bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -34,7 +34,7 @@ from restate_patterns import (
 from restate_patterns.patterns.machines.machine import StateMachine
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.values.serde import codec
-from tests.support.apps import running
+from tests.support.engines.apps import running
 
 
 class Login(BaseModel):

@@ -1,6 +1,6 @@
 """All small sagas: every length, failing position, failing undo and pivot; and what must hold of each.
 
-`python -m tests.support.saga_matrix` runs more of them than the tests do.
+`python -m tests.support.sagas.saga_matrix` runs more of them than the tests do.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from restate_patterns import (
 )
 from restate_patterns.testing import TestEnvironment
 from restate_patterns.testing.environment import CrashPlan, environment, never
-from tests.support.sagas import TWICE, Shop, World
+from tests.support.sagas.sagas import TWICE, Shop, World
 
 CRASH_POINTS_MAX = 1000
 

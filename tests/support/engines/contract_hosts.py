@@ -20,8 +20,8 @@ from restate_patterns.engine.interface import EngineInterface, InvocationStatus
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS
 from restate_patterns.testing.contract import Admin, Host, Running
-from tests.support.client_admin import ClientAdmin
-from tests.support.restate_host import RestateHost
+from tests.support.engines.client_admin import ClientAdmin
+from tests.support.restate.restate_host import RestateHost
 
 
 class EmbeddedHost(Host):

@@ -20,7 +20,7 @@ from restate_patterns.embedded.store import Store
 from restate_patterns.http.server import HttpServer
 from restate_patterns.restate.endpoint import endpoint_for
 from restate_patterns.restate.serving import EndpointServer
-from tests.support.raw_http import Answer, Framing, Upload
+from tests.support.http.raw_http import Answer, Framing, Upload
 
 _START, _INPUT = 0x0000, 0x0400
 

@@ -1,11 +1,11 @@
-"""Writes the page of what can travel: `python -m tests.support.values_page`."""
+"""Writes the page of what can travel: `python -m scripts.values_page`."""
 
 from __future__ import annotations
 
 from itertools import groupby
 
 from tests.support.pages import ROOT
-from tests.support.travellers import TRAVELLERS, Traveller
+from tests.support.values.travellers import TRAVELLERS, Traveller
 
 PAGE = ROOT / "docs" / "guide" / "values.md"
 MARK = "<!-- What follows is written by the tests: make format -->\n"
@@ -13,7 +13,7 @@ TYPES = """
 ### The types in the tables
 
 ```py
---8<-- "tests/support/travellers.py:types"
+--8<-- "tests/support/values/travellers.py:types"
 ```
 """
 

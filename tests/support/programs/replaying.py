@@ -1,4 +1,4 @@
-"""Replays journals that another process recorded: `python -m tests.support.replaying FILE`.
+"""Replays journals that another process recorded: `python -m tests.support.programs.replaying FILE`.
 
 Run with other hash seeds and another heap, it must issue the same commands throughout.
 """
@@ -10,9 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.memory_backend import Entry
-from tests.support.program_runs import replay, world_of
-from tests.support.programs import Program
+from tests.support.engines.memory_backend import Entry
+from tests.support.programs.program_runs import replay, world_of
+from tests.support.programs.programs import Program
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """All small sagas whose actions run beside each other: every way to wait, kind of action, and place of a failure.
 
-`python -m tests.support.saga_parallel` runs more of them than the tests do.
+`python -m tests.support.sagas.saga_parallel` runs more of them than the tests do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from restate_patterns import (
     handler,
 )
 from restate_patterns.testing.environment import CrashPlan, environment, never
-from tests.support.sagas import TWICE, Receipt, Refused
+from tests.support.sagas.sagas import TWICE, Receipt, Refused
 
 Way = Literal["gather", "gather all", "wait first", "wait failed", "as completed", "group", "anyio", "parallel", "left"]
 Kind = Literal["call", "step", "thread", "before", "local"]

@@ -11,7 +11,7 @@ from restate_patterns.api.definitions import Definition
 from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.engine.interface import InvocationStatus
-from tests.support.engines import Bench, bench
+from tests.support.engines.engines import Bench, bench
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from restate_patterns.restate.identity import IdentityCheck
 from restate_patterns.restate.remote import RemoteServer
 from restate_patterns.server import ServerConfig, install, running_server
 from restate_patterns.testing.contract import Admin, Host, Running
-from tests.support.client_admin import ClientAdmin
-from tests.support.restate import INSTALL_DIRECTORY, QUICK_RETRIES
-from tests.support.restate_differences import DIFFERENCES, SUSPENDING_DIFFERENCES
+from tests.support.engines.client_admin import ClientAdmin
+from tests.support.restate.restate_differences import DIFFERENCES, SUSPENDING_DIFFERENCES
+from tests.support.restate.servers import INSTALL_DIRECTORY, QUICK_RETRIES
 
 
 class RestateHost(Host):

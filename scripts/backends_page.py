@@ -1,4 +1,4 @@
-"""Writes the reference page of what backends guarantee: `python -m tests.support.backends_page`."""
+"""Writes the reference page of what backends guarantee: `python -m scripts.backends_page`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 
 from restate_patterns.testing.contract import ALL, Host
 from restate_patterns.testing.contract.catalogue import SUBJECTS
-from tests.support.contract_hosts import HOSTS
+from tests.support.engines.contract_hosts import HOSTS
 from tests.support.pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "backends.md"

@@ -1,4 +1,4 @@
-"""Writes the reference page of the command line from its parser: `python -m tests.support.cli_reference`."""
+"""Writes the reference page of the command line from its parser: `python -m scripts.cli_reference`."""
 
 from __future__ import annotations
 

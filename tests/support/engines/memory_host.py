@@ -10,7 +10,7 @@ from restate_patterns.seam import (
     Completion,
     MustPause,
 )
-from tests.support.memory_backend import CancelRequested, Entry, MemoryOperations, World
+from tests.support.engines.memory_backend import CancelRequested, Entry, MemoryOperations, World
 
 _SETTLE_TURNS = 8
 

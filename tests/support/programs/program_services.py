@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing_extensions import override
 
 from restate_patterns import App, AwakeableId, Context, ObjectContext, Service, VirtualObject, handler
-from tests.support.program_runs import Effects
-from tests.support.programs import Durable, Interpreter, ProgramError
-from tests.support.random_programs import random_program
+from tests.support.programs.program_runs import Effects
+from tests.support.programs.programs import Durable, Interpreter, ProgramError
+from tests.support.programs.random_programs import random_program
 
 HandOut = Callable[[Context, AwakeableId[str], str], Awaitable[None]]
 """Gives an awakeable to whoever resolves it with the label."""

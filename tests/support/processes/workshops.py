@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.support.dev_server import WAIT_S, Done, run_here, run_process
+from tests.support.processes.dev_server import WAIT_S, Done, run_here, run_process
 
 
 @dataclass(frozen=True, slots=True)

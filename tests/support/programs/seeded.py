@@ -1,6 +1,6 @@
 """A program that gives values without an order of their own everywhere: begun under one hash seed, ended under another.
 
-    python -m tests.support.seeded FILE_OR_PORT RUN hold|finish [INGRESS_URL ADMIN_URL]
+    python -m tests.support.programs.seeded FILE_OR_PORT RUN hold|finish [INGRESS_URL ADMIN_URL]
 
 With `hold` each handler stops behind what it gave and the program says `held`; it is then to be killed. With `finish`
 they go on to their end and it prints, as JSON, what has become of each.

@@ -16,7 +16,7 @@ from restate_patterns import App, InvocationHandle, Service
 from restate_patterns.engine.errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
 from restate_patterns.testing.environment import environment
-from tests.support.providers import api_of
+from tests.support.examples.providers import api_of
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -11,7 +11,7 @@ from restate_patterns.errors import TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import RetryPolicy, Step
 from restate_patterns.seam import ValueOrFailure
-from tests.support.engines import Functions, bounded, request
+from tests.support.engines.engines import Functions, bounded, request
 
 SECOND = timedelta(seconds=1)
 app = Functions()

@@ -13,9 +13,18 @@ from restate_patterns.errors import Failure
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import AttemptEnd, Failed, Request, Succeeded, Target
-from tests.support.memory_backend import Main, Outcome, World
-from tests.support.memory_host import Host, run_to_end
-from tests.support.programs import Durable, Interpreter, Outside, Program, ProgramError, StepNode, Value, expected
+from tests.support.engines.memory_backend import Main, Outcome, World
+from tests.support.engines.memory_host import Host, run_to_end
+from tests.support.programs.programs import (
+    Durable,
+    Interpreter,
+    Outside,
+    Program,
+    ProgramError,
+    StepNode,
+    Value,
+    expected,
+)
 
 
 class AttemptDurable(Durable):

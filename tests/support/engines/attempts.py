@@ -9,8 +9,8 @@ from typing import Any
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.options import Step
 from restate_patterns.seam import AttemptEnd, Completion, Failed, MustPause, OperationHandle, Request, Succeeded, Target
-from tests.support.memory_backend import START_MS, Main, MemoryOperations, Outcome, World
-from tests.support.memory_host import Host, run_to_end
+from tests.support.engines.memory_backend import START_MS, Main, MemoryOperations, Outcome, World
+from tests.support.engines.memory_host import Host, run_to_end
 
 __all__ = ["START_MS", "Driven", "act", "failure_of", "output_of", "request", "run", "step", "stuck_with"]
 

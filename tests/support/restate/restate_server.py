@@ -12,10 +12,10 @@ from benchmarks.processes import running, wait_for_listener
 from restate_patterns.admin import AdminClient
 from restate_patterns.server import RunningServer, ServerConfig, free_ports, install
 from tests.support.pages import ROOT
-from tests.support.restate import INSTALL_DIRECTORY, served
-from tests.support.workshops import Workshop
+from tests.support.processes.workshops import Workshop
+from tests.support.restate.servers import INSTALL_DIRECTORY, served
 
-ENDPOINT = (sys.executable, "-m", "tests.support.sdk_workshop")
+ENDPOINT = (sys.executable, "-m", "tests.support.restate.sdk_workshop")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Two branches of two steps of one name with the bare restate-sdk, as its users write it: `asyncio.gather`.
 
-Served on loopback as a process: `python -m tests.support.sdk_branches PORT FOLDER`. It kills itself with SIGKILL once
-all four steps are in the journal, the first time that it comes to there: the file `crashed` in FOLDER tells.
+Served on loopback as a process: `python -m tests.support.restate.sdk_branches PORT FOLDER`. It kills itself with
+SIGKILL once all four steps are in the journal, the first time that it comes to there: the file `crashed` in FOLDER
+tells.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Handlers whose steps take their time and leave a line in a file, so that a test knows when to strike.
 
-Served as a process: `restate-patterns serve tests.support.slow_services:app`; the file is the variable `SLOW_LINES`.
+Served as a process: `restate-patterns serve tests.support.processes.slow_services:app`; the file is the variable
+`SLOW_LINES`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.support.programs import (
+from tests.support.programs.programs import (
     AnyioGroup,
     AsCompleted,
     AwakeableNode,

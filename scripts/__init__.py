@@ -1,0 +1,1 @@
+"""What makes set-up and pages."""

@@ -1,0 +1,1 @@
+"""Engines, backends and attempts in the test's own process."""

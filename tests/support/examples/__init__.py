@@ -1,0 +1,1 @@
+"""The examples with their providers in the test's own process."""

@@ -1,0 +1,1 @@
+"""Requests byte by byte, and what they are sent to."""

@@ -1,0 +1,1 @@
+"""Apps and commands as processes of their own."""

@@ -1,0 +1,1 @@
+"""Handler programs as values, and charts and machines drawn at random."""

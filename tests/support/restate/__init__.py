@@ -1,0 +1,1 @@
+"""Real Restate servers, and what is registered with them."""
