@@ -21,9 +21,9 @@ from restate_patterns.engine.interface import (
     JournalEntryView,
 )
 from restate_patterns.errors import Failure
-from restate_patterns.http.durations import parse_rfc3339_ms
-from restate_patterns.http.views import state_bytes, state_json
 from restate_patterns.seam import Target
+from restate_patterns.text.durations import parse_rfc3339_ms
+from restate_patterns.values.state_json import state_bytes, state_json
 
 
 class EmbeddedSide(Side):

@@ -11,8 +11,8 @@ from restate_patterns.admin.connection import JsonObject
 from restate_patterns.client.sql import among, equals, literal
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus, InvocationView
 from restate_patterns.errors import Failure
-from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.seam import Target
+from restate_patterns.text.durations import parse_rfc3339_ms
 
 CANCEL_SIGNAL: Final = 1
 """The number of the signal that cancels an invocation; awakeables have the numbers from 17 on."""

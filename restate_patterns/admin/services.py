@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from restate_patterns.admin.connection import JsonObject
-from restate_patterns.http.durations import parse_duration_ms
 from restate_patterns.seam import ServiceKind
+from restate_patterns.text.durations import parse_duration_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from restate_patterns.cli.output import print_json, print_output, say
 from restate_patterns.client.errors import ClientError, InvocationPaused, ServerUnavailable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import TerminalError
-from restate_patterns.http.durations import parse_duration_ms
 from restate_patterns.seam import Request, Target
+from restate_patterns.text.durations import parse_duration_ms
 
 
 def call(arguments: Namespace) -> None:

@@ -21,9 +21,9 @@ from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import ago, complain, print_fields, print_json, print_table, say
 from restate_patterns.client.errors import ClientError
 from restate_patterns.errors import TerminalError
-from restate_patterns.http.durations import rfc3339
 from restate_patterns.http.views import detail_json, invocation_json
 from restate_patterns.system.clock import wall_ms
+from restate_patterns.text.durations import rfc3339
 
 _IN_FLIGHT: Final = frozenset(InvocationStatus) - {InvocationStatus.COMPLETED}
 _DONE: Final = {

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from restate_patterns.admin import AdminClient
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import json_text, print_json, print_table, say
-from restate_patterns.http.json_text import read_json
-from restate_patterns.http.views import state_bytes, state_json
+from restate_patterns.values.json_text import read_json
+from restate_patterns.values.state_json import state_bytes, state_json
 
 
 async def get(arguments: Namespace, admin: AdminClient) -> None:

@@ -22,12 +22,12 @@ from restate_patterns.embedded.inventory import ParkedFile
 from restate_patterns.embedded.moves import Move
 from restate_patterns.embedded.store import StoreBusyError
 from restate_patterns.errors import DefinitionError, TerminalError
-from restate_patterns.http.durations import rfc3339
 from restate_patterns.http.ports import PortError
 from restate_patterns.moving.destination import Destination
 from restate_patterns.moving.errors import MoveError
 from restate_patterns.moving.mover import Mover
 from restate_patterns.system.clock import wall_ms
+from restate_patterns.text.durations import rfc3339
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result

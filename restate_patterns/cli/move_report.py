@@ -8,9 +8,9 @@ from typing import Final
 
 from restate_patterns.cli.output import ago, print_fields, print_table, say
 from restate_patterns.embedded.inventory import Finished, ParkedFile
-from restate_patterns.http.durations import rfc3339
 from restate_patterns.moving.plan import Plan
 from restate_patterns.moving.refusals import REMEDIES, Refusal
+from restate_patterns.text.durations import rfc3339
 
 _SHOWN_MAX: Final = 20
 """Refusals of one kind that are listed for people; JSON has all."""

@@ -12,8 +12,8 @@ from restate_patterns.client.errors import InvocationPaused, ServerUnavailable, 
 from restate_patterns.client.translate import terminal_error
 from restate_patterns.engine.errors import MalformedId
 from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
-from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.seam import Accepted
+from restate_patterns.text.durations import parse_rfc3339_ms
 
 NOT_READY_STATUS: Final = 470
 

@@ -21,13 +21,14 @@ from restate_patterns.http.asgi import Response, Scope
 from restate_patterns.http.bodies import Body
 from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
-from restate_patterns.http.json_text import read_json, write_json
 from restate_patterns.http.openapi import openapi
 from restate_patterns.http.paths import query_of, segments_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.http.wire import SERVER_NAME
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.seam import IdempotencyRef, InvocationRef, ServiceInfo, ServiceKind, Target, WorkflowRef
+from restate_patterns.values.json_text import read_json, write_json
+from restate_patterns.values.state_json import state_bytes, state_json
 
 _ADMIN_API_VERSION: Final = 3
 _LIST_LIMIT: Final = 100
@@ -189,7 +190,7 @@ class Admin(Responder):
     async def _state(self, service: str, key: str, request: _Request) -> Response:
         if request.method == "PATCH":
             try:
-                values = views.state_bytes(await request.json_object())
+                values = state_bytes(await request.json_object())
             except ValueError as error:
                 raise Problem(400, f"bad state: {error}") from None
             with self._callers.place_for(request.scope):
@@ -197,7 +198,7 @@ class Admin(Responder):
         elif request.method == "DELETE":
             with self._callers.place_for(request.scope):
                 await self._engine.clear_state(service, key, request.names or None)
-        return _json({"state": views.state_json(await self._engine.get_state(service, key))})
+        return _json({"state": state_json(await self._engine.get_state(service, key))})
 
     def _service(self, name: str) -> ServiceInfo:
         service = self._engine.services.get(name)

@@ -17,14 +17,14 @@ from restate_patterns.http.asgi import Headers, Response, Scope
 from restate_patterns.http.bodies import Body
 from restate_patterns.http.callers import Callers
 from restate_patterns.http.door import Responder
-from restate_patterns.http.durations import parse_duration_ms, rfc3339
 from restate_patterns.http.inputs import check_argument, check_input
-from restate_patterns.http.json_text import without_constants, write_json
 from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse, query_of
 from restate_patterns.http.problems import Problem
 from restate_patterns.limits import PATHS_KNOWN_MAX
 from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceKind, ValueOrFailure
+from restate_patterns.text.durations import parse_duration_ms, rfc3339
 from restate_patterns.values.failures import failure_of_text
+from restate_patterns.values.json_text import without_constants, write_json
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
 _NOT_FOR_HANDLERS: Final = frozenset({b"host", b"connection", b"idempotency-key"})

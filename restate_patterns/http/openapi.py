@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, cast
 
-from restate_patterns.http.durations import DURATION_PATTERN
 from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
+from restate_patterns.text.durations import DURATION_PATTERN
 
 Json: TypeAlias = dict[str, object]
 

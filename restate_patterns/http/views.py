@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
-from typing import cast
-
 from restate_patterns.engine.interface import InvocationDetail, InvocationView
-from restate_patterns.http.durations import rfc3339
-from restate_patterns.http.json_text import read_json
 from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
+from restate_patterns.text.durations import rfc3339
 
 DEPLOYMENT_ID = "dp_embedded"
 """The one deployment of an embedded server: the app in its own process."""
-
-BASE64_KEY = "$base64"
-"""Wraps a state value that is not JSON: `{"$base64": "..."}`."""
 
 
 def invocation_json(view: InvocationView) -> dict[str, object]:
@@ -79,33 +70,6 @@ def handler_json(handler: HandlerInfo, service: ServiceInfo) -> dict[str, object
         "output_json_schema": handler.output_schema,
         "retention_s": None if retention is None else retention.total_seconds(),
     }
-
-
-def state_json(state: Mapping[str, bytes]) -> dict[str, object]:
-    """Give state by name: JSON where the value is JSON that `read_json` reads, else `{"$base64": ...}`."""
-    return {name: _value(value) for name, value in sorted(state.items())}
-
-
-def state_bytes(values: Mapping[str, object]) -> dict[str, bytes]:
-    """Read state from the form of `state_json`.
-
-    Raises:
-        ValueError: A `$base64` is not base64.
-    """
-    return {name: _value_bytes(value) for name, value in values.items()}
-
-
-def _value(value: bytes) -> object:
-    try:
-        return read_json(value)
-    except ValueError:
-        return {BASE64_KEY: base64.b64encode(value).decode("ascii")}
-
-
-def _value_bytes(value: object) -> bytes:
-    if isinstance(value, dict) and list(cast("dict[str, object]", value)) == [BASE64_KEY]:
-        return base64.b64decode(str(cast("dict[str, object]", value)[BASE64_KEY]), validate=True)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _time(time_ms: int | None) -> str | None:

@@ -32,7 +32,6 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.client.servers import ServerVersion
 from restate_patterns.client.sql import among, equals
 from restate_patterns.embedded.inventory import KeyState, Pending, StoredPromise
-from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.limits import (
     MOVE_REQUESTS_MAX,
     MOVE_SENDS,
@@ -45,6 +44,7 @@ from restate_patterns.moving.courier import COURIER, Order
 from restate_patterns.moving.errors import CourierBusy, NotARestateServer, StateNotWritten
 from restate_patterns.moving.plan import Identity, PromiseThere, There, identity_of
 from restate_patterns.seam import RUN_HANDLER, Accepted, Request, Target
+from restate_patterns.text.durations import parse_rfc3339_ms
 
 T = TypeVar("T")
 

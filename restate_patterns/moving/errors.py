@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from restate_patterns.http.durations import rfc3339
+from restate_patterns.text.durations import rfc3339
 
 
 class MoveError(Exception):

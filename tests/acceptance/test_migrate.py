@@ -20,9 +20,9 @@ from restate_patterns import App, Embedded
 from restate_patterns.admin import AdminClient
 from restate_patterns.cli.exits import Exit
 from restate_patterns.embedded.file_errors import FileMovedError
-from restate_patterns.http.durations import parse_rfc3339_ms
 from restate_patterns.moving.courier import COURIER
 from restate_patterns.server import RunningServer
+from restate_patterns.text.durations import parse_rfc3339_ms
 from tests.support.pages import ROOT
 from tests.support.processes.depots import Depot, Letters, Route
 from tests.support.processes.dev_server import COMMAND, DevServer, Done, clean_environment, run_here

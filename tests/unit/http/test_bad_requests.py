@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restate_patterns.http.durations import DELAY_MS_MAX, DURATION_PATTERN, parse_duration_ms
-from restate_patterns.http.json_text import read_json, without_constants, write_json
 from restate_patterns.http.server import HttpServer
+from restate_patterns.text.durations import DELAY_MS_MAX, DURATION_PATTERN, parse_duration_ms
+from restate_patterns.values.json_text import read_json, without_constants, write_json
 from tests.support.http.odd_services import asked, check, served
 
 DEEP = b"[" * 500 + b"]" * 500
