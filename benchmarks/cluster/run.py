@@ -32,8 +32,9 @@ RETRIES: Final = RetryPolicy(initial=timedelta(milliseconds=50), maximum=timedel
 SILENCE_S: Final = 30.0
 """After how long a client takes a node that does not answer for one that never will."""
 
-PATIENCE_S: Final = 60.0
-DRAIN_S: Final = 60.0
+PATIENCE_S: Final = 300.0
+"""After how long of failures, or of waiting for the end of what was asked, something is missing; a busy machine is slow."""
+DRAIN_S: Final = 300.0
 _POLL_S: Final = 0.1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.cluster.run import Plan, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.restate, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.restate, pytest.mark.timeout(900)]
 
 KILLS = 10
 TRIPS = 6
