@@ -33,7 +33,7 @@ SILENCE_S: Final = 30.0
 """After how long a client takes a node that does not answer for one that never will."""
 
 PATIENCE_S: Final = 300.0
-"""After how long of failures, or of waiting for the end of what was asked, something is missing; a busy machine is slow."""
+"""After how long of failures, or of waiting for what was asked, something is missing; a busy machine is slow."""
 DRAIN_S: Final = 300.0
 _POLL_S: Final = 0.1
 
