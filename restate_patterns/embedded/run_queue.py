@@ -8,7 +8,7 @@ How they come here and leave again:
   followed by a drain of its handler's loop, until it is idle or has ended. What that leads to for others wakes them,
   behind all that wait already.
 - After `ADVANCES_MAX` of them the pump gives the real loop a turn, so that sockets and disk are served under any load.
-  A batch of the log is not closed while the pump has something to do (`Log` asks `pending`): what one turn leads to
+  A batch of the log is not closed while the pump has something to do (see `scheduled`): what one turn leads to
   becomes durable together, with one fsync.
 - What was active when the last process died comes back last, one at a time and only while nothing is ready: a start
   on a million of them answers at once, and loads each of their journals when its turn comes.
