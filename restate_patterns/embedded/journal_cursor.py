@@ -13,7 +13,6 @@ from typing_extensions import override
 from restate_patterns import limits
 from restate_patterns.embedded.codec import check_text, failure_text
 from restate_patterns.embedded.records import CANCEL_ROW, Command, CommandKind, Record, Row
-from restate_patterns.embedded.records_table import note_call
 from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch
 from restate_patterns.seam import OperationHandle
 from restate_patterns.text.wording import shortened
@@ -166,7 +165,7 @@ class JournalCursor:
                 self._bytes += len(failure_text(failure) or "")
             if self._bytes > limits.COMMANDS_BYTES_MAX:
                 raise self._too_big(kind, name)
-            note_call(self._record, self.handle, command)
+            self._record.note_call(self.handle, command)
         row.commands.append(command)
         return self.handle
 

@@ -16,10 +16,10 @@ from typing_extensions import override
 from restate_patterns.limits import LEFTOVER_LOOK_S
 from restate_patterns.seam import OperationHandle, StepAction, StepProgress, ValueOrFailure
 
-StepId: TypeAlias = tuple[str, OperationHandle]
+StepKey: TypeAlias = tuple[str, OperationHandle]
 """The id of an invocation, which no other file has, and the handle of its step."""
 
-left_over: Final[dict[StepId, Leftover]] = {}
+left_over: Final[dict[StepKey, Leftover]] = {}
 """Those of this process; nearly always empty, and asked before each step."""
 
 
@@ -77,7 +77,7 @@ class Leftover:
         return result
 
 
-def leave(step: StepId, task: asyncio.Task[None], thread: concurrent.futures.Future[Any] | None) -> Leftover:
+def leave(step: StepKey, task: asyncio.Task[None], thread: concurrent.futures.Future[Any] | None) -> Leftover:
     """Note that an action goes on without its engine; one that waits for an earlier one is none itself."""
     found = left_over.get(step)
     if found is None or not found.lives:
@@ -85,14 +85,14 @@ def leave(step: StepId, task: asyncio.Task[None], thread: concurrent.futures.Fut
     return found
 
 
-def after_leftover(step: StepId, action: StepAction) -> StepAction:
+def after_leftover(step: StepKey, action: StepAction) -> StepAction:
     """Give what to do for a step: its action, once one that still runs has ended without a result."""
     found = left_over.get(step)
     return action if found is None else _After(step, found, action)
 
 
 class _After(StepAction):
-    def __init__(self, step: StepId, leftover: Leftover, action: StepAction) -> None:
+    def __init__(self, step: StepKey, leftover: Leftover, action: StepAction) -> None:
         self._step = step
         self._leftover = leftover
         self._action = action

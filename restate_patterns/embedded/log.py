@@ -14,7 +14,8 @@ How a change becomes durable, and what waits for it:
   fill meanwhile (see `_may_commit_here`).
 - What must not be seen before the disk has it (an answer to a client, the start of a step's action) waits with
   `when_durable` for the number that was the last when it was decided. Nobody waits for less.
-- Who reads the store while a batch is not there yet asks `latest`, `changes` and `removed` first.
+- What is pinned in memory (records, keys) is never older than the store. Who reads anything else from the store asks
+  `latest`, `changes` or `removed` what it does not show yet.
 
 When the disk is full or busy the same batch is tried again, and no new work is accepted; what can't be written for a
 value in it is salvaged piece by piece (`salvage`); anything else ends the process, unanswered.

@@ -64,6 +64,9 @@ class CommandKind(enum.IntEnum):
     CANCEL_INVOCATION = 17
 
 
+_CALLED: Final = (CommandKind.CALL, CommandKind.ATTACH)
+
+
 class Command(NamedTuple):
     """One operation that a handler asked for, as the journal has it.
 
@@ -260,7 +263,7 @@ class Record:
         self.modified_ms = now_ms
 
     def complete(self, now_ms: int, output: bytes | None, failure: Failure | None, expires_ms: int | None) -> None:
-        """Give it its output; None where it expires at once."""
+        """Give it its output, and the time (Unix ms) at which it may be forgotten; None where nothing of it is kept."""
         self.status = Status.COMPLETED
         self.output, self.output_failure = output, failure
         self.completed_ms = self.modified_ms = now_ms
@@ -278,6 +281,15 @@ class Record:
             self.output_failure = Failure(500, reason)
         else:
             self.status = Status.PAUSED
+
+    def note_call(self, handle: OperationHandle, command: Command) -> None:
+        """Remember which invocation a call or attach waits for.
+
+        Raises:
+            ValueError: What is stored of it is no number.
+        """
+        if command.kind in _CALLED and command.value is not None:
+            self.calls[handle] = int(command.value)
 
     def commands(self) -> Iterator[tuple[OperationHandle, Command]]:
         """Give what the handler asked for so far, each with its handle; the journal must be in memory."""

@@ -8,13 +8,12 @@ from restate_patterns.embedded.batch import Batch
 from restate_patterns.embedded.ids import Ids
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.readback import COLUMNS, record_of, rows_of
-from restate_patterns.embedded.records import Command, CommandKind, Record, Row, Status
+from restate_patterns.embedded.records import Record, Row, Status
 from restate_patterns.embedded.store import Store
-from restate_patterns.seam import Deployment, OperationHandle
+from restate_patterns.seam import Deployment
 from restate_patterns.text.log_lines import logger_named
 
 _logger = logger_named("restate_patterns.embedded")
-_CALLED = (CommandKind.CALL, CommandKind.ATTACH)
 
 
 class RecordsTable:
@@ -128,7 +127,7 @@ class RecordsTable:
     def _note_calls(self, record: Record) -> None:
         try:
             for handle, command in record.commands():
-                note_call(record, handle, command)
+                record.note_call(handle, command)
         except ValueError as error:
             record.broken = f"its journal has a call whose invocation can't be read: {error}"
 
@@ -159,9 +158,3 @@ class RecordsTable:
                 and not pinned(record.num)
             ):
                 self._records.pop(record.num, None)
-
-
-def note_call(record: Record, handle: OperationHandle, command: Command) -> None:
-    """Remember which invocation a call or attach waits for."""
-    if command.kind in _CALLED and command.value is not None:
-        record.calls[handle] = int(command.value)

@@ -1,6 +1,6 @@
 """What the author of a pattern needs beyond the context: this package is what our own patterns stand on.
 
-See the guide "Writing a pattern". Everything here is for code that runs inside a handler, on a context of it.
+See the guide "Writing a pattern". What takes a context is for code that runs inside a handler, on a context of it.
 """
 
 from restate_patterns.api.handler_clients import without_timeout
@@ -20,12 +20,12 @@ from restate_patterns.toolkit.invocations import (
     break_off,
     handler_label,
     hosts,
+    must_be_awaited,
     must_not_end,
     number_in_attempt,
     service_name,
     stored_state,
     wait_for_end,
-    watched,
 )
 from restate_patterns.toolkit.steps import BoundStep, bound_step
 
@@ -48,6 +48,7 @@ __all__ = [
     "kept_arguments",
     "kept_for",
     "leaves_of",
+    "must_be_awaited",
     "must_not_end",
     "number_in_attempt",
     "owed",
@@ -59,7 +60,6 @@ __all__ = [
     "to_the_end",
     "type_arguments",
     "wait_for_end",
-    "watched",
     "wire_name",
     "without_timeout",
 ]

@@ -37,7 +37,7 @@ def number_in_attempt(ctx: Context, what: object) -> int:
 
     Args:
         ctx: The handler's own context.
-        what: What is counted; by its hash.
+        what: What is counted, such as the class of your pattern: everybody's things are counted in one table.
     """
     numbers = _numbers.setdefault(scope_of(ctx).attempt, {})
     numbers[what] = number = numbers.get(what, 0) + 1
@@ -57,7 +57,7 @@ def must_not_end(ctx: Context, why: str) -> None:
     scope_of(ctx).attempt.owe(why)
 
 
-def watched(ctx: Context, coroutine: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
+def must_be_awaited(ctx: Context, coroutine: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
     """Return a coroutine that does the same, and is an error naming `what` if nobody has awaited it at the end."""
     return scope_of(ctx).attempt.track(coroutine, what)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ class BoundStep:
     step: Step
     _action: Action
 
-    async def run(self, happened: Callable[[Any], None] | None = None) -> Any:
-        """Run the step and return its result, now or from the journal.
+    def run(self, happened: Callable[[Any], None] | None = None) -> Coroutine[Any, Any, Any]:
+        """Run the step and return its result, now or from the journal. Call it again to run it once more.
 
         Args:
             happened: Hears of the result before anything else can happen, also where the wait for it was cancelled
@@ -32,6 +32,10 @@ class BoundStep:
         Raises:
             TerminalError: The action raised it, or used up its tries under `then="fail"`.
         """
+        work = self._run(happened)
+        return scope_of(self.ctx).attempt.track(work, f"ctx.run({self.step.name!r}, ...)")
+
+    async def _run(self, happened: Callable[[Any], None] | None) -> Any:
         action = self._action
 
         def hears(data: bytes) -> None:

@@ -27,15 +27,12 @@ from restate_patterns.patterns.saga.undos import Owing, Undos
 from restate_patterns.patterns.saga.unwinding import Unwinding
 from restate_patterns.toolkit import (
     ATTEMPT_OVER,
-    break_off,
     ended,
     handler_label,
     must_not_end,
     number_in_attempt,
     owed,
 )
-
-_COUNTED = "saga"
 
 
 class Course(Owing, Going, Parted):
@@ -60,7 +57,7 @@ class Course(Owing, Going, Parted):
             raise UsageError("a Saga is for one `async with` block: make another")
         if self._logged:
             check_hosted(self.ctx, f"the saga {self._name!r} is logged")
-        number = number_in_attempt(self.ctx, _COUNTED)
+        number = number_in_attempt(self.ctx, Course)
         self._id = self.ctx.invocation_id if number == 1 else f"{self.ctx.invocation_id}.{number}"
         self.teller.opened(self._id)
         self._state = "open"
@@ -221,7 +218,7 @@ class Course(Owing, Going, Parted):
     def _lost(self, error: BaseException) -> None:
         """Take the error of an action that nobody awaits any more: what must be tried again is."""
         if not isinstance(error, ATTEMPT_OVER) and not is_final(error):
-            break_off(self.ctx, error)
+            self.teller.break_off(error)
 
     def _must_not_be_caught(self, error: BaseException) -> None:
         must_not_end(

@@ -17,7 +17,7 @@ from restate_patterns.patterns.saga.parts import Part
 from restate_patterns.patterns.saga.policy import UndoPolicy
 from restate_patterns.patterns.saga.record import SagaRecord
 from restate_patterns.patterns.saga.undos import Undos
-from restate_patterns.toolkit import ATTEMPT_OVER, kept_arguments, watched
+from restate_patterns.toolkit import ATTEMPT_OVER, kept_arguments, must_be_awaited
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,6 +52,16 @@ class Saga:
     ) -> None:
         self._course = Course(ctx, name, policy or UndoPolicy(), logged=logged)
         self._undos = Undos(self._course, self._course.policy)
+
+    @property
+    def ctx(self) -> Context:
+        """The handler's own context."""
+        return self._course.ctx
+
+    @property
+    def pivoted(self) -> bool:
+        """Whether the saga only goes forward."""
+        return self._course.pivoted
 
     @property
     def record(self) -> SagaRecord:
@@ -194,4 +204,4 @@ class Saga:
 
     def _watch(self, what: str) -> Callable[[Coroutine[Any, Any, R]], Coroutine[Any, Any, R]]:
         ctx = self._course.ctx
-        return lambda work: watched(ctx, work, what)
+        return lambda work: must_be_awaited(ctx, work, what)

@@ -118,7 +118,7 @@ class Planned(Service):
             async with saga:
                 for position in range(1, plan.steps + 1):
                     self.world.crash_once(f"before {position}")
-                    await self._act(ctx, saga, position, pivoted=0 < plan.pivot < position)
+                    await self._act(ctx, saga, position)
                     if position == plan.pivot:
                         saga.pivot()
                 self.world.crash_once("at the end")
@@ -126,9 +126,9 @@ class Planned(Service):
             error = ErrorRecord.of(failed)
         return Outcome(record=saga.record, error=error)
 
-    async def _act(self, ctx: Context, saga: Saga, position: int, *, pivoted: bool) -> None:
+    async def _act(self, ctx: Context, saga: Saga, position: int) -> None:
         shop, name = ctx.service_client(Shop), str(position)
-        if pivoted:
+        if saga.pivoted:
             await (
                 saga.run(f"do {name}", self.world.do, name) if registered_before(position) else saga.call(shop.do, name)
             )

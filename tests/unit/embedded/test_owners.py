@@ -8,9 +8,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import restate_patterns.embedded
-from restate_patterns.embedded.columns import INVOCATION
+from restate_patterns.embedded.columns import INVOCATION, whole
 from restate_patterns.embedded.records import Record
+from restate_patterns.embedded.row_sql import insert_invocation, update_invocation
 from restate_patterns.embedded.schema import MIGRATIONS
+from restate_patterns.errors import Failure
+from restate_patterns.seam import Target
 
 FILES = {path.stem: path.read_text() for path in Path(restate_patterns.embedded.__file__).parent.glob("*.py")}
 
@@ -55,3 +58,20 @@ def test_the_columns_are_those_of_the_table_and_of_a_record() -> None:
         }
     assert {column.name: not column.nullable for column in INVOCATION} == {n: bool(v) for n, v in table.items()}
     assert {column.name for column in INVOCATION} <= set(Record.__slots__)
+
+
+def test_each_column_is_written_with_the_value_of_its_own_attribute() -> None:
+    record = Record(1, 2, "inv", Target("s", "h", "k"), b"body", {"a": "b"})
+    numbers = iter(range(10, 100))
+    for column in INVOCATION:
+        if column.read is whole and column.name not in {"num", "epoch"}:
+            setattr(record, column.name, next(numbers))
+    record.complete(next(numbers), b"out", Failure(409, "no"), next(numbers))
+    record.failure, record.idempotency_key, record.mismatch = "why", "key", True
+    record.caller, record.queue_sequence, record.retry_at_ms = next(numbers), next(numbers), next(numbers)
+    for sql, values in (insert_invocation(record), update_invocation(record)):
+        names = re.findall(r"(\w+)=\?", sql) or re.findall(r"\w+", sql.partition("(")[2].partition(")")[0])
+        for name, value in zip(names, values, strict=True):
+            column = next(each for each in INVOCATION if each.name == name)
+            stored = bytes(value) if isinstance(value, bytearray) else value
+            assert column.read(stored) == getattr(record, name), name

@@ -34,6 +34,7 @@ from restate_patterns.toolkit import (
     hosts,
     kept_for,
     leaves_of,
+    must_be_awaited,
     must_not_end,
     number_in_attempt,
     service_name,
@@ -42,7 +43,6 @@ from restate_patterns.toolkit import (
     to_failure,
     to_the_end,
     wait_for_end,
-    watched,
     without_timeout,
 )
 from tests.support.engines.apps import RunningApp, running
@@ -125,7 +125,7 @@ class Patterns(Service, name="PatternsOnTheWire"):
     async def forgets(self, ctx: Context) -> str:
         async def work() -> None: ...
 
-        _ = watched(ctx, work(), "lease.renew(...)")
+        _ = must_be_awaited(ctx, work(), "lease.renew(...)")
         return "done"
 
     @handler
