@@ -268,6 +268,28 @@ def test_a_broken_one_in_a_line_takes_its_turn_once_it_is_mended(tmp_path: Path)
     asyncio.run(bounded(test()))
 
 
+def test_one_that_never_had_its_key_waits_for_it_when_it_is_restarted(tmp_path: Path) -> None:
+    file = tmp_path / "e.db"
+
+    async def test() -> None:
+        async with bench(app, file=file) as b:
+            held = await b.send("O/k/hold")
+            later = await b.send("O/k/note", delay_ms=60_000)
+            await b.settle()
+            num = number(b, later)
+        spoil(file, "UPDATE timer SET due_ms='soon' WHERE invocation=?", num)
+        async with bench(app, file=file) as b:
+            await b.settle()
+            await is_paused(b, later, "the stored time of one of its timers can't be read")
+            assert await b.engine.restart_as_new(later) == later
+            await b.settle()
+            assert (await b.engine.describe_invocation(later)).view.status is InvocationStatus.QUEUED
+            await b.engine.kill(held)
+            assert (await bounded(b.engine.result(later))).value == b"1"
+
+    asyncio.run(bounded(test()))
+
+
 @pytest.mark.parametrize("value", ["'soon'", "x'00'", "9e18 * 9"])
 def test_a_timer_that_can_not_be_read_pauses_who_waits_for_it(value: str, tmp_path: Path) -> None:
     file = tmp_path / "e.db"
