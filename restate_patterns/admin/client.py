@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import httpx
 
-from restate_patterns.admin.connection import Connection, JsonObject
+from restate_patterns.admin.connection import Connection, objects
 from restate_patterns.admin.deployments import DeploymentView, Registration, deployment_of
 from restate_patterns.admin.embedded_side import EmbeddedSide
-from restate_patterns.admin.errors import NotFound, Refused, UnsupportedServer
+from restate_patterns.admin.errors import UnsupportedServer
 from restate_patterns.admin.restate_side import RestateSide
-from restate_patterns.admin.services import ServiceView, service_of
+from restate_patterns.admin.services import ServiceView
 from restate_patterns.admin.side import RegisterOptions, Side, act
 from restate_patterns.client.resolving import resolve, server_version
 from restate_patterns.client.servers import ServerKind, ServerVersion
@@ -120,7 +120,7 @@ class AdminClient:
         """List what is registered; an embedded server has one, itself."""
         await self.server()
         answer = await self._connection.ask("GET", "deployments")
-        return [deployment_of(each) for each in _objects(answer.checked().fields, "deployments")]
+        return [deployment_of(each) for each in objects(answer.checked().fields, "deployments")]
 
     async def remove_deployment(self, deployment_id: str) -> None:
         """Forget a deployment; invocations in flight on it can no longer advance.
@@ -129,19 +129,11 @@ class AdminClient:
             NotFound: There is no such deployment.
             Refused: It is the app of an embedded server.
         """
-        if (await self.server()).kind is ServerKind.EMBEDDED:
-            raise Refused(405, "an embedded server hosts its own app, which is its one deployment: stop it instead")
-        answer = await self._connection.ask("DELETE", "deployments", deployment_id, parameters=[("force", "true")])
-        if answer.status in (400, 404):
-            raise NotFound(f"there is no deployment '{deployment_id}'; `deployments list` shows their ids")
-        answer.checked()
+        await (await self._side()).remove_deployment(deployment_id)
 
     async def list_services(self) -> Sequence[ServiceView]:
         """List the services, each in its newest revision."""
-        by_name = (await self.server()).kind is ServerKind.RESTATE
-        answer = await self._connection.ask("GET", "services")
-        found = [service_of(each, by_name=by_name) for each in _objects(answer.checked().fields, "services")]
-        return sorted(found, key=lambda each: each.name) if by_name else found
+        return await (await self._side()).list_services()
 
     async def describe_service(self, name: str) -> ServiceView:
         """Return one service with its handlers.
@@ -149,9 +141,7 @@ class AdminClient:
         Raises:
             NotFound: There is no such service.
         """
-        by_name = (await self.server()).kind is ServerKind.RESTATE
-        answer = await self._connection.ask("GET", "services", name)
-        return service_of(answer.checked().fields, by_name=by_name)
+        return await (await self._side()).describe_service(name)
 
     async def openapi(self, name: str) -> Mapping[str, object]:
         """Return the OpenAPI document of one service.
@@ -322,7 +312,3 @@ def _check(found: ServerVersion) -> None:
             f"its admin API begins at version {found.min_admin_api}, and this package knows up to {NEWEST_ADMIN_API}: "
             "update restate-patterns",
         )
-
-
-def _objects(fields: JsonObject, name: str) -> Sequence[JsonObject]:
-    return cast("Sequence[JsonObject]", fields[name])

@@ -156,3 +156,8 @@ def _answer(answer: httpx.Response) -> Answer:
     if answer.status_code == 401 or (not answer.is_success and not isinstance(fields.get("message"), str)):
         raise unexpected(answer)
     return Answer(answer.status_code, fields)
+
+
+def objects(fields: JsonObject, name: str) -> Sequence[JsonObject]:
+    """Read a list of JSON objects from a field of an answer."""
+    return cast("Sequence[JsonObject]", fields[name])

@@ -7,10 +7,11 @@ from typing import cast
 
 from typing_extensions import override
 
-from restate_patterns.admin.connection import Connection, JsonObject
+from restate_patterns.admin.connection import Connection, JsonObject, objects
 from restate_patterns.admin.deployments import Registration
-from restate_patterns.admin.errors import NothingToRegister, NotKeyed
+from restate_patterns.admin.errors import NothingToRegister, NotKeyed, Refused
 from restate_patterns.admin.refusals import refusal_of
+from restate_patterns.admin.services import ServiceView, service_of
 from restate_patterns.admin.side import RegisterOptions, Side, act, cancel_outcome
 from restate_patterns.engine.interface import (
     CancelOutcome,
@@ -37,6 +38,19 @@ class EmbeddedSide(Side):
         self._connection = connection
 
     @override
+    async def list_services(self) -> Sequence[ServiceView]:
+        answer = await self._connection.ask("GET", "services")
+        return [service_of(each) for each in objects(answer.checked().fields, "services")]
+
+    @override
+    async def describe_service(self, name: str) -> ServiceView:
+        return service_of((await self._connection.ask("GET", "services", name)).checked().fields)
+
+    @override
+    async def remove_deployment(self, deployment_id: str) -> None:
+        raise Refused(405, "an embedded server hosts its own app, which is its one deployment: stop it instead")
+
+    @override
     async def list_invocations(
         self, chosen: InvocationFilter, limit: int, after: str | None
     ) -> Sequence[InvocationView]:
@@ -53,14 +67,14 @@ class EmbeddedSide(Side):
             if value
         ]
         answer = await self._connection.ask("GET", "embedded", "invocations", parameters=parameters)
-        return [_view(each) for each in _objects(answer.checked().fields, "invocations")]
+        return [_view(each) for each in objects(answer.checked().fields, "invocations")]
 
     @override
     async def describe_invocation(self, invocation_id: str) -> InvocationDetail:
         answer = await self._connection.ask("GET", "embedded", "invocations", invocation_id)
         if not answer.success:
             raise refusal_of("describe", invocation_id, answer)
-        journal = [_entry(each) for each in _objects(answer.fields, "journal")]
+        journal = [_entry(each) for each in objects(answer.fields, "journal")]
         return InvocationDetail(_view(cast("JsonObject", answer.fields["invocation"])), journal)
 
     @override
@@ -156,7 +170,3 @@ def _text(fields: JsonObject, name: str) -> str | None:
 def _time_ms(fields: JsonObject, name: str) -> int | None:
     value = _text(fields, name)
     return None if value is None else parse_rfc3339_ms(value)
-
-
-def _objects(fields: JsonObject, name: str) -> Sequence[JsonObject]:
-    return cast("Sequence[JsonObject]", fields[name])

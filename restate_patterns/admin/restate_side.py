@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing_extensions import override
 
 from restate_patterns.admin import introspection, journal
-from restate_patterns.admin.connection import Connection, JsonObject
+from restate_patterns.admin.connection import Connection, JsonObject, objects
 from restate_patterns.admin.deployments import Registration
-from restate_patterns.admin.errors import Refused
+from restate_patterns.admin.errors import NotFound, Refused
 from restate_patterns.admin.registering import register
+from restate_patterns.admin.services import ServiceView, service_of
 from restate_patterns.admin.side import RegisterOptions, Side, act, cancel_outcome
 from restate_patterns.admin.state_writing import StateWriter
 from restate_patterns.engine.errors import InvocationCompleted, InvocationNotPaused, MalformedId
@@ -39,6 +40,24 @@ class RestateSide(Side):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._states = StateWriter(connection)
+
+    @override
+    async def list_services(self) -> Sequence[ServiceView]:
+        answer = await self._connection.ask("GET", "services")
+        found = [service_of(each, by_name=True) for each in objects(answer.checked().fields, "services")]
+        return sorted(found, key=lambda each: each.name)
+
+    @override
+    async def describe_service(self, name: str) -> ServiceView:
+        answer = await self._connection.ask("GET", "services", name)
+        return service_of(answer.checked().fields, by_name=True)
+
+    @override
+    async def remove_deployment(self, deployment_id: str) -> None:
+        answer = await self._connection.ask("DELETE", "deployments", deployment_id, parameters=[("force", "true")])
+        if answer.status in (400, 404):
+            raise NotFound(f"there is no deployment '{deployment_id}'; `deployments list` shows their ids")
+        answer.checked()
 
     @override
     async def list_invocations(

@@ -9,6 +9,7 @@ from typing import Protocol
 from restate_patterns.admin.connection import Connection
 from restate_patterns.admin.deployments import Registration
 from restate_patterns.admin.refusals import refusal_of
+from restate_patterns.admin.services import ServiceView
 from restate_patterns.engine.interface import CancelOutcome, InvocationDetail, InvocationFilter, InvocationView
 
 
@@ -25,6 +26,18 @@ class RegisterOptions:
 
 class Side(Protocol):
     """One kind of server. `AdminClient` says what each method promises."""
+
+    async def list_services(self) -> Sequence[ServiceView]:
+        """List the services, each in its newest revision."""
+        ...
+
+    async def describe_service(self, name: str) -> ServiceView:
+        """Return one service with its handlers."""
+        ...
+
+    async def remove_deployment(self, deployment_id: str) -> None:
+        """Forget a deployment."""
+        ...
 
     async def list_invocations(
         self, chosen: InvocationFilter, limit: int, after: str | None
