@@ -29,7 +29,7 @@ def type_all(page: Page, screen: Terminal) -> None:
                 screen.type(page, command)
                 if command.typed.endswith("/Signup/ann/run/send -X POST"):
                     # The page tells people to kill the server "while it sleeps": so it must have got there.
-                    screen.until("restate-patterns invocations list --json", "sleep")
+                    screen.until_listed("sleep")
 
 
 @pytest.mark.slow
