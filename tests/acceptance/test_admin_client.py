@@ -25,11 +25,10 @@ from restate_patterns.admin import (
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import InvocationNotFound
 from restate_patterns.seam import IdempotencyRef, Request, ServiceKind, Target, WorkflowRef
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
-
-WAIT_S = 30.0
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ async def until(
     admin: AdminClient, invocation_id: str, condition: Callable[[InvocationView], object]
 ) -> InvocationView:
     """Wait until an invocation is as wanted."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with contextlib.suppress(InvocationNotFound):
                 view = (await admin.describe_invocation(invocation_id)).view
@@ -72,7 +71,7 @@ async def until_status(admin: AdminClient, invocation_id: str, status: Invocatio
 
 
 async def until_gone(admin: AdminClient, invocation_id: str) -> None:
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         with contextlib.suppress(InvocationNotFound):
             while True:
                 await admin.describe_invocation(invocation_id)

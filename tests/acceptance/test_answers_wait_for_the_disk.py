@@ -18,11 +18,11 @@ from restate_patterns.http.admin import Admin
 from restate_patterns.http.door import Door
 from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.ingress import Ingress
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes.workshop import make
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 30.0
 TURNS_COUNT = 200
 """Turns of the event loop in which an answer that waits for nothing would be long there."""
 
@@ -37,7 +37,7 @@ class HeldStore(Store):
 
     @override
     def commit(self) -> None:
-        assert self.disk.wait(WAIT_S)
+        assert self.disk.wait(PATIENCE_S)
         super().commit()
 
 
@@ -110,7 +110,7 @@ async def test_answer_waits(held: Held, port: str, method: str, path: str, statu
     running = await held.sent("/Shop/nap", json=3600)
     await held.sent("/Approval/ann/run", json=1)
     await held.sent("/Shop/ring")
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while (awakeable := (await held.ingress.get("/Bell/door/known")).json()) is None:
             await asyncio.sleep(0)
 
@@ -131,7 +131,7 @@ async def test_answer_waits(held: Held, port: str, method: str, path: str, statu
     assert not asked.done(), f"{asked.result().status_code} before it was durable"
 
     held.store.disk.set()
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         answer = await asked
         assert (await unseen).status_code == 202
     assert answer.status_code == status, answer.text

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from restate_patterns.cli.exits import Exit
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
-from tests.support.processes.dev_server import COMMAND, WAIT_S, DevServer, clean_environment, run_here, run_process
+from tests.support.processes.dev_server import COMMAND, DevServer, clean_environment, run_here, run_process
 from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow]
@@ -182,7 +183,7 @@ def test_kill_names_what_goes_down(restate: Workshop) -> None:
     parent = restate.command("send", "Family/parent", '"asked"').stdout.strip()
     restate.until_status(parent, "running")
     text = ""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while text.count("  kills ") < 5:
         assert time.monotonic() < deadline, text
         text, _ = answered(restate, "n", "invocations", "kill", parent)
@@ -205,7 +206,7 @@ def answered(workshop: Workshop, answer: str, *arguments: str) -> tuple[str, int
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=WAIT_S,
+            timeout=PATIENCE_S,
             check=False,
         )
     finally:

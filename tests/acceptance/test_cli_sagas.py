@@ -12,12 +12,11 @@ import httpx
 import pytest
 
 from restate_patterns.cli.exits import Exit
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes import shipping
 from tests.support.processes.dev_server import DevServer
 
 pytestmark = [pytest.mark.slow]
-
-PATIENCE_S = 20
 
 
 @pytest.fixture(scope="module")

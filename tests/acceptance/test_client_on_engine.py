@@ -23,12 +23,12 @@ from restate_patterns import (
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.http.server import HttpServer
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes.workshop import Approval, Bell, Counter, OutOfStockError, Shop, make
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 30.0
-WAIT = timedelta(seconds=WAIT_S)
+WAIT = timedelta(seconds=PATIENCE_S)
 
 
 @dataclass
@@ -58,7 +58,7 @@ async def client(request: pytest.FixtureRequest, running: Running) -> AsyncItera
 
 @pytest.fixture
 async def http(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.server.ingress_url, timeout=WAIT_S) as client:
+    async with httpx.AsyncClient(base_url=running.server.ingress_url, timeout=PATIENCE_S) as client:
         yield client
 
 
@@ -122,7 +122,7 @@ async def test_workflow(client: Client) -> None:
 
 
 async def ringing(client: Client) -> AwakeableId[str]:
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while (found := await client.object_client(Bell, "door").known()) is None:
             await asyncio.sleep(0.01)
     return AwakeableId[str](found)

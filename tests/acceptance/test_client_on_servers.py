@@ -25,12 +25,11 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.values.failures import failure_of_text
 from tests.acceptance.test_admin_client import until, until_status
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes.workshop import Approval, Counter, OutOfStockError, Shop
 from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
-
-WAIT_S = 30.0
 
 
 class DoorShutError(TerminalError, code=423):
@@ -87,7 +86,7 @@ async def test_a_terminal_error_keeps_its_code_and_fields(client: Client, worksh
     sent = await shop.buy.send("tea")
     for look in (sent.result, sent.output):
         with pytest.raises(TerminalError) as raised:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await look()
         assert raised.value.code == 410
 
@@ -140,7 +139,7 @@ async def test_cancel_by_reference(caller: HttpCaller, admin: AdminClient, how: 
     assert await caller.output(ref) is None
     await caller.cancel(ref)
     with pytest.raises(Cancelled):
-        await caller.attach(ref, WAIT_S)
+        await caller.attach(ref, PATIENCE_S)
     await until_status(admin, invocation_id, InvocationStatus.COMPLETED)
     await caller.cancel(ref)
 
@@ -156,10 +155,10 @@ async def test_what_there_is_not(caller: HttpCaller, admin: AdminClient) -> None
     await admin.purge(gone)
     refs: list[InvocationRef] = [gone, IdempotencyRef(Target("Shop", "nap"), "no"), WorkflowRef("Approval", "no")]
     for ref in refs:
-        for ask in (caller.attach(ref, WAIT_S), caller.output(ref), caller.cancel(ref)):
+        for ask in (caller.attach(ref, PATIENCE_S), caller.output(ref), caller.cancel(ref)):
             with pytest.raises(InvocationNotFound):
                 await ask
-    for ask in (caller.attach("garbage", WAIT_S), caller.output("garbage"), caller.cancel("garbage")):
+    for ask in (caller.attach("garbage", PATIENCE_S), caller.output("garbage"), caller.cancel("garbage")):
         with pytest.raises(TerminalError, match="garbage") as raised:
             await ask
         assert raised.value.code == 400
@@ -171,7 +170,7 @@ async def test_what_is_refused(caller: HttpCaller) -> None:
         (Target("Nobody", "x"), 404),
         (Target("Shop", "x"), 404),
     ):
-        for ask in (caller.call(Request(target), WAIT_S), caller.send(Request(target), 0)):
+        for ask in (caller.call(Request(target), PATIENCE_S), caller.send(Request(target), 0)):
             with pytest.raises(TerminalError) as raised:
                 await ask
             assert raised.value.code == code
@@ -208,7 +207,7 @@ async def test_awakeables(client: Client, workshop: Workshop) -> None:
 
 async def _bell(workshop: Workshop, ringing: str) -> str:
     """Give the awakeable that an invocation waits for, which the bell remembers once it does."""
-    async with AdminClient(workshop.admin_url) as admin, asyncio.timeout(WAIT_S):
+    async with AdminClient(workshop.admin_url) as admin, asyncio.timeout(PATIENCE_S):
         while True:
             calls = [entry for entry in (await admin.describe_invocation(ringing)).journal if entry.kind == "call"]
             if calls and calls[0].completed:

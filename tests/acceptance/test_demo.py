@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 
 EXPECTED = Path(__file__).parent / "demo_output.txt"
 COMMAND = [sys.executable, "-m", "examples.demo"]
-BOUND_S = 60
-"""It takes 5 seconds on a machine with nothing else to do; test machines have."""
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def run(temporary: Path, *command: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
-        timeout=BOUND_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -133,7 +132,7 @@ def test_stopped_in_the_middle_it_leaves_nothing(
     temporary: Path, playing: subprocess.Popen[str], number: signal.Signals, exit_code: int
 ) -> None:
     playing.send_signal(number)
-    assert playing.wait(BOUND_S) == exit_code
+    assert playing.wait(PATIENCE_S) == exit_code
     wait_until_alone(temporary)
     assert list(temporary.iterdir()) == []
 
@@ -141,5 +140,5 @@ def test_stopped_in_the_middle_it_leaves_nothing(
 @linux
 def test_killed_in_the_middle_it_leaves_no_process(temporary: Path, playing: subprocess.Popen[str]) -> None:
     playing.kill()
-    playing.wait(BOUND_S)
+    playing.wait(PATIENCE_S)
     wait_until_alone(temporary)

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.processes.dev_server import WAIT_S, DevServer
+from tests.support.bounds import PATIENCE_S
+from tests.support.processes.dev_server import DevServer
 
 pytestmark = [pytest.mark.slow]
 
@@ -82,23 +83,23 @@ def test_invocations_go_on_after_a_reload(server: DevServer) -> None:
     sent = httpx.post(f"{server.ingress_url}/Greeter/nap/send", json=0.5).json()["invocationId"]
     edit(server, '"rested"', '"rested well"')
     server.until_printed("ingress http", 2)
-    answer = httpx.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=WAIT_S)
+    answer = httpx.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=PATIENCE_S)
     assert answer.json() == "rested well"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_lets_requests_finish(server: DevServer, number: signal.Signals) -> None:
     async def main() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=WAIT_S) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Greeter/nap", json=1.5))
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await until_running(client, server)
             server.process.send_signal(number)
             return await call
 
     answer = asyncio.run(main())
     assert (answer.status_code, answer.json()) == (200, "rested")
-    assert server.process.wait(WAIT_S) == 0
+    assert server.process.wait(PATIENCE_S) == 0
 
 
 async def until_running(client: httpx.AsyncClient, server: DevServer) -> None:
@@ -111,10 +112,10 @@ async def until_running(client: httpx.AsyncClient, server: DevServer) -> None:
 
 def test_second_signal_leaves_at_once_and_the_work_goes_on(server: DevServer) -> None:
     async def main() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=WAIT_S) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
             headers = {"idempotency-key": "nap"}
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Greeter/nap", json=5, headers=headers))
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await until_running(client, server)
             server.process.send_signal(signal.SIGTERM)
             await refused(server)
@@ -123,14 +124,14 @@ def test_second_signal_leaves_at_once_and_the_work_goes_on(server: DevServer) ->
 
     answer = asyncio.run(main())
     assert answer.status_code == 503
-    assert server.process.wait(WAIT_S) == 0
+    assert server.process.wait(PATIENCE_S) == 0
     server.start()
     attach = f"{server.ingress_url}/restate/invocation/Greeter/nap/nap/attach"
-    assert httpx.get(attach, timeout=WAIT_S).json() == "rested"
+    assert httpx.get(attach, timeout=PATIENCE_S).json() == "rested"
 
 
 async def refused(server: DevServer) -> None:
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 async with httpx.AsyncClient() as client:
@@ -146,5 +147,5 @@ def test_kill_kills_the_server_itself(server: DevServer) -> None:
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.ingress_url}/restate/health")
     server.start()
-    answer = httpx.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=WAIT_S)
+    answer = httpx.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=PATIENCE_S)
     assert answer.json() == "rested"

@@ -14,8 +14,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
-from tests.support.processes.dev_server import WAIT_S, DevServer, clean_environment
+from tests.support.processes.dev_server import DevServer, clean_environment
 
 pytestmark = [pytest.mark.slow]
 
@@ -76,7 +77,7 @@ def _at_a_terminal(server: DevServer, *commands: tuple[str, ...]) -> str:
         pass
     finally:
         os.close(ours)
-        process.wait(WAIT_S)
+        process.wait(PATIENCE_S)
     return COLOURS.sub("", b"".join(parts).decode().replace("\r\n", "\n"))
 
 

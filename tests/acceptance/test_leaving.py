@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from restate_patterns.limits import SHUTDOWN_GRACE_S
-from tests.support.processes.dev_server import COMMAND, WAIT_S, clean_environment
+from tests.support.bounds import PATIENCE_S
+from tests.support.processes.dev_server import COMMAND, clean_environment
 
 pytestmark = [pytest.mark.slow]
 
@@ -102,7 +103,7 @@ class Served:
                 stdout=written,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while not (found := re.search(r"ingress http://127.0.0.1:(\d+), admin http://127.0.0.1:(\d+)", self.printed)):
             assert self.process.poll() is None, self.printed
             assert time.monotonic() < deadline
@@ -116,8 +117,8 @@ class Served:
     def send(self, how: str, seconds: float) -> str:
         """Send, and wait until the action has begun; gives the invocation id."""
         url = f"http://127.0.0.1:{self.ports[0]}/Acts/act/send"
-        sent = httpx.post(url, json=f"{how} {seconds}", timeout=WAIT_S).raise_for_status().json()
-        deadline = time.monotonic() + WAIT_S
+        sent = httpx.post(url, json=f"{how} {seconds}", timeout=PATIENCE_S).raise_for_status().json()
+        deadline = time.monotonic() + PATIENCE_S
         while not self.count("begun"):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -125,7 +126,7 @@ class Served:
 
     def output(self, invocation_id: str) -> object:
         url = f"http://127.0.0.1:{self.ports[0]}/restate/invocation/{invocation_id}/attach"
-        return httpx.get(url, timeout=WAIT_S).raise_for_status().json()
+        return httpx.get(url, timeout=PATIENCE_S).raise_for_status().json()
 
     def count(self, name: str) -> int:
         path = self.folder / name
@@ -139,13 +140,13 @@ class Served:
             self.process.send_signal(number)
             if number is not signals[-1]:
                 time.sleep(1)
-        assert self.process.wait(WAIT_S) == 0, self.printed
+        assert self.process.wait(PATIENCE_S) == 0, self.printed
         return time.monotonic() - began
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(WAIT_S)
+            self.process.wait(PATIENCE_S)
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int((self.folder / "child").read_text()), signal.SIGKILL)
 
@@ -192,16 +193,16 @@ def test_the_child_of_a_step_keeps_neither_the_file_nor_the_ports_of_a_server_th
     invocation_id = served.send("fork", 60)
     assert served.process is not None
     served.process.kill()
-    served.process.wait(WAIT_S)
+    served.process.wait(PATIENCE_S)
     os.kill(int((served.folder / "child").read_text()), 0)
     served.start()
-    listed = httpx.get(f"http://127.0.0.1:{served.ports[1]}/embedded/invocations", timeout=WAIT_S).json()
+    listed = httpx.get(f"http://127.0.0.1:{served.ports[1]}/embedded/invocations", timeout=PATIENCE_S).json()
     assert [each["id"] for each in listed["invocations"]] == [invocation_id]
 
 
 def test_a_server_whose_file_is_replaced_ends_with_a_sentence(served: Served) -> None:
     assert served.process is not None
     (served.folder / "program.db").rename(served.folder / "elsewhere.db")
-    assert served.process.wait(WAIT_S) == 74
+    assert served.process.wait(PATIENCE_S) == 74
     assert "was moved or removed" in served.printed
     assert "Traceback" not in served.printed

@@ -23,6 +23,7 @@ from restate_patterns.embedded.file_errors import FileMovedError
 from restate_patterns.moving.courier import COURIER
 from restate_patterns.server import RunningServer
 from restate_patterns.text.durations import parse_rfc3339_ms
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 from tests.support.processes.depots import Depot, Letters, Route
 from tests.support.processes.dev_server import COMMAND, DevServer, Done, clean_environment, run_here
@@ -31,7 +32,6 @@ from tests.support.restate.service_process import services_of
 pytestmark = [pytest.mark.slow]
 
 APP = "tests.support.processes.depots:app"
-WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def on_server(server: RunningServer, path: str, body: object = None) -> Any:
 
 def until_came(server: RunningServer, key: str, wanted: list[str]) -> None:
     """Wait until a depot has had what was to come, and look once more that it is no more."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while len(came := on_server(server, f"Depot/{key}/list")) < len(wanted):
         assert time.monotonic() < deadline, f"{key} got {came}, not {wanted}"
         time.sleep(0.05)

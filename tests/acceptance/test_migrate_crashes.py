@@ -21,12 +21,12 @@ from restate_patterns.moving.mover import Mover
 from restate_patterns.moving.refusals import Why
 from restate_patterns.server import RunningServer
 from restate_patterns.system.clock import wall_ms
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes.depots import Depot, Letters, Route
 from tests.support.restate.service_process import services_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-WAIT_S = 60.0
 DELAY = timedelta(seconds=2)
 CAME = [
     *("begun", "queued 0", "queued 1", "keyed"),
@@ -114,7 +114,7 @@ async def move(file: Path, server: RunningServer, at: int, *, delivered: bool) -
 
 
 def check(server: RunningServer, prefix: str) -> None:
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
 
     def listed(key: str) -> list[str]:
         found: list[str] = httpx.post(f"{server.ingress_url}/Depot/{prefix}{key}/list").json()

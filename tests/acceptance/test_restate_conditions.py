@@ -22,6 +22,7 @@ from restate_patterns import Client
 from restate_patterns.admin import AdminClient, InvocationDetail, InvocationStatus
 from restate_patterns.cli.exits import Exit
 from restate_patterns.server import RunningServer, ServerConfig, free_ports
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 from tests.support.processes.dev_server import DevServer
 from tests.support.processes.slow_services import Lines, SlowSteps
@@ -31,14 +32,13 @@ from tests.support.restate.servers import QUICK_RETRIES, served
 pytestmark = [pytest.mark.slow, pytest.mark.restate]
 
 APP = "tests.support.processes.slow_services:app"
-WAIT_S = 30.0
 
 
 def serve(*options: str) -> tuple[int, str]:
     """Try to serve, which must not succeed; gives exit code and what was printed."""
     command = [sys.executable, "-m", "restate_patterns.cli", "serve", APP, "--backend", "restate", *options]
     bind = [] if "--bind" in options else ["--bind", "127.0.0.1:0"]
-    ended = subprocess.run([*command, *bind], cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    ended = subprocess.run([*command, *bind], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return ended.returncode, ended.stderr
 
 
@@ -77,13 +77,13 @@ async def work(server: RunningServer, seconds: float, handler: str = "work") -> 
 
 async def result(server: RunningServer, invocation_id: str) -> list[str]:
     """Wait for what the invocation gives."""
-    async with Client(server.ingress_url) as client, asyncio.timeout(WAIT_S):
+    async with Client(server.ingress_url) as client, asyncio.timeout(PATIENCE_S):
         return await client.invocation(SlowSteps.work, invocation_id).result()
 
 
 async def until_failed(server: RunningServer, invocation_id: str) -> InvocationDetail:
     """Wait until an attempt has failed, and give what an operator sees."""
-    async with AdminClient(server.admin_url) as admin, asyncio.timeout(WAIT_S):
+    async with AdminClient(server.admin_url) as admin, asyncio.timeout(PATIENCE_S):
         while True:
             found = await admin.describe_invocation(invocation_id)
             if found.view.last_failure is not None:

@@ -18,8 +18,9 @@ import pytest
 
 from restate_patterns.server import VERSION, free_ports, installed, npm
 from restate_patterns.server.release import package_directory
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT, Page
-from tests.support.processes.dev_server import COMMAND, WAIT_S, clean_environment
+from tests.support.processes.dev_server import COMMAND, clean_environment
 from tests.support.restate.servers import INSTALL_DIRECTORY
 
 STOP_S = 12.0
@@ -39,7 +40,7 @@ def server_command(*arguments: str, folder: Path, **environment: str) -> subproc
         env={**clean_environment(), **environment},
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -58,7 +59,7 @@ def test_installs_at_the_same_time_make_one_whole_server(tmp_path: Path) -> None
         )
         for _ in range(2)
     ]
-    printed = [process.communicate(timeout=WAIT_S) for process in running]
+    printed = [process.communicate(timeout=PATIENCE_S) for process in running]
 
     assert [process.returncode for process in running] == [0, 0], printed
     assert sum("downloading" in stderr for _, stderr in printed) == 1
@@ -82,7 +83,7 @@ def test_install_without_npm(tmp_path: Path) -> None:
         env={**clean_environment(), "PATH": str(tmp_path / "bin")},
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -131,7 +132,7 @@ class RunCommand:
         return self._log.read_text()
 
     def until_printed(self, text: str) -> None:
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while text not in self.printed:
             assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.printed}"
             assert time.monotonic() < deadline, f"never printed {text!r}:\n{self.printed}"
@@ -148,7 +149,7 @@ def run_command(folder: Path, *arguments: str) -> Iterator[RunCommand]:
         yield command
     finally:
         command.process.kill()
-        command.process.wait(WAIT_S)
+        command.process.wait(PATIENCE_S)
 
 
 @pytest.mark.usefixtures("restate_binary")
@@ -197,7 +198,7 @@ def test_nodes_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
     with run_command(tmp_path, "--ingress-port", "0", "--admin-port", "0") as command:
         command.until_printed("stop: Ctrl-C")
         (node,) = command.node_process_ids()
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + PATIENCE_S
     while Path(f"/proc/{node}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)

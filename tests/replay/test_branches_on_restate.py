@@ -24,6 +24,7 @@ from restate_patterns.admin import AdminClient
 from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.restate.remote import RemoteServer
 from restate_patterns.server import RunningServer, free_ports
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 from tests.support.restate import sdk_branches
 from tests.support.restate.restate_host import RestateRunning
@@ -34,8 +35,6 @@ BRANCHES, STEPS = "abc", 2
 EXPECTED = [[f"{name}{number}" for number in range(STEPS)] for name in BRANCHES]
 FACTS_COUNT = 2 * len(BRANCHES) * STEPS
 """Each step begins and ends."""
-
-WAIT_S = 30.0
 
 
 class Facts:
@@ -51,7 +50,7 @@ class Facts:
             self._news.notify_all()
 
     async def reach(self, count: int) -> None:
-        async with asyncio.timeout(WAIT_S), self._news:
+        async with asyncio.timeout(PATIENCE_S), self._news:
             await self._news.wait_for(lambda: len(self.seen) >= count)
 
 
@@ -122,7 +121,7 @@ async def test_branches_are_never_swapped(suspending_restate_server: RunningServ
             call = asyncio.ensure_future(ways[way](run))
             await facts.reach(crash_at)
             await running.restart()
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await call == EXPECTED, f"crashed at fact {crash_at}: {facts.seen}"
             ends = [fact for fact in facts.seen if fact.endswith("ends")]
             assert len(set(ends)) == len(BRANCHES) * STEPS
@@ -156,10 +155,10 @@ async def _sdk_branches_with_a_crash(server: RunningServer, folder: Path) -> htt
     process = spawn(command, log, cwd=ROOT)
     try:
         await asyncio.to_thread(wait_for_listener, process, port, log)
-        async with AdminClient(server.admin_url) as admin, httpx.AsyncClient(timeout=WAIT_S) as http:
+        async with AdminClient(server.admin_url) as admin, httpx.AsyncClient(timeout=PATIENCE_S) as http:
             registered = await admin.register(f"http://127.0.0.1:{port}")
             call = asyncio.ensure_future(http.post(f"{server.ingress_url}/{sdk_branches.SERVICE}/run"))
-            assert await asyncio.to_thread(process.wait, WAIT_S) < 0, log.read_text()
+            assert await asyncio.to_thread(process.wait, PATIENCE_S) < 0, log.read_text()
             process = spawn(command, log, cwd=ROOT)
             try:
                 return await call

@@ -13,11 +13,11 @@ from restate import discovery
 from restate_patterns import App, Client, Context, Restate, RetryPolicy, Service, TerminalError, UsageError, handler
 from restate_patterns.admin import AdminClient, InvocationStatus, InvocationView
 from restate_patterns.server import RunningServer
+from tests.support.bounds import PATIENCE_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
 
 MANY = 24
-PATIENCE_S = 60.0
 ONCE = RetryPolicy(max_attempts=1, then="fail")
 THRICE = RetryPolicy(initial=timedelta(milliseconds=5), max_attempts=3, then="fail")
 

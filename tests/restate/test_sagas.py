@@ -12,6 +12,7 @@ import pytest
 from restate_patterns import App, Client, Restate, SagaLog, saga_services
 from restate_patterns.server import RunningServer
 from tests.property.test_semantic_locks import Account, Schedule, Worker
+from tests.support.bounds import PATIENCE_S
 from tests.support.sagas.saga_matrix import Outcome, Plan, Planned, check, decide_if_stuck, plans, prepare
 from tests.support.sagas.sagas import Shop, World
 
@@ -19,7 +20,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
 
 PLANS = [plan for plan in plans(3) if plan.steps == 3 and plan.failing in (0, 3)]
 PLACES = ["before 2", "before 3", "before undo 1", "at the end"]
-PATIENCE_S = 30
 
 
 @pytest.fixture(autouse=True)

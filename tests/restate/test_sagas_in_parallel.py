@@ -15,11 +15,11 @@ from restate_patterns import App, Client, Restate, TerminalError, saga_services
 from restate_patterns.admin import AdminClient
 from restate_patterns.server import RunningServer
 from tests.property.test_semantic_locks import Account, Schedule, Worker
+from tests.support.bounds import PATIENCE_S
 from tests.support.sagas.saga_parallel import KINDS, WAYS, Beside, Depot, Ledger, Parallel, check
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(240)]
 
-PATIENCE_S: Final = 60
 QUIET_S: Final = 0.05
 SAMPLE: Final = [
     Parallel(way=way, kinds=(KINDS[(at + number) % len(KINDS)], kind), failing=number % 3)

@@ -30,11 +30,10 @@ from restate_patterns.seam import (
     Target,
 )
 from restate_patterns.testing.clock import VirtualClock
+from tests.support.bounds import PATIENCE_S
 
 Body: TypeAlias = Callable[[DurableAttempt], Coroutine[Any, Any, bytes]]
 T = TypeVar("T")
-
-PATIENCE_S = 20.0
 
 
 class Functions(Deployment):

@@ -40,10 +40,10 @@ from restate_patterns.seam import (
     ValueOrFailure,
     WorkflowRef,
 )
+from tests.support.bounds import PATIENCE_S
 
 NOW_MS = 1_795_320_415_291
 RETENTION_MS = 86_400_000
-WAIT_S = 20.0
 Behaviour = Callable[[Request], ValueOrFailure | None]
 """Gives the outcome of an invocation, or None when it does not end by itself."""
 
@@ -193,7 +193,7 @@ class FakeEngine(EngineInterface):
 
     async def until_waiting(self, count: int) -> None:
         """Wait until this many callers wait for an invocation."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while self.waiting != count:
                 await self._waiting_changed.wait()
 

@@ -24,8 +24,7 @@ from restate_patterns import (
     handler,
 )
 from restate_patterns.http.server import HttpServer
-
-WAIT_S = 60.0
+from tests.support.bounds import PATIENCE_S
 
 
 class Odd(Service):
@@ -115,7 +114,7 @@ async def asked(port: int, request: bytes) -> tuple[int, dict[bytes, bytes], byt
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
-        answer = await asyncio.wait_for(reader.read(), WAIT_S)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
     finally:
         writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -9,13 +9,13 @@ import socket
 import struct
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
 
-WAIT_S: Final = 60.0
+from tests.support.bounds import PATIENCE_S
 
 
 class Answer(NamedTuple):
@@ -131,7 +131,7 @@ class Plain:
     async def answer(self) -> Answer | None:
         """Read the next answer; None when the connection ends first."""
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 status, length = 100, 0
                 while status == 100:
                     head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -229,7 +229,7 @@ class Streams:
                 await self._writer.drain()
             else:
                 self._news.clear()
-                await asyncio.wait_for(self._news.wait(), WAIT_S)
+                await asyncio.wait_for(self._news.wait(), PATIENCE_S)
 
     def _is_over(self, stream: int) -> bool:
         return self.ended or self._answers[stream].done()
@@ -245,7 +245,7 @@ class Streams:
 
     async def answer(self, stream: int) -> Answer | None:
         """Wait for an answer; None when the stream ends without."""
-        return await asyncio.wait_for(asyncio.shield(self._answers[stream]), WAIT_S)
+        return await asyncio.wait_for(asyncio.shield(self._answers[stream]), PATIENCE_S)
 
 
 @asynccontextmanager

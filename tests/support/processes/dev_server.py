@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from restate_patterns.cli import main
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 
 COMMAND = (sys.executable, "-m", "restate_patterns.cli")
-WAIT_S = 60.0
 
 
 class DevServer:
@@ -84,7 +84,7 @@ class DevServer:
 
     def until_printed(self, text: str, count: int = 1) -> None:
         """Wait until it has printed `text` so many times."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while self.printed.count(text) < count:
             assert self.process.poll() is None, f"the server ended:\n{self.printed}"
             assert time.monotonic() < deadline, f"never printed {text!r}:\n{self.printed}"
@@ -93,13 +93,13 @@ class DevServer:
     def signal(self, number: signal.Signals) -> int:
         """Send a signal, wait for the end, and give the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(WAIT_S)
+        return self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
         """Kill it if it still runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(WAIT_S)
+            self._process.wait(PATIENCE_S)
 
     def command(self, *arguments: str) -> Done:
         """Run the command against this server, in this process."""
@@ -115,7 +115,7 @@ class DevServer:
 
     def until_status(self, invocation_id: str, status: str) -> Mapping[str, object]:
         """Wait until an invocation has a status; gives what the admin API says of it."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         with httpx.Client() as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
@@ -160,7 +160,7 @@ def run_process(*arguments: str, stdin: str = "", environment: Mapping[str, str]
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from restate_patterns import App, Context, Service, handler
+from tests.support.bounds import PATIENCE_S
 
 FILE_VARIABLE = "SLOW_LINES"
-WAIT_S = 30.0
 
 
 class SlowSteps(Service):
@@ -73,7 +73,7 @@ class Lines:
 
     def wait_for(self, line: str, count: int = 1) -> None:
         """Wait until a line was left so many times."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while len(self.of(line)) < count:
             assert time.monotonic() < deadline, f"never {line!r}"
             time.sleep(0.01)

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.support.processes.dev_server import WAIT_S, Done, run_here, run_process
+from tests.support.bounds import PATIENCE_S
+from tests.support.processes.dev_server import Done, run_here, run_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Workshop:
 
     def until_status(self, invocation_id: str, status: str) -> Mapping[str, object]:
         """Wait until an invocation has a status; gives what `describe --json` says of it."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             done = self.command("invocations", "describe", invocation_id, "--json")
             found: Mapping[str, object] = json.loads(done.stdout)["invocation"] if done.code == 0 else {}

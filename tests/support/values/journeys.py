@@ -20,13 +20,13 @@ from restate_patterns import (
     handler,
 )
 from restate_patterns.testing.contract import Admin
+from tests.support.bounds import PATIENCE_S
 
 INSIDE: Final = ("argument", "state", "promise", "awakeable")
 """Places where a handler gives a value, and may catch the refusal."""
 OUTSIDE: Final = ("result", "step", "error")
 """Places where giving it ends something, so that a refusal pauses."""
 PLACES: Final = (*INSIDE, *OUTSIDE)
-_PATIENCE_S: Final = 60
 _state: Any = State
 _promise: Any = DurablePromise
 
@@ -55,11 +55,11 @@ class Journeys:
         """Give a value at a place; gives the sentence that refused it, or nothing when it came back."""
         workflow: Any = client.workflow_client(cast("Any", type(self.definition)), key)
         if place in INSIDE:
-            return str(await asyncio.wait_for(workflow.run(f"{place} {number}"), _PATIENCE_S))
+            return str(await asyncio.wait_for(workflow.run(f"{place} {number}"), PATIENCE_S))
         sent = await getattr(workflow, place).send(number)
         ended = asyncio.ensure_future(sent.result())
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not ended.done():
                     reason = await admin.paused_because(sent.id)
                     if reason is not None:

@@ -18,7 +18,7 @@ import pytest
 
 from restate_patterns.embedded.file_errors import FileError, FileOwnedError, UnusableFileError
 from restate_patterns.embedded.store import Store
-from tests.support.engines.engines import PATIENCE_S
+from tests.support.bounds import PATIENCE_S
 
 OPEN = """
 import sys

@@ -15,7 +15,8 @@ from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.hosts import Hosts, is_loopback
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.server import HttpServer
-from tests.support.http.fake_engine import WAIT_S, FakeEngine
+from tests.support.bounds import PATIENCE_S
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -252,7 +253,7 @@ async def test_the_host_on_the_wire(engine: FakeEngine, head: bytes, status: int
             if port == server.admin_port:
                 head = head.replace(b"POST", b"GET").replace(b"/Greeter/ping", b"/health")
             writer.write(head + b"content-length: 0\r\nconnection: close\r\n\r\n")
-            answer = await asyncio.wait_for(reader.read(), WAIT_S)
+            answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
             writer.close()
             assert int(answer.split(b" ", 2)[1]) == status, answer
     assert len(engine.requests) == (status == 200)

@@ -17,7 +17,8 @@ from restate_patterns.http.ports import PortError
 from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import ValueOrFailure
-from tests.support.http.fake_engine import WAIT_S, FakeEngine
+from tests.support.bounds import PATIENCE_S
+from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +80,7 @@ async def test_oversized_body_gets_its_answer(server: HttpServer, engine: FakeEn
         for start in range(0, len(body), 1 << 20):
             yield body[start : start + (1 << 20)]
 
-    async with server, httpx.AsyncClient(timeout=WAIT_S) as client:
+    async with server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
         url = f"{server.ingress_url}/Greeter/greet"
         content = chunks() if chunked else body
         answer = await client.post(url, content=content, headers=JSON)  # type: ignore[arg-type]  # a generator
@@ -108,10 +109,10 @@ async def test_disconnect_leaves_the_invocation(server: HttpServer, engine: Fake
 async def test_stop_lets_requests_finish(server: HttpServer, engine: FakeEngine) -> None:
     engine.behaviours["Counter/add"] = lambda request: None
     await server.start()
-    async with httpx.AsyncClient(timeout=WAIT_S) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
         await engine.until_waiting(1)
-        stopping = asyncio.ensure_future(server.stop(grace_s=WAIT_S))
+        stopping = asyncio.ensure_future(server.stop(grace_s=PATIENCE_S))
         await refused(server.ingress_url)
         assert not stopping.done()
         engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"7", None))
@@ -122,7 +123,7 @@ async def test_stop_lets_requests_finish(server: HttpServer, engine: FakeEngine)
 async def test_stop_leaves_after_its_bound(server: HttpServer, engine: FakeEngine) -> None:
     engine.behaviours["Counter/add"] = lambda request: None
     await server.start()
-    async with httpx.AsyncClient(timeout=WAIT_S) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
         await engine.until_waiting(1)
         await server.stop(grace_s=0.05)
@@ -139,7 +140,7 @@ async def test_stop_is_quick_with_idle_connections(server: HttpServer) -> None:
         for client in (h1, h2):
             assert (await client.post(f"{server.ingress_url}/Greeter/ping")).status_code == 200
         async with asyncio.timeout(5):
-            await server.stop(grace_s=WAIT_S)
+            await server.stop(grace_s=PATIENCE_S)
 
 
 async def test_port_is_free_after_stop(server: HttpServer, engine: FakeEngine) -> None:
@@ -154,10 +155,10 @@ async def test_signal_stops_and_handlers_are_restored(
     server: HttpServer, engine: FakeEngine, number: signal.Signals
 ) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    serving = asyncio.ensure_future(server.serve_until_signal(grace_s=WAIT_S))
+    serving = asyncio.ensure_future(server.serve_until_signal(grace_s=PATIENCE_S))
     await answering(server)
     os.kill(os.getpid(), number)
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await serving
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
@@ -166,13 +167,13 @@ async def test_second_signal_cuts_the_grace_short(server: HttpServer, engine: Fa
     engine.behaviours["Counter/add"] = lambda request: None
     serving = asyncio.ensure_future(server.serve_until_signal(grace_s=600))
     await answering(server)
-    async with httpx.AsyncClient(timeout=WAIT_S) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
         await engine.until_waiting(1)
         os.kill(os.getpid(), signal.SIGTERM)
         await refused(server.ingress_url)
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await call).status_code == 503
             await serving
 
@@ -185,7 +186,7 @@ async def test_granian_leaves_no_thread_running_python(server: HttpServer) -> No
 
 
 async def answering(server: HttpServer) -> None:
-    async with asyncio.timeout(WAIT_S), httpx.AsyncClient() as client:
+    async with asyncio.timeout(PATIENCE_S), httpx.AsyncClient() as client:
         while True:
             with contextlib.suppress(httpx.TransportError, httpx.InvalidURL):
                 if not server.admin_url.endswith(":0"):
@@ -195,7 +196,7 @@ async def answering(server: HttpServer) -> None:
 
 
 async def refused(url: str) -> None:
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 async with httpx.AsyncClient() as client:
