@@ -50,6 +50,7 @@ def test_the_transcripts(tmp_path: Path) -> None:
                     [*COMMAND, *typed[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
                 )
                 said = (done.stdout or done.stderr).replace(server.admin_url, "http://127.0.0.1:9070").strip()
+                said = re.sub(r"due in 1[0-4]m", "due in 14m", said)  # a busy machine gets here minutes later
                 pattern = ".*".join(re.escape(part) for part in command.expected.strip().split("..."))
                 assert re.fullmatch(pattern, said, re.DOTALL), f"{PAGE.name}:{command.line}\n{done.stdout}{done.stderr}"
                 typed_count += 1

@@ -9,6 +9,8 @@ import pytest
 from tests.support.pages import Page, pages
 from tests.support.transcripts import Terminal, commands, terminal
 
+SLEEPS = "asyncio.sleep(10)"
+"""The quickstart has things done while a handler sleeps; where commands take longer, it sleeps longer."""
 PAGES = [page for page in pages() if any(b.language == "console" for b in page.blocks())]
 
 
@@ -21,7 +23,8 @@ def type_all(page: Page, screen: Terminal) -> None:
     """Write the files the page shows, type its commands in order, and compare their output."""
     for block in page.blocks():
         if block.title.endswith(".py"):
-            (screen.folder / block.title).write_text(block.source, encoding="utf-8")
+            source = block.source.replace(SLEEPS, f"asyncio.sleep({10 * screen.slowness:.0f})")
+            (screen.folder / block.title).write_text(source, encoding="utf-8")
         elif block.language == "console":
             typed = list(commands(block))
             assert typed, f"{page.name}:{block.line}: no prompt"

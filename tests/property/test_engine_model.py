@@ -30,7 +30,7 @@ OPERATIONS = 60
 KEYS = 4
 FAILED = "E"
 DISTURBED = {"cancelled", "killed"}
-NOT_STORED = {"info", "rows", "done", "calls", "timers", "delivered_count", "attempt", "operations", "in_ready_queue"}
+NOT_STORED = {"info", "rows", "done", "calls", "timers", "delivered_count", "running", "in_ready_queue"}
 NOT_STORED |= {"idle_since_ms", "last_sequence", "waits"}
 
 app = Functions()

@@ -8,6 +8,7 @@ starts it again: then the first one is killed, as the page tells people to do.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ from tests.support.pages import ROOT, Block, Page
 
 READY_S = 60.0
 COMMAND_S = 120.0
+QUIET_COMMAND_S = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,13 @@ class Terminal:
     ingress_port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
     _server: subprocess.Popen[bytes] | None = None
+
+    @functools.cached_property
+    def slowness(self) -> float:
+        """How many times longer a command takes here than on a quiet machine; at least 1."""
+        since_s = time.monotonic()
+        self._run("restate-patterns --help")
+        return max(1.0, (time.monotonic() - since_s) / QUIET_COMMAND_S)
 
     @property
     def served(self) -> str:
