@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 
 import restate_patterns.embedded
@@ -48,7 +49,7 @@ def test_each_kind_of_change_has_one_file_that_makes_it() -> None:
 
 
 def test_the_columns_are_those_of_the_table_and_of_a_record() -> None:
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         for version in sorted(MIGRATIONS):
             connection.executescript(MIGRATIONS[version])
         table = {
