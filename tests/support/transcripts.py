@@ -22,10 +22,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT, Block, Page
 
 READY_S = 60.0
-COMMAND_S = 120.0
 QUIET_COMMAND_S = 1.2
 
 
@@ -111,7 +111,7 @@ class Terminal:
 
     def until_listed(self, seen: str) -> None:
         """Look at the server's invocations until something is said of one; faster than any command starts."""
-        deadline = time.monotonic() + COMMAND_S
+        deadline = time.monotonic() + PATIENCE_S
         url = f"http://127.0.0.1:{self.admin_port}/embedded/invocations"
         while seen not in (listed := httpx.get(url).text):
             assert time.monotonic() < deadline, f"{seen} was never listed:\n{listed}"
@@ -125,7 +125,7 @@ class Terminal:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=COMMAND_S,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -160,7 +160,7 @@ class Terminal:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._server.pid, how)
-        self._server.wait(COMMAND_S)
+        self._server.wait(PATIENCE_S)
         self._server = None
 
 
