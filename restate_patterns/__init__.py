@@ -59,7 +59,7 @@ from restate_patterns.errors import (
     UsageError,
     WrongValue,
 )
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
 from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
 from restate_patterns.patterns.machines.history import Change
 from restate_patterns.patterns.machines.machine import StateMachine
@@ -86,6 +86,7 @@ from restate_patterns.patterns.saga.undos import Undos
 from restate_patterns.patterns.statecharts.events import chart_event
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
 from restate_patterns.patterns.statecharts.statechart import ChartMessage, Statechart
+from restate_patterns.retries import RetryableError, RetryPolicy
 
 __all__ = [
     "AlreadyCompleted",
@@ -137,6 +138,7 @@ __all__ = [
     "RecordPending",
     "Restate",
     "RetryPolicy",
+    "RetryableError",
     "Saga",
     "SagaAction",
     "SagaFailed",

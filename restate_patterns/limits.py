@@ -217,6 +217,18 @@ SAID_INVOCATIONS_MAX: Final = 10_000
 SAID_LINES_MAX: Final = 1_000
 """Lines that it remembers of each; what an attempt logs beyond them is logged by the next one too."""
 
+FAILURE_LINES_AT_ONCE: Final = 5
+"""Failed tries of one kind (handler, step, class of error) that are logged one after the other."""
+
+FAILURE_LINE_EVERY_MS: Final = 10_000
+"""After them, how often one more is; it says how many there were meanwhile."""
+
+FAILURE_FORGOTTEN_MS: Final = 600_000
+"""A kind of failure that was not seen for so long is logged with its traceback again."""
+
+FAILURE_KINDS_MAX: Final = 1_000
+"""Kinds of failures that a process remembers to have logged."""
+
 MACHINE_HISTORY_COUNT: Final = 32
 """Changes that a state machine remembers per key unless it says otherwise; they are written anew at each change."""
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from restate_patterns.client.errors import ClientError, ServerUnreachable
 from restate_patterns.client.http_caller import HttpCaller
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import Caller, InvocationRef, Request, ValueOrFailure
 
 _ONCE: Final = RetryPolicy(max_attempts=1)

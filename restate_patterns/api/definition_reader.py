@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from restate_patterns.api.handlers import Handler, declarations, wire_name
 from restate_patterns.api.members import Declared
@@ -113,6 +113,11 @@ def _check_shape(definition: type[Defined]) -> None:
                     f"{own}.{name} overrides the handler {klass.__qualname__}.{name} with something that is none; "
                     "put @handler on it too"
                 )
+            made_of = get_origin(member) or member
+            if isinstance(made_of, type) and issubclass(made_of, Declared):
+                raise DefinitionError(
+                    f"{own}.{name}: {_called(member)} is a class; call it: `{name} = {_called(member)}()`"
+                )
     handlers = list(_names(definition, Handler))
     wire_names = {name: wire_name(declarations(definition, name)) for name in handlers}
     _check_wire_names(own, _options(definition).name, wire_names, "handler")
@@ -153,6 +158,12 @@ def _check_wire_names(own: str, service: str | None, names: Mapping[str, str], w
             raise DefinitionError(
                 f"{own}: the {what}s {twice} have the same wire name {name!r}; give one another `name=`"
             )
+
+
+def _called(declared: Any) -> str:
+    """Return how a class of `Declared` is written to be called, with its type in brackets."""
+    types = get_args(declared)
+    return f"{(get_origin(declared) or declared).__name__}[{', '.join(map(type_name, types)) if types else '...'}]"
 
 
 def _nearest(definition: type, name: str) -> object:
@@ -217,7 +228,9 @@ def _declared_codec(definition: type, name: str, types: Mapping[type, Any]) -> C
     member: Declared[Any] = getattr(definition, name)
     declarer = next(klass for klass in definition.__mro__ if name in klass.__dict__)
     type_ = substitute(member.declared_type(), types.get(declarer, {}))
-    return _codec(type_, f"{definition.__qualname__}.{name}: the {member.kind}")
+    found = _codec(type_, f"{definition.__qualname__}.{name}: the {member.kind}")
+    member.check(found)
+    return found
 
 
 def _codec(type_: Any, what: str) -> Codec[Any]:

@@ -12,7 +12,8 @@ from restate_patterns.api.definition_reader import OPTIONS, check
 from restate_patterns.api.specs import Defined, DefinitionOptions
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.execution.loop import InnerLoop
-from restate_patterns.options import HandlerOptions, RetryPolicy
+from restate_patterns.options import HandlerOptions
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import ServiceKind
 
 

@@ -17,7 +17,8 @@ from restate_patterns.api.scopes import Scoped
 from restate_patterns.api.signatures import check_function
 from restate_patterns.api.specs import Defined
 from restate_patterns.errors import TerminalError, UsageError
-from restate_patterns.options import HandlerOptions, RetryPolicy
+from restate_patterns.options import HandlerOptions
+from restate_patterns.retries import RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")

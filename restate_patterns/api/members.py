@@ -75,6 +75,13 @@ class Declared(Generic[T]):
             )
         return arguments[0]
 
+    def check(self, codec: Codec[T]) -> None:
+        """Check what was declared beside the type; called when the class is read.
+
+        Raises:
+            DefinitionError: It does not go with the type.
+        """
+
     def _instead_of_assigning(self) -> str:
         raise NotImplementedError
 

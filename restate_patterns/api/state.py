@@ -11,7 +11,7 @@ from restate_patterns.api.context import ObjectContext, ObjectSharedContext
 from restate_patterns.api.members import Declared, T, check_context
 from restate_patterns.api.scopes import scope_of
 from restate_patterns.api.typed_clients import watched
-from restate_patterns.errors import DefinitionError, StateNotSet
+from restate_patterns.errors import DefinitionError, StateNotSet, WrongValue
 from restate_patterns.seam import ServiceKind
 from restate_patterns.values.copies import kept
 
@@ -68,6 +68,8 @@ class State(Declared[T]):
             )
         self._default = default
         self._default_factory = default_factory
+        self._factory_checked = False
+        """Whether it has once made a value of the declared type."""
 
     @overload
     async def get(self, ctx: ObjectSharedContext, /) -> T: ...
@@ -101,7 +103,11 @@ class State(Declared[T]):
         if data is not None:
             return codec.read(data, "the state {!r} of {}", self.name, self._owner)
         if self._default_factory is not None:
-            return self._default_factory()
+            made = self._default_factory()
+            if not self._factory_checked:
+                codec.encode(made, "{}: what default_factory makes", self.label)
+                self._factory_checked = True
+            return made
         if self._default is _MISSING:
             raise StateNotSet(state=self.name)
         return kept(self._default)
@@ -124,6 +130,17 @@ class State(Declared[T]):
         """Remove the state of this key: `get` gives the default again."""
         self._for(ctx, ObjectContext, "clear")
         scope_of(ctx).attempt.clear_state(self.name)
+
+    @override
+    def check(self, codec: Codec[T]) -> None:
+        if self._default is not _MISSING:
+            try:
+                codec.encode(self._default)
+            except WrongValue as error:
+                raise DefinitionError(
+                    f"{self.label}: default={self._default!r} is no value of its type. {error}. Write the type so that "
+                    f"it takes the default, as in State[int | None](default=None), or leave the default out"
+                ) from None
 
     def _for(self, ctx: ObjectSharedContext, kind: type[ObjectSharedContext], verb: str) -> Codec[T]:
         given: object = ctx

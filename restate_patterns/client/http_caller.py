@@ -25,7 +25,7 @@ from restate_patterns.client.urls import (
     ref_words,
     target_path,
 )
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import Accepted, Caller, InvocationRef, Request, ValueOrFailure
 from restate_patterns.system.tls import trusted_for
 from restate_patterns.values.failures import failure_text

@@ -18,7 +18,8 @@ from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.wait_graph import Deadlock, WaitGraph
 from restate_patterns.errors import DeadlockError, Failure
-from restate_patterns.options import RetryPolicy
+from restate_patterns.execution.failure_reports import FailureReports
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import (
     Attempt,
     AttemptEnd,
@@ -91,6 +92,7 @@ class Attempts:
         wait_graph: Who waits for whom.
         pauses: How they come to rest.
         endings: How they end.
+        reports: Who tells of failures that are tried again.
         inactivity_timeout_ms: How long an idle invocation stays in memory by default.
     """
 
@@ -104,6 +106,7 @@ class Attempts:
         wait_graph: WaitGraph,
         pauses: Pauses,
         endings: Endings,
+        reports: FailureReports,
         *,
         inactivity_timeout_ms: int,
     ) -> None:
@@ -117,6 +120,7 @@ class Attempts:
         self._wait_graph = wait_graph
         self._pauses = pauses
         self._endings = endings
+        self._reports = reports
         self._inactivity_timeout_ms = inactivity_timeout_ms
         self._may_replay_after_steps = inactivity_timeout_ms == 0 or any(
             handler.options.inactivity_timeout == timedelta(0)
@@ -257,16 +261,9 @@ class Attempts:
         record.failed_count += 1
         record.failure = sentence_of(error)
         policy = (record.info.options.retry if record.info is not None else None) or _RETRY
-        delay_ms = policy.delay_ms(record.failed_count)
+        delay_ms = policy.delay_ms(record.failed_count, error)
         if delay_ms is not None:
-            _logger.warning(
-                "%s (%s) failed, attempt %d, next in %d ms",
-                record.target,
-                record.id,
-                record.failed_count,
-                delay_ms,
-                exc_info=error,
-            )
+            self._reports.attempt_failed(record.target, record.id, error, record.failed_count, delay_ms)
             self._pauses.back_off(record, delay_ms)
         elif policy.then == "fail":
             self._steps.drop(record.num)

@@ -35,6 +35,7 @@ from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
 from restate_patterns.embedded.wait_graph import WaitGraph
 from restate_patterns.embedded.waiters import Waiters
+from restate_patterns.execution.failure_reports import FailureReports
 from restate_patterns.seam import Deployment, OperationHandle
 from restate_patterns.system.clock import Clock
 from restate_patterns.text.log_lines import logger_named
@@ -80,7 +81,8 @@ class Core:
         self.idle = IdleInvocations(clock, self._suspend)
         self.queue = queue = RunQueue(log, records, self.idle, self._advance)
         self.journals = journals = Journals(log, records, queue)
-        self.steps = steps = Steps(store, log, clock, journals.complete, self._step_broken)
+        reports = FailureReports(clock)
+        self.steps = steps = Steps(store, log, clock, reports, journals.complete, self._step_broken)
         self.identities = identities = Identities(store, log, records, self.ids)
         self.lines = lines = Lines(log, records, keys, queue)
         self.waiters = waiters = Waiters(store, log, records, keys, self.ids, journals, identities)
@@ -98,7 +100,7 @@ class Core:
         self.control = Control(records, keys, timers, queue, journals, identities, lines, pauses, admission, cancels)
         parts = Parts(log, keys, timers, steps, self.ids, journals, identities, waiters, admission, cancels, epoch)
         self.attempts = Attempts(
-            deployment, parts, records, queue, self.idle, WaitGraph(records, keys, steps), pauses, endings,
+            deployment, parts, records, queue, self.idle, WaitGraph(records, keys, steps), pauses, endings, reports,
             inactivity_timeout_ms=inactivity_timeout_ms,
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from restate_patterns.embedded.records import Record
 from restate_patterns.embedded.step_tasks import Job, StepTasks
 from restate_patterns.embedded.store import Store
 from restate_patterns.errors import Failure
+from restate_patterns.execution.failure_reports import FailureReports
 from restate_patterns.execution.steps import thread_of
 from restate_patterns.limits import LOG_GRACE_S
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, OperationHandle, StepAction, StepProgress, ValueOrFailure
@@ -113,6 +114,8 @@ class RunningStep(StepProgress, Job):
         self._failed_count += 1
         self.last_failure = sentence_of(error)
         if not self.dropped:
+            record = self.record
+            self._steps.reports.step_failed(record.target, record.id, self.name, error, self._failed_count, retry_in_ms)
             self._steps.log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
             self._steps.log.touch(self.record)
 
@@ -148,6 +151,7 @@ class Steps:
         store: Where failed tries of earlier processes are read.
         log: Gives the barrier before a start.
         clock: On which tries wait and time out.
+        reports: Who tells of tries that failed.
         settle: Called on the loop with what a step came to: a value or a failure.
         broken: Called on the loop when a step's action ended with an error of its own kind.
     """
@@ -157,11 +161,13 @@ class Steps:
         store: Store,
         log: Log,
         clock: Clock,
+        reports: FailureReports,
         settle: Callable[[Record, OperationHandle, bytes | None, Failure | None], None],
         broken: Callable[[Record, BaseException], None],
     ) -> None:
         self.log = log
         self.clock = clock
+        self.reports = reports
         self.tasks = StepTasks(asyncio.get_running_loop())
         self._store = store
         self._settle = settle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from restate_patterns import limits
@@ -20,6 +20,7 @@ from restate_patterns.errors import (
     WrongValue,
 )
 from restate_patterns.execution.tasks import UNNUMBERED, InnerTask
+from restate_patterns.retries import leaves_of
 from restate_patterns.seam import AttemptEnd, Crashed, Failed, MustPause, Succeeded
 from restate_patterns.text.wording import shortened, text_of
 from restate_patterns.values.failures import to_failure, travelling
@@ -149,16 +150,6 @@ def _numbers(failed: Sequence[InnerTask[Any]]) -> Mapping[int, int]:
     for task in failed:
         numbers.setdefault(id(getattr(task, "_exception", None)), task.number)
     return numbers
-
-
-def leaves_of(error: BaseException) -> Iterator[BaseException]:
-    """Return the errors of an exception group, however nested; or the error itself."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        for member in group.exceptions:
-            yield from leaves_of(member)
-    else:
-        yield error
 
 
 def _with_others(first: Failure, others: Sequence[Failure]) -> Failure:

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 from typing_extensions import override
 
 from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
-from restate_patterns.execution.boundary import final_failure, leaves_of
+from restate_patterns.execution.boundary import final_failure
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.randomness import AttemptRandom
 from restate_patterns.execution.said import SaidLines, Saying
@@ -21,6 +21,7 @@ from restate_patterns.execution.tasks import InnerTask
 from restate_patterns.execution.tracking import Tracked
 from restate_patterns.execution.waits import Waits
 from restate_patterns.options import Step
+from restate_patterns.retries import leaves_of
 from restate_patterns.seam import (
     Caller,
     Invocation,

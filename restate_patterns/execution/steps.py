@@ -17,7 +17,8 @@ from restate_patterns import limits
 from restate_patterns.errors import DefinitionError, StepFailed, UsageError, WrongValue
 from restate_patterns.execution import boundary
 from restate_patterns.execution.threads import DaemonThreads
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy, leaves_of
 from restate_patterns.seam import StepAction, StepExhausted, StepProgress, ValueOrFailure
 from restate_patterns.system.clock import Clock
 from restate_patterns.text.log_lines import logger_named
@@ -75,7 +76,7 @@ class StepRunner(StepAction):
     def _after(self, error: BaseException, progress: StepProgress) -> tuple[ValueOrFailure | None, int]:
         """Give the result that a failed try comes to, or None and the wait before the next one."""
         try:
-            failure = boundary.terminal_failure(tuple(boundary.leaves_of(error)))
+            failure = boundary.terminal_failure(tuple(leaves_of(error)))
         except WrongValue as wrong:
             raise StepExhausted(self._step.name, wrong) from error
         if failure is not None:
@@ -84,7 +85,7 @@ class StepRunner(StepAction):
         if isinstance(error, (UsageError, DefinitionError)):
             # Trying again would repeat the effect and end the same way.
             raise StepExhausted(self._step.name, error) from error
-        wait_ms = self._retry.delay_ms(progress.failed_count + 1)
+        wait_ms = self._retry.delay_ms(progress.failed_count + 1, error)
         if wait_ms is None:
             return self._exhausted(error), 0
         progress.failed(error, wait_ms)

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from restate_patterns import limits
-from restate_patterns.errors import JournalMismatch, UsageError
+from restate_patterns.errors import Failure, JournalMismatch, UsageError
 from restate_patterns.restate.envelope import wrap
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.machine import Machine, MachineBroken, Notice, Progress, RunDue
 from restate_patterns.restate.operations import CancelDelivered, Event, MachineOperations, StepToRun
 from restate_patterns.restate.steps import RunningStep
+from restate_patterns.retries import asked_wait_ms
 from restate_patterns.seam import (
     STEP_NOT_RUN,
     Attempt,
@@ -128,7 +129,9 @@ class Drive:
         if step.handle in self._operations.stopped:
             self._propose(notice, step, STEP_NOT_RUN)
             return
-        running = self._host.steps.ensure((self._invocation.id, step.handle), step.name, step.fingerprint, step.action)
+        running = self._host.steps.ensure(
+            self._invocation.target, (self._invocation.id, step.handle), step.name, step.fingerprint, step.action
+        )
         self._running[step.handle] = running
         if running.ended is None:
             running.on_end = self._listeners[step.handle] = functools.partial(self._ended, notice, step)
@@ -170,19 +173,31 @@ class Drive:
         One that can't go on is paused before that is told: by itself the server would go by its retry policy, and
         kill what no retry can mend.
         """
+        if isinstance(end, Crashed):
+            end = self._after_crash(end)
         if isinstance(end, (Succeeded, Failed)):
             try:
                 self._write_output(end)
             except (Exception, JournalMismatch) as error:  # noqa: BLE001 - as above
                 end = _without_output(error)
-        of = f"{self._invocation.target} ({self._invocation.id})"
         if isinstance(end, Crashed):
-            _logger.warning("%s: an attempt failed and will be tried again", of, exc_info=end.error)
-            self._machine.failed(sentence_of(end.error), _trace(end.error), None)
+            self._host.reports.attempt_failed(self._invocation.target, self._invocation.id, end.error)
+            self._machine.failed(sentence_of(end.error), _trace(end.error), asked_wait_ms(end.error))
         elif isinstance(end, MustPause):
+            of = f"{self._invocation.target} ({self._invocation.id})"
             _logger.error("%s can't go on and is paused: %s", of, sentence_of(end.error))
             await self._host.pause(self._invocation.id)
             self._machine.failed(sentence_of(end.error), _trace(end.error), _PAUSE_IN_MS)
+
+    def _after_crash(self, end: Crashed) -> AttemptEnd:
+        """Say how an attempt ends that failed: the server knows its policy but for the classes of errors in it."""
+        target = self._invocation.target
+        policy = self._host.deployment.services[target.service].handlers[target.handler].options.retry
+        if policy is None or not policy.gives_up_on(end.error):
+            return end
+        if policy.then == "pause":
+            return MustPause(end.error)
+        return Failed(Failure(500, sentence_of(end.error)), broken_off=True)
 
     def _write_output(self, end: Succeeded | Failed) -> None:
         if isinstance(end, Failed) and end.broken_off:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from restate_patterns.execution.failure_reports import FailureReports
 from restate_patterns.restate.references import References, Server, pause
 from restate_patterns.restate.steps import RunningSteps
 from restate_patterns.seam import Deployment
@@ -31,7 +32,12 @@ class Host:
     @functools.cached_property
     def steps(self) -> RunningSteps:
         """The steps that run in this process."""
-        return RunningSteps(self.clock)
+        return RunningSteps(self.clock, self.reports)
+
+    @functools.cached_property
+    def reports(self) -> FailureReports:
+        """Who tells of failures that are tried again."""
+        return FailureReports(self.clock)
 
     async def pause(self, invocation_id: str) -> None:
         """Have the server pause an invocation once its attempt has ended."""

@@ -12,7 +12,8 @@ from restate.handler import TypeHint
 from restate.retry_policy import InvocationRetryPolicy
 from restate.serde import BytesSerde
 
-from restate_patterns.options import HandlerOptions, RetryPolicy
+from restate_patterns.options import HandlerOptions
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
 
 SdkService: TypeAlias = restate.Service | restate.VirtualObject | restate.Workflow

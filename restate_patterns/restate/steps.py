@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 from typing_extensions import override
 
 from restate_patterns.errors import JournalMismatch
-from restate_patterns.seam import STEP_STOPPED, OperationHandle, StepAction, StepProgress, ValueOrFailure
+from restate_patterns.execution.failure_reports import FailureReports
+from restate_patterns.seam import STEP_STOPPED, OperationHandle, StepAction, StepProgress, Target, ValueOrFailure
 from restate_patterns.system.clock import Clock
 
 Identity: TypeAlias = tuple[str, OperationHandle]
@@ -30,14 +31,18 @@ class RunningStep(StepProgress):
 
     Args:
         clock: On which its tries wait and time out.
+        failed: Hears of each failed try: its error, which one it was, and the wait after it in milliseconds.
         name: Its name.
         fingerprint: Of its arguments.
     """
 
-    __slots__ = ("_clock", "_failed_count", "ended", "fingerprint", "name", "on_end", "stopping", "task")
+    __slots__ = ("_clock", "_failed", "_failed_count", "ended", "fingerprint", "name", "on_end", "stopping", "task")
 
-    def __init__(self, clock: Clock, name: str, fingerprint: str) -> None:
+    def __init__(
+        self, clock: Clock, failed: Callable[[BaseException, int, int], None], name: str, fingerprint: str
+    ) -> None:
         self._clock = clock
+        self._failed = failed
         self._failed_count = 0
         self.name = name
         self.fingerprint = fingerprint
@@ -61,6 +66,7 @@ class RunningStep(StepProgress):
     @override
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
+        self._failed(error, self._failed_count, retry_in_ms)
 
     def leave(self, listener: Callable[[RunningStep], None] | None) -> None:
         """Tell `listener` no more; another attempt that has adopted the step since is still told."""
@@ -79,23 +85,28 @@ class RunningSteps:
 
     Args:
         clock: On which tries wait and time out.
+        reports: Who tells of tries that failed.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, reports: FailureReports) -> None:
         self._clock = clock
+        self._reports = reports
         self._steps: dict[Identity, RunningStep] = {}
         self._kept: OrderedDict[Identity, None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
-    def ensure(self, identity: Identity, name: str, fingerprint: str, action: StepAction) -> RunningStep:
-        """Start a step, or give the one that runs or has ended.
+    def ensure(
+        self, target: Target, identity: Identity, name: str, fingerprint: str, action: StepAction
+    ) -> RunningStep:
+        """Start a step of an invocation of `target`, or give the one that runs or has ended.
 
         Raises:
             JournalMismatch: The one that is there is another step.
         """
         found = self._steps.get(identity)
         if found is None:
-            found = self._steps[identity] = RunningStep(self._clock, name, fingerprint)
+            failed = functools.partial(self._reports.step_failed, target, identity[0], name)
+            found = self._steps[identity] = RunningStep(self._clock, failed, name, fingerprint)
             found.task = self._loop.create_task(action(found), context=action.context, name=f"step {name}")
             found.task.add_done_callback(functools.partial(self._done, identity, found))
         elif (found.name, found.fingerprint) != (name, fingerprint):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from restate_patterns.limits import SERVER_START_TIMEOUT_S, SERVER_STOP_TIMEOUT_S
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 
 LOG_FILTER: Final = "warn,octocrab=off"
 """Warnings; not that the server could not ask GitHub whether there is a newer one."""

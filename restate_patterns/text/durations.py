@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _ISO = re.compile(
@@ -110,6 +111,18 @@ def _unreadable(text: str) -> ValueError:
 def duration_ms(value: timedelta) -> int:
     """Give the whole milliseconds of a duration, rounded up."""
     return -(-value // timedelta(milliseconds=1)) if value >= timedelta(0) else value // timedelta(milliseconds=1)
+
+
+def retry_after_ms(header: str, now_ms: int) -> int | None:
+    """Give the wait that a `Retry-After` asks for, in seconds or until a time; None where it says neither."""
+    said = header.strip()
+    if said.isascii() and said.isdigit():
+        return min(int(said[:_SHOWN_CHARS]) * _SECOND_MS, DELAY_MS_MAX)
+    try:
+        moment = parsedate_to_datetime(said)
+        return min(max(round(moment.timestamp() * 1000) - now_ms, 0), DELAY_MS_MAX)
+    except (ValueError, OverflowError):
+        return None
 
 
 def rfc3339(time_ms: int) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from restate_patterns.errors import AttemptSealed, Failure, JournalMismatch, TerminalError
-from restate_patterns.execution.boundary import final_failure, leaves_of
+from restate_patterns.execution.boundary import final_failure
+from restate_patterns.retries import leaves_of
 from restate_patterns.values.failures import NAME_KEY, from_failure, to_failure
 
 __all__ = ["ATTEMPT_OVER", "failure_name", "from_failure", "leaves_of", "terminal", "to_failure"]

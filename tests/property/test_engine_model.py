@@ -21,7 +21,8 @@ from restate_patterns.engine.errors import EngineError
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus, InvocationView
 from restate_patterns.errors import InvocationNotFound, TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import Request, Target, ValueOrFailure
 from tests.support.engines.engines import Bench, Functions, bench, bounded
 

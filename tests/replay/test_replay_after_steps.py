@@ -13,7 +13,7 @@ import pytest
 
 from restate_patterns import App, Context, Embedded, Saga, Service, Step, TerminalError, handler
 from restate_patterns.engine.interface import InvocationStatus
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing import run_test
 from restate_patterns.testing.contract.host import Running
 from restate_patterns.testing.contract.recorder import Recorder

@@ -18,7 +18,6 @@ from restate_patterns.api.handler_clients import HandlerClient
 from restate_patterns.api.handlers import handler
 from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, TerminalError
-from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.drawing import draw
 from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
 from restate_patterns.patterns.machines.history import Change
@@ -26,6 +25,7 @@ from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.table import Event, Move, Table, read_table
 from restate_patterns.patterns.machines.timers import LateTimer, Timers
 from restate_patterns.patterns.machines.transitions import Transition
+from restate_patterns.retries import RetryPolicy
 
 E = TypeVar("E", bound=Enum)
 
@@ -190,7 +190,7 @@ class StateMachine(VirtualObject, Generic[E]):
         failed_count = 1 if before is None else before.failed_count + 1
         wait_ms = None
         if move is not None and not isinstance(error, Cancelled):
-            wait_ms = move.retry.delay_ms(failed_count)
+            wait_ms = move.retry.delay_ms(failed_count, error, ctx.random.random)
         id_, next_try = ctx.invocation_id, None
         if move is not None and wait_ms is not None:
             wait = timedelta(milliseconds=wait_ms)

@@ -12,7 +12,6 @@ from restate_patterns.api.context import ObjectContext
 from restate_patterns.api.state import State
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.limits import MACHINE_HISTORY_COUNT
-from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.timers import PATIENT
 from restate_patterns.patterns.machines.transitions import (
     ENTRY,
@@ -24,6 +23,7 @@ from restate_patterns.patterns.machines.transitions import (
     Tagged,
     TimerDecorator,
 )
+from restate_patterns.retries import RetryPolicy
 
 E = TypeVar("E", bound=Enum)
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from restate_patterns.api.context import ObjectContext
 from restate_patterns.errors import DefinitionError, UndefinedName
-from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.status import Status
 from restate_patterns.patterns.machines.transitions import ENTRY, EXIT, Transition
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.toolkit import comes_back, declarations, read_definition, type_arguments, wire_name
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 
 PATIENT: Final = RetryPolicy(initial=timedelta(seconds=1), maximum=timedelta(hours=1))
 """How what time could not do is tried again unless it says otherwise: with no end, as long as it is meant."""

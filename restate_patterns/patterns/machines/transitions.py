@@ -18,8 +18,9 @@ from restate_patterns.api.context import ObjectContext, ObjectSharedContext
 from restate_patterns.api.handler_clients import HandlerClient, OwnHandler
 from restate_patterns.api.handlers import Handler, HandlerRef, handler
 from restate_patterns.errors import DefinitionError, UsageError
-from restate_patterns.options import HandlerOptions, RetryPolicy
+from restate_patterns.options import HandlerOptions
 from restate_patterns.patterns.machines.timers import PATIENT
+from restate_patterns.retries import RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from restate_patterns.errors import DefinitionError
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 
 _TEN_MINUTES = RetryPolicy(initial=timedelta(milliseconds=100), max_attempts=20, then="fail")
 

@@ -16,7 +16,6 @@ from restate_patterns.api.definitions import VirtualObject
 from restate_patterns.api.handlers import handler
 from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, DefinitionError, TerminalError, UnreadableValue
-from restate_patterns.options import RetryPolicy
 from restate_patterns.patterns.machines.errors import IllegalEvent
 from restate_patterns.patterns.machines.timers import PATIENT
 from restate_patterns.patterns.statecharts.events import (
@@ -27,6 +26,7 @@ from restate_patterns.patterns.statecharts.events import (
     undeclared,
 )
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
+from restate_patterns.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from statemachine import StateChart

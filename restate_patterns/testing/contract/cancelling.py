@@ -11,7 +11,7 @@ from restate_patterns.api.handlers import handler
 from restate_patterns.api.promises import DurablePromise
 from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, TerminalError
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

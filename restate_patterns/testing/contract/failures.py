@@ -13,7 +13,7 @@ from restate_patterns.api.context import Context
 from restate_patterns.api.definitions import Service
 from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TerminalError
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

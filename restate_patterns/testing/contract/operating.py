@@ -12,7 +12,7 @@ from restate_patterns.api.invocation_handles import NotReady
 from restate_patterns.api.state import State
 from restate_patterns.client.errors import InvocationPaused
 from restate_patterns.errors import Cancelled, InvocationNotFound, Killed
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

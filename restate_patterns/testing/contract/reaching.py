@@ -9,7 +9,7 @@ from restate_patterns.api.context import Context, ObjectContext
 from restate_patterns.api.definitions import Service, VirtualObject
 from restate_patterns.api.handlers import handler
 from restate_patterns.errors import Cancelled
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -7,7 +7,7 @@ from restate_patterns.api.definitions import VirtualObject
 from restate_patterns.api.handlers import handler
 from restate_patterns.api.state import State
 from restate_patterns.errors import Cancelled, StateNotSet, TerminalError
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.expect import becomes, equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

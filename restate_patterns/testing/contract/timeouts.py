@@ -13,7 +13,8 @@ from restate_patterns.api.context import Context
 from restate_patterns.api.definitions import Service
 from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TimedOut
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.calls import Callee
 from restate_patterns.testing.contract.expect import equal, raised
 from restate_patterns.testing.contract.guarantee import guarantee

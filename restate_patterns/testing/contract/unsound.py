@@ -15,7 +15,8 @@ from restate_patterns.api.context import Context, ObjectSharedContext
 from restate_patterns.api.definitions import Service, VirtualObject
 from restate_patterns.api.handlers import handler
 from restate_patterns.errors import TerminalError
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording

@@ -9,7 +9,8 @@ from typing import Any
 
 from restate_patterns.errors import TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import ValueOrFailure
 from tests.support.engines.engines import Functions, bounded, request
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.server import RunningServer, ServerConfig, ServerError, install, running_server
 from tests.support.pages import ROOT
 

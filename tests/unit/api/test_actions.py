@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from restate_patterns import Context, Service, Step, StepFailed, TerminalError, handler
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from tests.support.engines.apps import running
 
 T = TypeVar("T")

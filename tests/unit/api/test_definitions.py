@@ -347,6 +347,21 @@ def state_with_both_defaults() -> None:
         item = State[int](default=1, default_factory=int)  # type: ignore[call-overload]
 
 
+def state_whose_default_is_of_another_type() -> None:
+    class Wrong(VirtualObject):
+        item = State[str](default=5)  # type: ignore[call-overload]
+
+
+def state_that_is_not_called() -> None:
+    class Wrong(VirtualObject):
+        item = State[int]
+
+
+def promise_that_is_not_called() -> None:
+    class Wrong(Workflow):
+        item = DurablePromise
+
+
 def state_in_a_service() -> None:
     class Wrong(Service):
         item = State[int]()
@@ -393,6 +408,9 @@ WRONG: list[tuple[Callable[[], None], str]] = [
     (state_without_type, r"Wrong\.item: the state has no type; write it in brackets: `item = State\[str\]"),
     (state_with_a_mutable_default, r"the default \[\] is mutable.*`default_factory=list`"),
     (state_with_both_defaults, r"default= or default_factory=, not both"),
+    (state_whose_default_is_of_another_type, r"Wrong\.item: default=5 is no value of its type.*leave the default out"),
+    (state_that_is_not_called, r"Wrong\.item: State\[int\] is a class; call it: `item = State\[int\]\(\)`"),
+    (promise_that_is_not_called, r"Wrong\.item: DurablePromise\[\.\.\.\] is a class; call it"),
     (state_in_a_service, r"Wrong\.item: a Service has no key to keep a state by; make .* a VirtualObject or Workflow"),
     (promise_in_an_object, r"Wrong\.item: a VirtualObject has no key to keep a durable promise by; make .* a Workflow"),
     (two_kinds, r"Wrong derives from Service and VirtualObject; derive from one"),

@@ -42,6 +42,14 @@ class Item(BaseModel):
     tags: list[str]
 
 
+class Wrongly(VirtualObject):
+    numbers = State[list[int]](default_factory=lambda: ["one"])  # type: ignore[list-item]  # the mistake under test
+
+    @handler
+    async def read(self, ctx: ObjectSharedContext) -> int:
+        return len(await self.numbers.get(ctx))
+
+
 class Box(VirtualObject):
     item = State[Item]()
     names = State[list[str]](default_factory=lambda: ["first"])
@@ -170,6 +178,12 @@ async def test_a_stored_value_of_another_type_pauses() -> None:
         handle = await app.client.object_client(Box, "a").unreadable.send()
 
         assert "the state 'item' of Box can't be read: name: Input should be" in await app.pause_of(handle)
+
+
+async def test_a_factory_that_makes_another_type_pauses() -> None:
+    async with running(Wrongly()) as app:
+        handle = await app.client.object_client(Wrongly, "k").read.send()
+        assert "Wrongly.numbers: what default_factory makes: " in await app.pause_of(handle)
 
 
 async def test_a_promise_is_set_once_and_seen_by_all() -> None:

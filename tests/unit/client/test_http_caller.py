@@ -17,7 +17,7 @@ from restate_patterns.client.errors import (
     UnexpectedAnswer,
 )
 from restate_patterns.client.http_caller import HttpCaller
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import IdempotencyRef, Request, Target, ValueOrFailure
 
 pytestmark = pytest.mark.anyio

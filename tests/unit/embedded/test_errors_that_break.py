@@ -19,7 +19,8 @@ from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.api.handlers import handler
 from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import TerminalError
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from tests.support.engines.engines import Bench, bench, bounded
 
 RETRIED, TERMINAL, PAUSED = "retried", "terminal", "paused"

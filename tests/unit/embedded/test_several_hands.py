@@ -12,7 +12,8 @@ from typing_extensions import override
 from restate_patterns.engine.errors import WorkflowAlreadyInvoked
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
 from restate_patterns.execution.attempt import DurableAttempt
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import Attempt, Invocation, Operations, Request, Target, ValueOrFailure
 from tests.support.engines.engines import Functions, bench, bounded, request
 

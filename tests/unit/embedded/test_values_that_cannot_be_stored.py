@@ -26,7 +26,8 @@ from restate_patterns.api.typed_clients import Clients
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.errors import DefinitionError, TerminalError, WrongValue
-from restate_patterns.options import HandlerOptions, RetryPolicy, Step
+from restate_patterns.options import HandlerOptions, Step
+from restate_patterns.retries import RetryPolicy
 from tests.support.engines.engines import Bench, bench, bounded
 
 BIG: Final = 5_000

@@ -18,7 +18,8 @@ from restate_patterns.errors import ContextError, StepFailed, TerminalError
 from restate_patterns.execution import steps
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.steps import StepRunner, in_thread
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import StepExhausted, ValueOrFailure
 from restate_patterns.values.failures import from_failure
 from tests.support.engines.attempts import Driven, output_of, run, step, within_loop

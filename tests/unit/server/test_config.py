@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from restate_patterns.options import RetryPolicy
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.server import ServerConfig
 from restate_patterns.server.config import NodePorts, node_config
 

@@ -23,7 +23,8 @@ from restate_patterns import (
     handler,
 )
 from restate_patterns.errors import AttemptSealed
-from restate_patterns.options import RetryPolicy, Step
+from restate_patterns.options import Step
+from restate_patterns.retries import RetryPolicy
 from restate_patterns.toolkit import (
     ATTEMPT_OVER,
     bound_step,
