@@ -49,7 +49,7 @@ class Course(Owing, Going, Parted):
         self._marks = Marks(ctx, self._under_way)
         self._shield: AbstractContextManager[None] | None = None
         self.teller = Teller(ctx, SagaRecord(id="", name=self._name), self._owed, logged=logged)
-        self._unwinding = Unwinding(self.teller)
+        self._unwinding = Unwinding(ctx, self.teller)
 
     async def begin_all(self) -> None:
         """Begin the saga itself, in the running task."""

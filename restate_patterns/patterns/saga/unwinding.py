@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from restate_patterns.errors import InvalidInput
+from restate_patterns.api.context import Context
+from restate_patterns.errors import InvalidInput, TerminalError
 from restate_patterns.patterns.saga.desk import Decision
 from restate_patterns.patterns.saga.record import SagaStep, SagaStepKind, SagaStepState
 from restate_patterns.patterns.saga.stack import Duty, Group
 from restate_patterns.patterns.saga.teller import Teller
 from restate_patterns.toolkit import owed, terminal
+
+
+@dataclass(frozen=True, slots=True)
+class NextTry:
+    """What a policy says of a try that failed. It is in the journal: a replay goes by it, whatever the policy is then.
+
+    Args:
+        wait_ms: The wait before the next try; None when this was the last.
+        rest: What the rest of the stack does, if it was.
+    """
+
+    wait_ms: int | None
+    rest: Literal["run", "wait"]
 
 
 class GaveUp(NamedTuple):
@@ -20,16 +35,19 @@ class GaveUp(NamedTuple):
     duty: Duty
     step: SagaStep
     failed_count: int
+    rest: Literal["run", "wait"]
 
 
 class Unwinding:
     """Does what one saga owes until it is done.
 
     Args:
+        ctx: The saga's context.
         teller: Who keeps the saga's record.
     """
 
-    def __init__(self, teller: Teller) -> None:
+    def __init__(self, ctx: Context, teller: Teller) -> None:
+        self._ctx = ctx
         self._teller = teller
 
     async def finish(self, duty: Duty, step: SagaStep) -> Any:
@@ -73,7 +91,7 @@ class Unwinding:
         if not isinstance(ended, GaveUp):
             return
         self._teller.check_desk(step)  # before the rest goes on: what the journal has then is the same with a desk
-        if duty.policy.rest == "wait":
+        if ended.rest == "wait":
             await self._with_a_person(ended)
         else:
             waiting.append(owed(self._with_a_person(ended)))
@@ -92,17 +110,24 @@ class Unwinding:
                     raise
                 failed_count += 1
                 self._teller.failed(step, final)
-                wait_ms = duty.policy.retry.delay_ms(failed_count)
-                if wait_ms is None or (duty.last is not None and isinstance(final, duty.last)):
-                    return GaveUp(duty, step, failed_count)
-                await asyncio.sleep(wait_ms / 1000)
+                following = await self._after(duty, final, failed_count)
+                if following.wait_ms is None:
+                    return GaveUp(duty, step, failed_count, following.rest)
+                await asyncio.sleep(following.wait_ms / 1000)
                 continue
             self._teller.step_stands(step, SagaStepState.DONE)
             await self._teller.tell()
             return result
 
+    async def _after(self, duty: Duty, error: TerminalError, failed_count: int) -> NextTry:
+        async def decide(failed_count: int) -> NextTry:
+            is_last = duty.last is not None and isinstance(error, duty.last)
+            return NextTry(None if is_last else duty.policy.retry.delay_ms(failed_count, error), duty.policy.rest)
+
+        return await self._ctx.run(f"next try of {duty.name}", decide, failed_count)
+
     async def _with_a_person(self, gave_up: GaveUp) -> Any:
-        duty, step, failed_count = gave_up
+        duty, step, failed_count, _ = gave_up
         while True:
             decision = await self._teller.ask_a_person(step, failed_count)
             if decision.action == "resume":
