@@ -113,8 +113,8 @@ class RetryPolicy:
         if not _is_number(self.jitter) or not (0 <= self.jitter <= 1):
             raise DefinitionError(f"RetryPolicy: jitter={shown(self.jitter)} must be a number from 0 to 1")
         # Frozen means frozen: a list that is changed later must not change the policy.
-        object.__setattr__(self, "retry_on", _classes("retry_on", self.retry_on))
-        object.__setattr__(self, "give_up_on", _classes("give_up_on", self.give_up_on))
+        object.__setattr__(self, "retry_on", error_classes("RetryPolicy: retry_on", self.retry_on))
+        object.__setattr__(self, "give_up_on", error_classes("RetryPolicy: give_up_on", self.give_up_on))
 
     def delay_ms(
         self, failed_count: int, error: BaseException | None = None, draw: Callable[[], float] = random.random
@@ -175,13 +175,16 @@ def _as_seconds(value: Any) -> str:
     return f": write timedelta(seconds={value})" if _is_number(value) else ""
 
 
-def _classes(name: str, given: Any) -> tuple[type[BaseException], ...]:
+def error_classes(what: str, given: Any) -> tuple[type[BaseException], ...]:
+    """Return classes of errors as a tuple.
+
+    Raises:
+        DefinitionError: They are none.
+    """
     classes = tuple(given) if isinstance(given, Sequence) else (given,)
     for each in classes:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
-            raise DefinitionError(
-                f"RetryPolicy: {name} must be classes of errors, as in {name}=[ConnectionError], not {shown(given)}"
-            )
+            raise DefinitionError(f"{what} must be classes of errors, as in [ConnectionError], not {shown(given)}")
     return classes
 
 

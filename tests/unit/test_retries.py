@@ -28,7 +28,7 @@ TEN_SECONDS = RetryPolicy(initial=timedelta(seconds=10), maximum=timedelta(secon
         ({"jitter": 2}, r"jitter=2 \(int\) must be a number from 0 to 1"),
         ({"jitter": float("nan")}, r"jitter=nan \(float\) must be a number from 0 to 1"),
         ({"jitter": True}, r"jitter=True \(bool\) must be a number from 0 to 1"),
-        ({"retry_on": ["ValueError"]}, r"retry_on must be classes of errors, as in retry_on=\[ConnectionError\]"),
+        ({"retry_on": ["ValueError"]}, r"retry_on must be classes of errors, as in \[ConnectionError\]"),
         ({"give_up_on": [ValueError()]}, "give_up_on must be classes of errors"),
         ({"give_up_on": [int]}, "give_up_on must be classes of errors"),
         ({"give_up_on": "ValueError"}, "give_up_on must be classes of errors"),

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from restate_patterns.api.context import Context
 from restate_patterns.errors import UsageError
+from restate_patterns.patterns.saga.bounds import Bounds
 from restate_patterns.patterns.saga.errors import SagaFailed
 from restate_patterns.patterns.saga.final import failure_of, is_final, recorded
 from restate_patterns.patterns.saga.forward import Forward, Going
@@ -38,10 +39,11 @@ from restate_patterns.toolkit import (
 class Course(Owing, Going, Parted):
     """One saga, as its undo actions, actions and parts see it. See `Saga`."""
 
-    def __init__(self, ctx: Context, name: str | None, policy: UndoPolicy, *, logged: bool) -> None:
+    def __init__(self, ctx: Context, name: str | None, policy: UndoPolicy, bounds: Bounds, *, logged: bool) -> None:
         self.ctx = ctx
         self.policy = policy
         self._name = name or handler_label(ctx)
+        self._bounds = bounds
         self._logged = logged
         self._root = Group(is_root=True)
         self._state: Literal["new", "open", "pivoted", "over"] = "new"
@@ -64,16 +66,20 @@ class Course(Owing, Going, Parted):
         self._task = asyncio.current_task()
         self._root.outer = innermost()
         self._token = enter(self._root)
+        await self._bounds.begin()
         await self.teller.tell()
 
-    async def end_all(self, error: BaseException | None) -> None:
+    async def end_all(self, left_with: BaseException | None) -> None:
         """End the saga itself, which its block was left with an error or without.
 
         Raises:
             SagaFailed: Some of it could not be undone.
+            TimeoutError: It took longer than it may.
+            TerminalError: It was left with an error that undoes it and is not terminal.
         """
         leave(self._token)
         try:
+            error = await self._bounds.end(left_with, self._name)
             if error is not None and not is_final(error):
                 self._must_not_be_caught(error)
                 return
@@ -82,6 +88,8 @@ class Course(Owing, Going, Parted):
             await self._see_to_the_end(self._end(error or cancelled), error or cancelled)
             if cancelled is not None:
                 raise cancelled
+            if error is not None and error is not left_with:
+                raise error from left_with
         finally:
             if self._shield is not None:
                 self._shield.__exit__(None, None, None)
@@ -97,6 +105,7 @@ class Course(Owing, Going, Parted):
             raise UsageError(f"saga.pivot() while {begun} may still fail: await what was begun before it")
         self._root.close("the saga has passed its pivot and only goes forward; register undo actions before it")
         self._state = "pivoted"
+        self._bounds.lift()
         self.teller.step_stands(self.teller.began(SagaStepKind.PIVOT, "pivot"), SagaStepState.DONE)
         self._shield = self.ctx.shielded()
         self._shield.__enter__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
 from restate_patterns.api.context import Context
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.actions import SagaAction
+from restate_patterns.patterns.saga.bounds import Bounds
 from restate_patterns.patterns.saga.course import Course
 from restate_patterns.patterns.saga.locks import Lockable
 from restate_patterns.patterns.saga.parts import Part
@@ -45,12 +46,28 @@ class Saga:
         policy: How undo actions, and actions after the pivot, are tried.
         logged: Keep a record that can be read while it runs and afterwards (`SagaLog`). A saga that is not logged
             costs nothing, and its record is kept once something of it is stuck.
+        timeout: How long the block may take; after that it is cancelled, undone, and left by a `TimeoutError`. It
+            counts until the pivot, and not for the undo.
+        undo_on: Classes of errors that undo as well, instead of being tried again; the saga then ends with a
+            `TerminalError` that says what they say.
+
+    Raises:
+        DefinitionError: `timeout` is no duration above 0, or `undo_on` no classes of errors.
     """
 
     def __init__(
-        self, ctx: Context, /, *, name: str | None = None, policy: UndoPolicy | None = None, logged: bool = False
+        self,
+        ctx: Context,
+        /,
+        *,
+        name: str | None = None,
+        policy: UndoPolicy | None = None,
+        logged: bool = False,
+        timeout: timedelta | None = None,
+        undo_on: Sequence[type[Exception]] = (),
     ) -> None:
-        self._course = Course(ctx, name, policy or UndoPolicy(), logged=logged)
+        bounds = Bounds(timeout, undo_on)
+        self._course = Course(ctx, name, policy or UndoPolicy(), bounds, logged=logged)
         self._undos = Undos(self._course, self._course.policy)
 
     @property

@@ -147,12 +147,12 @@ class Bench:
 
 
 class bench:  # noqa: N801 - reads as a block
-    """An app that runs the body, replaying at every wait."""
+    """An app that runs the body, replaying at every wait unless told otherwise."""
 
-    def __init__(self, body: Body, **failing: int | None) -> None:
+    def __init__(self, body: Body, *, replay_always: bool = True, **failing: int | None) -> None:
         self.world = World(failing={name.replace("_", "-"): times for name, times in failing.items()})
         app = App([Shop(self.world), Run(self.world, body), *saga_services()])
-        self._running = run_test(app, replay_always=True)
+        self._running = run_test(app, replay_always=replay_always)
 
     async def __aenter__(self) -> Bench:
         return Bench(await self._running.__aenter__(), self.world)
