@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from typing_extensions import override
 
-from restate_patterns.errors import Failure
+from restate_patterns.errors import Failure, InvalidInput
 from restate_patterns.options import HandlerOptions
 from restate_patterns.system.clock import Clock
 from restate_patterns.text.wording import repr_of
@@ -419,6 +419,21 @@ class HandlerInfo:
     documentation: str | None = None
     read_input: Callable[[bytes], object] | None = field(default=None, compare=False, repr=False)
     """Reads an argument, to look whether it is one before it is accepted; raises `InvalidInput`."""
+
+    def argument_error(self, body: bytes) -> InvalidInput | None:
+        """Return why `body` is no argument of the handler, without running it; None where it is one.
+
+        A validator of the app that breaks is the attempt's, which is tried again.
+        """
+        if self.read_input is None or not (body or self.input_required):
+            return None
+        try:
+            self.read_input(body)
+        except InvalidInput as error:
+            return error
+        except Exception:  # noqa: BLE001 - see above
+            return None
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,6 @@ def error_of(answer: httpx.Response) -> Exception:
             return _unexpected(answer)
         if answer.status_code == 503:
             return ServerUnavailable(message)
-        return terminal_error(Failure(code, message))
     return terminal_error(Failure(code, message, _texts(fields.get("metadata"))))
 
 

@@ -16,7 +16,7 @@ from restate_patterns.embedded.records import SENT, CallerMark, Record
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.timers import START_TIMER, Timers
 from restate_patterns.embedded.waiters import Waiters
-from restate_patterns.errors import AlreadyInvoked, Failure, TerminalError
+from restate_patterns.errors import AlreadyInvoked, Failure, InvalidInput, TerminalError
 from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.seam import HandlerKind, OperationHandle, Request, ServiceInfo, Target
 from restate_patterns.values.failures import to_failure
@@ -77,6 +77,10 @@ class Admission:
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
         if num is None:
+            error = self._argument_error(request, identity)
+            if error is not None:
+                self._journals.complete(caller, handle, None, to_failure(error))
+                return None
             return self.create(request, identity, caller=caller.num, caller_handle=handle).num
         if request.idempotency_key is None:
             self._journals.complete(caller, handle, None, to_failure(AlreadyInvoked()))
@@ -92,8 +96,12 @@ class Admission:
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
         found = None if num is None else self._records.peek(num)
-        record = found or self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
-        return record.id.encode(), None
+        if found is None:
+            error = self._argument_error(request, identity)
+            if error is not None:
+                return None, to_failure(error)
+            found = self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
+        return found.id.encode(), None
 
     def refusal(self, target: Target) -> TargetNotFoundError | None:
         """Give the error for a target that this app does not have."""
@@ -116,13 +124,27 @@ class Admission:
             return (target.service, target.key or "", target.handler, request.idempotency_key)
         return None
 
+    def _argument_error(self, request: Request, identity: IdempotencyId | None) -> InvalidInput | None:
+        """Give why an argument is none, where its invocation would use up a key that the right one then lacks."""
+        if identity is None:
+            return None
+        target = request.target
+        return self._services[target.service].handlers[target.handler].argument_error(request.body)
+
     def submit(self, request: Request, delay_ms: int | None) -> Submitted:
-        """Make or find the invocation that a client asks for."""
+        """Make or find the invocation that a client asks for.
+
+        Raises:
+            InvalidInput: Its argument is none of the handler, and would use up its key.
+        """
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
         found = None if num is None else self._records.peek(num)
         if found is not None:
             return Submitted(found, previously=True)
+        error = self._argument_error(request, identity)
+        if error is not None:
+            raise error
         due_ms = min(self._log.now_ms() + delay_ms, FOREVER_MS) if delay_ms else None
         return Submitted(self.create(request, identity, due_ms=due_ms), previously=False, due_ms=due_ms)
 

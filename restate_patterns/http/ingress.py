@@ -69,7 +69,9 @@ class Ingress(Responder):
     def refuse(self, problem: Problem) -> Response:
         ended = problem.invocation_id is not None and problem.paused_because is None
         source = "invocation" if ended else "ingress"
-        body = {"code": problem.status, "message": problem.message, "source": source}
+        body: dict[str, object] = {"code": problem.status, "message": problem.message, "source": source}
+        if problem.metadata:
+            body["metadata"] = problem.metadata
         if problem.paused_because is not None:
             body["pausedBecause"] = problem.paused_because
         headers = [_JSON_TYPE, (b"x-restate-error-source", source.encode()), *problem.headers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from restate_patterns.errors import InvalidInput
 from restate_patterns.http.problems import Problem
 from restate_patterns.seam import HandlerInfo
 
@@ -33,16 +32,11 @@ def check_argument(handler: HandlerInfo, body: bytes) -> None:
     """Check an argument before it is accepted, where nobody waits to hear later that it is none.
 
     Raises:
-        Problem: 400, with the place and the reason.
+        InvalidInput: It is none, with the place and the reason.
     """
-    if handler.read_input is None or not body:
-        return
-    try:
-        handler.read_input(body)
-    except InvalidInput as error:
-        raise Problem(400, error.message) from None
-    except Exception:  # noqa: BLE001  a validator of the app that breaks is the attempt's, which is tried again
-        return
+    error = handler.argument_error(body)
+    if error is not None:
+        raise error
 
 
 def _bad(reason: str) -> Problem:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from restate_patterns import errors
 from restate_patterns.engine import errors as engine_errors
+from restate_patterns.values.failures import to_failure
 
 _STATUS_OF: dict[type[engine_errors.EngineError], int] = {
     engine_errors.MalformedId: 400,
@@ -28,6 +31,7 @@ class Problem(Exception):
         headers: Headers to add to the answer.
         error: The class of the engine's error, for programs.
         paused_because: Why the invocation is paused, when that is the problem.
+        metadata: What a client needs to raise the class of the error.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Problem(Exception):
         headers: tuple[tuple[bytes, bytes], ...] = (),
         error: str | None = None,
         paused_because: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -47,13 +52,14 @@ class Problem(Exception):
         self.headers = headers
         self.error = error
         self.paused_because = paused_because
+        self.metadata = metadata or {}
 
 
 def problem_of(error: engine_errors.EngineError | errors.TerminalError) -> Problem:
     """Translate what an engine raised."""
     name = type(error).__name__
     if isinstance(error, errors.TerminalError):
-        return Problem(error.code, error.message, error=name)
+        return Problem(error.code, error.message, error=name, metadata=to_failure(error).metadata)
     about = (engine_errors.WorkflowAlreadyInvoked, engine_errors.InvocationPaused)
     invocation_id = error.subject if isinstance(error, about) else None
     paused_because = error.reason if isinstance(error, engine_errors.InvocationPaused) else None

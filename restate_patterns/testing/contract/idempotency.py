@@ -7,7 +7,8 @@ import asyncio
 from restate_patterns.api.context import Context, ObjectContext
 from restate_patterns.api.definitions import Service, VirtualObject
 from restate_patterns.api.handlers import handler
-from restate_patterns.errors import Cancelled, TerminalError
+from restate_patterns.errors import Cancelled, InvalidInput, TerminalError
+from restate_patterns.seam import Request, Target
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
@@ -52,6 +53,18 @@ class Shelf(Recording, VirtualObject, name="ContractShelf"):
 
 
 DEFINITIONS = (Orders, Shelf)
+
+
+@guarantee
+async def bad_input_uses_up_no_key(stage: Stage) -> None:
+    """A request whose argument is none is refused with 400, and its key is free for the right one."""
+    key = stage.key()
+    request = Request(Target("ContractOrders", "place"), b"17", {"content-type": "application/json"}, key)
+    equal((await raised(InvalidInput, stage.caller.call(request, None))).code, 400)
+    equal((await raised(InvalidInput, stage.caller.send(request, 0))).code, 400)
+    place = stage.client.service_client(Orders).place.with_options(idempotency_key=key)
+    equal(await place(key), await place(key))
+    equal(stage.seen.count(key, "placed"), 1)
 
 
 @guarantee

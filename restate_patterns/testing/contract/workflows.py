@@ -13,7 +13,15 @@ from restate_patterns.api.handlers import handler
 from restate_patterns.api.invocation_handles import NotReady
 from restate_patterns.api.promises import DurablePromise
 from restate_patterns.api.state import State
-from restate_patterns.errors import AlreadyCompleted, AlreadyInvoked, Cancelled, InvocationNotFound, TerminalError
+from restate_patterns.errors import (
+    AlreadyCompleted,
+    AlreadyInvoked,
+    Cancelled,
+    InvalidInput,
+    InvocationNotFound,
+    TerminalError,
+)
+from restate_patterns.seam import Request, Target
 from restate_patterns.testing.contract.expect import becomes, equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
 from restate_patterns.testing.contract.recorder import Recording
@@ -121,6 +129,21 @@ async def runs_once(stage: Stage) -> None:
     equal(await sent.result(), "5 by ann")
     await raised(AlreadyInvoked, claim.run(7))
     equal(stage.seen.notes(key), ["begun"])
+
+
+@guarantee
+async def bad_input_uses_up_no_key(stage: Stage) -> None:
+    """A run whose argument is none is refused with 400, and its key is free for the right one, called or sent."""
+    key = stage.key()
+    for body in (b'"five"', b"5 and a half"):
+        request = Request(Target("ContractClaim", "run", key), body, {"content-type": "application/json"})
+        equal((await raised(InvalidInput, stage.caller.call(request, None))).code, 400)
+        equal((await raised(InvalidInput, stage.caller.send(request, 0))).code, 400)
+        equal((await raised(InvalidInput, stage.caller.send(request, 60_000))).code, 400)
+    claim = stage.client.workflow_client(Claim, key)
+    sent = await claim.run.send(5)
+    await claim.approve("ann")
+    equal(await sent.result(), "5 by ann")
 
 
 @guarantee

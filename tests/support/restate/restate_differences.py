@@ -10,6 +10,7 @@ from restate_patterns.testing.contract import Sometimes
 _WAITS = "the server waits until somebody registers the service, as it may be on its way"
 _DEADLOCK = "the server does not look for cycles: the calls wait until one is cancelled"
 _PAUSE = "a pause of one that runs waits until its running steps have ended"
+_TAKES_ALL = "the server takes any body and the handler refuses it, so its key is used; a typed client sends none such"
 _ONE_CANCEL = "a cancel goes to every call that is outstanding; whose invocation it is, the server does not say"
 
 DIFFERENCES: Final[Mapping[str, str]] = {
@@ -22,6 +23,8 @@ DIFFERENCES: Final[Mapping[str, str]] = {
     "keys.deadlock_through_a_handle": _DEADLOCK,
     "keys.deadlock_of_two": _DEADLOCK,
     "idempotency.freed_by_cancel": "the key goes on naming what was cancelled before it began, which ends with 409",
+    "idempotency.bad_input_uses_up_no_key": _TAKES_ALL,
+    "workflows.bad_input_uses_up_no_key": _TAKES_ALL,
     "cancelling.joined_call": _ONE_CANCEL,
     "cancelling.between_attempts": "an invocation that backs off hears of it at its next attempt; a resume makes that",
     "misuse.mismatch_is_not_cancelled": (
