@@ -48,6 +48,15 @@ DESCRIPTORS_RESERVED: Final = 256
 VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Largest value that is stored: an argument, a result, a state, an answer. SQLite's own end is at 10^9 bytes."""
 
+VALUE_BYTES_WARNING: Final = 8 * 1024 * 1024
+"""Size from which a value is warned of: it is read and written whole each time, and the limit is near."""
+
+VALUES_WARNED_MAX: Final = 1_000
+"""Places of large values that a process remembers to have warned of."""
+
+JOURNAL_COMMANDS_WARNING: Final = 10_000
+"""Operations of one invocation after which its journal is warned of, and again at each doubling."""
+
 COMMANDS_BYTES_MAX: Final = 128 * 1024 * 1024
 """What a handler may ask for between two waits, with the values it reads there: it is one entry of the journal."""
 

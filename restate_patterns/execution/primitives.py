@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from typing_extensions import override
 
+from restate_patterns import limits
 from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
 from restate_patterns.execution.boundary import final_failure
 from restate_patterns.execution.loop import InnerLoop
@@ -32,6 +33,7 @@ from restate_patterns.seam import (
     Request,
     ValueOrFailure,
 )
+from restate_patterns.text.log_lines import logger_named
 from restate_patterns.values.failures import from_failure
 from restate_patterns.values.storage_checks import (
     checked_ref,
@@ -41,6 +43,7 @@ from restate_patterns.values.storage_checks import (
     checked_value,
 )
 
+_logger = logger_named("restate_patterns")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -66,6 +69,8 @@ class Primitives(Caller):
         self._loop = loop
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
+        self._asked_count = 0
+        self._warns_at = limits.JOURNAL_COMMANDS_WARNING
         self.owed: list[str] = []
         self.shield_broken = False
         """Whether an error to be tried again has left a shielded part."""
@@ -257,11 +262,25 @@ class Primitives(Caller):
     def _ask(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if asyncio._get_running_loop() is not self._loop or self._loop.sealed:
             self.check_usable()
+        self._asked_count += 1
+        if self._asked_count == self._warns_at:
+            self._warn_of_journal()
         try:
             return method(*args, **kwargs)
         except JournalMismatch as error:
             self._mismatched(error)
             raise
+
+    def _warn_of_journal(self) -> None:
+        self._warns_at *= 2
+        if not self.replaying:
+            _logger.warning(
+                "%s (%s) has asked for %d things: its journal is read from the beginning whenever it goes on after a "
+                "wait or a restart. Let it hand over what is left: send itself the rest and end",
+                self.invocation.target,
+                self.invocation.id,
+                self._asked_count,
+            )
 
     async def _answer(self, method: Callable[P, Issued], *args: P.args, **kwargs: P.kwargs) -> bytes | None:
         self._waits.before_wait()

@@ -62,7 +62,7 @@ class StepRunner(StepAction):
             try:
                 timeout = self._step.timeout
                 value = await (self._action() if timeout is None else self._try(progress.clock, timeout))
-                if value is not None and len(value) > limits.VALUE_BYTES_MAX:
+                if value is not None and len(value) > limits.VALUE_BYTES_WARNING:
                     value = checked_value(value, "step {!r}: its result", self._step.name)
                 return ValueOrFailure(value, None)
             except BaseException as error:  # SystemExit, too, is a failed try and not the end of the server

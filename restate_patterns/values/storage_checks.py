@@ -13,10 +13,14 @@ from typing import Final, TypeGuard
 from restate_patterns import limits
 from restate_patterns.errors import WrongValue
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, ValueOrFailure, WorkflowRef
+from restate_patterns.text.log_lines import logger_named
 from restate_patterns.text.wording import shown, why_no_text
 from restate_patterns.values.fingerprints import Unordered
 
 _BYTES: Final = frozenset({bytes, Unordered})
+_logger: Final = logger_named("restate_patterns")
+_warned: Final[set[str]] = set()
+"""The large values that this process has warned of."""
 
 
 def is_sound_text(value: object) -> TypeGuard[str]:
@@ -74,12 +78,27 @@ def checked_value(value: bytes, what: str, *names: object) -> bytes:
             value = memoryview(value).tobytes()
         except TypeError:
             raise WrongValue(f"{what.format(*names)} must be bytes, not {shown(value)}") from None
-    if len(value) > limits.VALUE_BYTES_MAX:
+    if len(value) > limits.VALUE_BYTES_WARNING:
+        _check_size(len(value), what.format(*names))
+    return value
+
+
+def _check_size(size: int, what: str) -> None:
+    """Refuse what is too large, and warn of what is large: of each such thing once."""
+    if size > limits.VALUE_BYTES_MAX:
         raise WrongValue(
-            f"{what.format(*names)} has {len(value)} bytes, over the limit of {limits.VALUE_BYTES_MAX}: keep it "
+            f"{what} has {size} bytes, over the limit of {limits.VALUE_BYTES_MAX}: keep it "
             "elsewhere (a file, an object store) and pass its name"
         )
-    return value
+    if what not in _warned and len(_warned) < limits.VALUES_WARNED_MAX:
+        _warned.add(what)
+        _logger.warning(
+            "%s has %d bytes, of %d that a value may have: it is read and written whole each time. Keep what is large "
+            "elsewhere (a file, an object store) and pass its name",
+            what,
+            size,
+            limits.VALUE_BYTES_MAX,
+        )
 
 
 def checked_result(result: ValueOrFailure, what: str, *names: object) -> ValueOrFailure:
@@ -114,7 +133,7 @@ def checked_request(request: Request) -> Request:
     key = target.key
     if (  # so are most calls, and it takes no six functions to find that
         body.__class__ in _BYTES
-        and len(body) <= limits.VALUE_BYTES_MAX
+        and len(body) <= limits.VALUE_BYTES_WARNING
         and not headers
         and idempotency_key is None
         and (key is None or is_sound_text(key))
