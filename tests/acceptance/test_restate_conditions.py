@@ -25,7 +25,7 @@ from restate_patterns.server import RunningServer, ServerConfig, free_ports
 from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 from tests.support.processes.dev_server import DevServer
-from tests.support.processes.slow_services import Lines, SlowSteps
+from tests.support.processes.slow_services import LONG_S, Lines, SlowSteps
 from tests.support.restate.identity_keys import PUBLIC_KEYS, private_key
 from tests.support.restate.servers import QUICK_RETRIES, served
 
@@ -226,9 +226,10 @@ def test_a_server_that_dies_in_the_middle_of_a_step(restate_binary: Path, tmp_pa
     """The step goes on without it, is not begun again, and its result is there when the server is back."""
     config = ServerConfig(binary=restate_binary, retry_policy=QUICK_RETRIES)
     with served(config) as server, slow_services(server, tmp_path, lines) as services:
-        invocation_id = asyncio.run(work(server, 1.5))
+        invocation_id = asyncio.run(work(server, LONG_S))
         lines.wait_for("slow begins")
         asyncio.run(server.nodes[0].kill())
+        lines.let_go()
         lines.wait_for("slow ends")
         _restart(server)
         assert asyncio.run(result(server, invocation_id)) == ["before", "slow", "after"]
@@ -240,11 +241,11 @@ def test_a_server_that_is_back_before_the_step_ends(restate_binary: Path, tmp_pa
     """The next attempt waits for the action that still runs."""
     config = ServerConfig(binary=restate_binary, retry_policy=QUICK_RETRIES)
     with served(config) as server, slow_services(server, tmp_path, lines) as services:
-        invocation_id = asyncio.run(work(server, 6.0))
+        invocation_id = asyncio.run(work(server, LONG_S))
         lines.wait_for("slow begins")
         asyncio.run(server.nodes[0].kill())
         _restart(server)
-        assert lines.of("slow ends") == [], "the step is too short: the server was not back in time"
+        lines.let_go()
         assert asyncio.run(result(server, invocation_id)) == ["before", "slow", "after"]
         for name in ("before", "slow", "after"):
             assert lines.of(f"{name} begins") == [services.process.pid]
@@ -290,13 +291,13 @@ def test_sigterm_lets_open_attempts_suspend(
 def test_the_grace_is_a_bound(restate_server: RunningServer, tmp_path: Path, lines: Lines) -> None:
     """A step that takes longer is left, and done again by the next process."""
     with slow_services(restate_server, tmp_path, lines, "--grace", "0.5") as services:
-        invocation_id = asyncio.run(work(restate_server, 4.0))
+        invocation_id = asyncio.run(work(restate_server, LONG_S))
         lines.wait_for("slow begins")
-        since_s = time.monotonic()
         assert services.terminate() == 0, services.printed
-        assert time.monotonic() - since_s < 3.0
+        assert lines.of("slow ends") == []
         assert "left 1 attempts that were still open" in services.printed
         assert "Traceback" not in services.printed
+        lines.let_go()
         services.start(register=False)
         assert asyncio.run(result(restate_server, invocation_id)) == ["before", "slow", "after"]
     assert len(lines.of("slow begins")) == 2
@@ -305,14 +306,14 @@ def test_the_grace_is_a_bound(restate_server: RunningServer, tmp_path: Path, lin
 
 
 def test_a_second_sigterm_hurries(restate_server: RunningServer, tmp_path: Path, lines: Lines) -> None:
-    with slow_services(restate_server, tmp_path, lines, "--grace", "60") as services:
-        invocation_id = asyncio.run(work(restate_server, 5.0))
+    with slow_services(restate_server, tmp_path, lines, "--grace", "600") as services:
+        invocation_id = asyncio.run(work(restate_server, LONG_S))
         lines.wait_for("slow begins")
         services.process.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
             services.process.wait(0.5)
-        since_s = time.monotonic()
         assert services.terminate() == 0, services.printed
-        assert time.monotonic() - since_s < 3.0
+        assert lines.of("slow ends") == []
+        lines.let_go()
         services.start(register=False)
         assert asyncio.run(result(restate_server, invocation_id)) == ["before", "slow", "after"]

@@ -15,6 +15,8 @@ from restate_patterns import App, Context, Service, handler
 from tests.support.bounds import PATIENCE_S
 
 FILE_VARIABLE = "SLOW_LINES"
+LONG_S = 600.0
+"""A step takes so long that only `Lines.let_go` ends it."""
 
 
 class SlowSteps(Service):
@@ -35,9 +37,11 @@ class SlowSteps(Service):
 
 
 async def step(name: str, seconds: float) -> str:
-    """Take so many seconds; gives the name."""
+    """Take so many seconds, or until it is let go; gives the name."""
     _leave(f"{name} begins")
-    await asyncio.sleep(seconds)
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s and not _go(Path(os.environ[FILE_VARIABLE])).exists():
+        await asyncio.sleep(0.02)
     _leave(f"{name} ends")
     return name
 
@@ -48,6 +52,10 @@ def _leave(line: str) -> None:
         os.write(descriptor, f"{line} in {os.getpid()}\n".encode())
     finally:
         os.close(descriptor)
+
+
+def _go(lines: Path) -> Path:
+    return lines.with_suffix(".go")
 
 
 class Lines:
@@ -70,6 +78,10 @@ class Lines:
         text = self._file.read_text() if self._file.exists() else ""
         found = [each.rpartition(" in ") for each in text.splitlines()]
         return [int(process_id) for what, _, process_id in found if what == line]
+
+    def let_go(self) -> None:
+        """Let all steps end, now and later."""
+        _go(self._file).touch()
 
     def wait_for(self, line: str, count: int = 1) -> None:
         """Wait until a line was left so many times."""
