@@ -363,11 +363,14 @@ class JournalMismatch(BaseException):
         self.position = position
         self.expected = expected
         self.found = found
+        self.place = ""
+        """File, line and function of the handler that asked, where they are known."""
 
     @override
     def __str__(self) -> str:
+        at = f" at {self.place}" if self.place else ""
         return (
             f"journal mismatch at entry {self.position}: the journal has {self.expected}, the code asks for "
-            f"{self.found}. The handler's code changed, or it is not deterministic. Run the old code and "
+            f"{self.found}{at}. The handler's code changed, or it is not deterministic. Run the old code and "
             "resume, restart the invocation from the start, or kill it"
         )

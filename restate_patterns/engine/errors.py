@@ -72,7 +72,7 @@ class InvocationPaused(EngineError):
         super().__init__(
             subject,
             f"the invocation '{subject}' is paused and keeps what it did: {reason}. Mend that and resume it "
-            "(`restate-patterns invocations resume`), or kill it; then ask for its result by its id",
+            f"(`restate-patterns invocations resume {subject}`), or kill it; then ask for its result by its id",
         )
         self.reason = reason
 

@@ -13,6 +13,8 @@ from restate_patterns.errors import NotDurable
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 _OWN = str(Path(__file__).parent.parent)
+_LOOP = str(Path(__file__).with_name("loop.py"))
+"""What it calls is the handler's, what calls it is not."""
 _ensure_future_code: CodeType = getattr(asyncio.tasks, "_ensure_future", asyncio.ensure_future).__code__
 _TASKS_SHOWN_MAX = 5
 _INNER = ("cr_await", "ag_await", "gi_yieldfrom")
@@ -44,6 +46,16 @@ def _frames(coroutine: Any) -> list[FrameType]:
                 frames.append(frame)
         coroutine = next((inner for name in _INNER if (inner := getattr(coroutine, name, None)) is not None), None)
     return frames
+
+
+def of_the_handler() -> str:
+    """Say where the running handler is: the innermost line that the user wrote, or nothing."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename != _LOOP:
+        if _is_users(frame):
+            return of_frame(frame)
+        frame = frame.f_back
+    return ""
 
 
 def of_coroutine(coroutine: Any) -> str:

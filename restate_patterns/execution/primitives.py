@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from restate_patterns import limits
 from restate_patterns.errors import AttemptSealed, ContextError, JournalMismatch
+from restate_patterns.execution import places
 from restate_patterns.execution.boundary import final_failure
 from restate_patterns.execution.loop import InnerLoop
 from restate_patterns.execution.randomness import AttemptRandom
@@ -268,6 +269,7 @@ class Primitives(Caller):
         try:
             return method(*args, **kwargs)
         except JournalMismatch as error:
+            error.place = places.of_the_handler()
             self._mismatched(error)
             raise
 

@@ -336,8 +336,9 @@ class ServerMismatch(JournalMismatch):
 
     @override
     def __str__(self) -> str:
+        at = f" (asked for at {self.place})" if self.place else ""
         return (
-            f"journal mismatch at command {self.position}: {self.said}. The handler's code changed, or it is not "
+            f"journal mismatch at command {self.position}: {self.said}{at}. The handler's code changed, or it is not "
             "deterministic. Run the old code and resume, restart the invocation from the start, or kill it"
         )
 

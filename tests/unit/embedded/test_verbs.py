@@ -141,6 +141,8 @@ def test_rule_16_a_mismatch_pauses_and_cancel_is_refused() -> None:
             view = (await b.engine.describe_invocation(running)).view
             assert view.status is InvocationStatus.PAUSED
             assert "the journal has run 'first', the code asks for run 'second'" in (view.last_failure or "")
+            line = work.__code__.co_firstlineno + 2
+            assert f" at {__file__}:{line} in work. " in (view.last_failure or "")
             with pytest.raises(CancelRefused, match="old code"):
                 await b.engine.cancel(running)
             queued = await b.send("O/k/work")
