@@ -3,6 +3,8 @@
 
 BIN := .venv/bin
 export NO_MKDOCS_2_WARNING = 1
+# Without compiled files each of the processes that tests start compiles the package: a quarter of its start.
+unexport PYTHONDONTWRITEBYTECODE
 # See tests/support/side_by_side.py, which says how many, and in which order.
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help

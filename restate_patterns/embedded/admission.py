@@ -77,7 +77,7 @@ class Admission:
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
         if num is None:
-            error = self._argument_error(request, identity)
+            error = None if identity is None else self._argument_error(request)
             if error is not None:
                 self._journals.complete(caller, handle, None, to_failure(error))
                 return None
@@ -97,7 +97,7 @@ class Admission:
         num = None if identity is None else self._identities.holder(identity)
         found = None if num is None else self._records.peek(num)
         if found is None:
-            error = self._argument_error(request, identity)
+            error = None if identity is None else self._argument_error(request)
             if error is not None:
                 return None, to_failure(error)
             found = self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
@@ -124,10 +124,8 @@ class Admission:
             return (target.service, target.key or "", target.handler, request.idempotency_key)
         return None
 
-    def _argument_error(self, request: Request, identity: IdempotencyId | None) -> InvalidInput | None:
-        """Give why an argument is none, where its invocation would use up a key that the right one then lacks."""
-        if identity is None:
-            return None
+    def _argument_error(self, request: Request) -> InvalidInput | None:
+        """Give why an argument is none; asked where its invocation would use up a key that the right one then lacks."""
         target = request.target
         return self._services[target.service].handlers[target.handler].argument_error(request.body)
 
@@ -142,7 +140,7 @@ class Admission:
         found = None if num is None else self._records.peek(num)
         if found is not None:
             return Submitted(found, previously=True)
-        error = self._argument_error(request, identity)
+        error = None if identity is None else self._argument_error(request)
         if error is not None:
             raise error
         due_ms = min(self._log.now_ms() + delay_ms, FOREVER_MS) if delay_ms else None
