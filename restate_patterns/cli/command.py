@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,10 +21,13 @@ from restate_patterns.cli import (
     serve,
     server,
     services,
+    streams,
 )
 from restate_patterns.cli.admin import AdminCommand, run_admin
 from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.loading import add_app
 from restate_patterns.cli.output import complain
+from restate_patterns.cli.parsing import Parser
 from restate_patterns.cli.tokens import ADMIN_TOKEN, INGRESS_TOKEN, add_token
 from restate_patterns.engine.interface import InvocationStatus
 from restate_patterns.limits import LIST_LIMIT_MAX
@@ -45,34 +47,33 @@ exit codes:
   4  there is no such invocation, service, handler, key or deployment
   5  the server refuses, or a file cannot be carried whole
   6  a server cannot start or died: port taken, file not usable, not installed
+  7  it was done, and what it has to say cannot be written: the disk is full
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
-    parsed = parser().parse_args(arguments)
+    streams.open_closed()
     try:
-        parsed.run(parsed)
+        try:
+            parsed = parser().parse_args(arguments)
+            parsed.run(parsed)
+        finally:
+            streams.flush()
     except CommandError as error:
         complain(str(error), error.output)
         return error.code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of a pipe has gone; Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.drop_output()
     return Exit.DONE
 
 
 def parser() -> ArgumentParser:
     """Give the parser of the whole command line."""
-    root = ArgumentParser(
-        prog="restate-patterns",
-        description="Durable services on a SQLite file or a Restate server: serve them, call them, see what they do.",
-        epilog=_EXITS,
-        formatter_class=RawDescriptionHelpFormatter,
-    )
-    root.add_argument("--version", action="version", version=version("restate-patterns"))
+    root = _root()
+    root.add_argument("--version", action="version", version=f"%(prog)s {version('restate-patterns')}")
     commands = root.add_subparsers(metavar="COMMAND", required=True)
     _add_dev(commands)
     serve.add_to(commands)
@@ -88,11 +89,20 @@ def parser() -> ArgumentParser:
     return root
 
 
+def _root() -> ArgumentParser:
+    return Parser(
+        prog="restate-patterns",
+        description="Durable services on a SQLite file or a Restate server: serve them, call them, see what they do.",
+        epilog=_EXITS,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+
+
 def _add_dev(commands: Subparsers) -> None:
     sub = commands.add_parser(
         "dev", help="serve an app, again after each change of its code", description="Serve an app."
     )
-    sub.add_argument("app", metavar="MODULE:APP", help="the App to serve, as in signup:app")
+    add_app(sub)
     embedded.add_options(sub)
     sub.add_argument(
         "--inactivity-timeout",

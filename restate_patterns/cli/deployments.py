@@ -17,7 +17,7 @@ async def list_deployments(arguments: Namespace, admin: AdminClient) -> None:
     if arguments.json:
         print_json({"deployments": [deployment_json(each) for each in found]})
     elif not found:
-        print("no deployments; `deployments register URL` adds one")
+        say("no deployments; `deployments register URL` adds one")
     else:
         now_ms = wall_ms()
         print_table(

@@ -21,7 +21,7 @@ from restate_patterns.cli.changes import SourceWatch
 from restate_patterns.cli.embedded import backend_of, file_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
-from restate_patterns.cli.output import complain, say
+from restate_patterns.cli.output import complain, tell
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.ports import PortError
@@ -38,11 +38,11 @@ _RELOAD_GRACE_S: Final = 2.0 + ENGINE_GRACE_S
 def dev(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    sources = SourceWatch(Path.cwd())
+    sources = SourceWatch(Path(arguments.app_dir).resolve())
     # A .pyc is taken for fresh by the whole second and the size of its source: an edit can be quicker than that.
     sys.dont_write_bytecode = arguments.reload
     try:
-        app = load_app(arguments.app)
+        app = load_app(arguments.app, Path(arguments.app_dir))
     except CommandError as error:
         if not arguments.reload or _RELOADED not in os.environ:
             raise
@@ -75,8 +75,8 @@ async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path |
             except PortError as error:
                 raise CommandError(Exit.CANNOT_START, str(error)) from None
             services = ", ".join(sorted(app.deployment.services))
-            say(f"serving {services} from {file_of(arguments)}", sys.stderr)
-            say(f"ingress {server.ingress_url}, admin {server.admin_url}", sys.stderr)
+            tell(f"serving {services} from {file_of(arguments)}")
+            tell(f"ingress {server.ingress_url}, admin {server.admin_url}")
             signal = asyncio.ensure_future(signals.next())
             change = asyncio.ensure_future(sources.changed() if arguments.reload else _never())
             await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +103,7 @@ def _ports(arguments: Namespace) -> tuple[int, int]:
 
 async def _wait_for_mending(sources: SourceWatch) -> Path | None:
     async with stop_signals() as signals:
-        print("waiting for a change", file=sys.stderr, flush=True)
+        tell("waiting for a change")
         signal = asyncio.ensure_future(signals.next())
         change = asyncio.ensure_future(sources.changed())
         await asyncio.wait([signal, change], return_when=asyncio.FIRST_COMPLETED)
@@ -119,5 +119,5 @@ async def _never() -> Path:
 
 
 def _start_again(changed: Path) -> None:
-    say(f"{changed} changed: starting again", sys.stderr)
+    tell(f"{changed} changed: starting again")
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

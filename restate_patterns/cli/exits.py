@@ -22,6 +22,8 @@ class Exit(enum.IntEnum):
     """The server refuses: the invocation has completed, the input is bad, the disk is full. Or a file cannot move."""
     CANNOT_START = 6
     """A server cannot start or died: a port is taken, the file can't be used, it is not installed."""
+    OUTPUT_LOST = 7
+    """It was done, and what it has to say cannot be written."""
 
 
 class CommandError(Exception):

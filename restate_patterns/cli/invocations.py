@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +17,16 @@ from restate_patterns.admin import (
 )
 from restate_patterns.cli.admin import AdminCommand, command_error
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.output import ago, complain, print_fields, print_json, print_table, say
+from restate_patterns.cli.output import (
+    ago,
+    complain,
+    confirmed,
+    need_a_person,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+)
 from restate_patterns.client.errors import ClientError
 from restate_patterns.errors import TerminalError
 from restate_patterns.http.views import detail_json, invocation_json
@@ -54,7 +62,7 @@ async def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
         return
     if not found:
         hint = "" if arguments.all or arguments.status else " in flight; --all shows completed ones too"
-        print(f"no invocations{hint}")
+        say(f"no invocations{hint}")
         return
     now_ms = wall_ms()
     print_table(
@@ -65,7 +73,7 @@ async def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
         ],
     )
     if more:
-        print(f"... and more; --limit shows more than {arguments.limit}")
+        say(f"... and more; --limit shows more than {arguments.limit}")
 
 
 async def describe(arguments: Namespace, admin: AdminClient) -> None:
@@ -93,7 +101,7 @@ async def describe(arguments: Namespace, admin: AdminClient) -> None:
         ]
     )
     if detail.journal:
-        print()
+        say()
         print_table(
             ("#", "ENTRY", "NAME", "DONE", "DETAIL"),
             [
@@ -151,8 +159,7 @@ async def _act(name: str, invocation_id: str, admin: AdminClient) -> str:
 
 async def _confirm_kill(ids: Sequence[str], admin: AdminClient) -> None:
     """Name what goes down, and ask."""
-    if not sys.stdin.isatty():
-        raise CommandError(Exit.USAGE, "kill runs no undo, so it asks first; give --yes where nobody can answer")
+    need_a_person("kill runs no undo")
     for invocation_id in ids:
         found = (await admin.describe_invocation(invocation_id)).view
         say(f"{invocation_id}: {found.target}, {found.status.value}")
@@ -161,11 +168,10 @@ async def _confirm_kill(ids: Sequence[str], admin: AdminClient) -> None:
         for each in await admin.killed_with(invocation_id):
             say(f"  kills {each.target} ({each.id}), which is {each.status.value}")
     if (await admin.server()).kind is ServerKind.EMBEDDED:
-        print("Its undo does not run; the calls it waits for are killed too, what it has sent goes on.")
+        say("Its undo does not run; the calls it waits for are killed too, what it has sent goes on.")
     else:
-        print("Its undo does not run; what it has called or sent is killed too, also what is not due yet.")
-    answer = input("Kill? [y/N] ")  # noqa: ASYNC250 - nothing else runs meanwhile
-    if answer.strip().lower() not in ("y", "yes"):
+        say("Its undo does not run; what it has called or sent is killed too, also what is not due yet.")
+    if not confirmed("Kill?"):
         raise CommandError(Exit.USAGE, "nothing was killed")
 
 

@@ -18,7 +18,7 @@ async def get(arguments: Namespace, admin: AdminClient) -> None:
     if arguments.name is None:
         _print(state, arguments)
     elif arguments.name in state:
-        print(json_text(state[arguments.name]))
+        say(json_text(state[arguments.name]))
     else:
         names = ", ".join(state) or "no state"
         raise CommandError(

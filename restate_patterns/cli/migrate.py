@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.couriers import courier_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.move_report import report_json, show
-from restate_patterns.cli.output import print_json, say
+from restate_patterns.cli.output import confirmed, need_a_person, print_json, say, tell
 from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.client.urls import checked_url, is_loopback, on_port
@@ -113,7 +112,7 @@ async def _move(file: ParkedFile, arguments: Namespace) -> None:
         if arguments.json:
             print_json(report_json(plan, file, destination.admin_url, moved=not arguments.dry_run))
         elif arguments.dry_run:
-            print("nothing was changed; without --dry-run it is carried")
+            say("nothing was changed; without --dry-run it is carried")
         else:
             say(f"done: {file.path} has moved to {destination.admin_url}, and nothing starts on it any more")
 
@@ -155,12 +154,11 @@ def _undo(file: ParkedFile, arguments: Namespace) -> None:
 def _confirm(arguments: Namespace, question: str, why: str) -> None:
     if arguments.yes:
         return
-    if not sys.stdin.isatty():
-        raise CommandError(Exit.USAGE, f"{why}, so it asks first; give --yes where nobody can answer")
-    print(f"Mind: {why}.")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    need_a_person(why)
+    say(f"Mind: {why}.")
+    if not confirmed(question):
         raise CommandError(Exit.USAGE, "nothing was changed")
 
 
 def _tell(what: str, count: int) -> None:
-    say(f"{what}: {count}", sys.stderr)
+    tell(f"{what}: {count}")

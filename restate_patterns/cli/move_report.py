@@ -75,16 +75,17 @@ def _stays(finished: Finished, left_keys: int) -> str:
 
 
 def _show_refusals(refusals: list[Refusal]) -> None:
-    print(f"cannot be carried: {len(refusals)}")
+    say(f"cannot be carried: {len(refusals)}")
     counts = Counter(each.why for each in refusals)
     for why, count in counts.items():
         of_kind = [each for each in refusals if each.why is why]
-        print(f"\n{why.value} ({count}): {REMEDIES[why]}")
+        say()
+        say(f"{why.value} ({count}): {REMEDIES[why]}")
         shown = list(dict.fromkeys((each.subject, each.id or "", each.reason) for each in of_kind))
         print_table(("TARGET", "ID", "WHY"), shown[:_SHOWN_MAX])
         if len(shown) > _SHOWN_MAX:
-            print(f"... and {len(shown) - _SHOWN_MAX} more; --json lists them all")
-    print()
+            say(f"... and {len(shown) - _SHOWN_MAX} more; --json lists them all")
+    say()
 
 
 def report_json(plan: Plan, file: ParkedFile, to: str, *, moved: bool) -> dict[str, object]:

@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from restate_patterns.cli import streams
+from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.text.printable import printable, printable_json, printable_lines
 
 _PIPE_WIDTH = 1_000
@@ -29,7 +30,7 @@ _STATUS_STYLES = {
 
 def print_json(value: object) -> None:
     """Print JSON, indented."""
-    print(json_text(value, indent=2))
+    streams.write(f"{json_text(value, indent=2)}\n")
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
@@ -37,18 +38,52 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     return printable_json(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
-def say(line: str, file: TextIO | None = None) -> None:
-    """Print one line; to standard output unless told otherwise."""
-    print(printable(line), file=file, flush=file is not None)
+def say(line: str = "") -> None:
+    """Print one line."""
+    streams.write(f"{printable(line)}\n")
+
+
+def say_lines(text: str) -> None:
+    """Print text that has lines."""
+    streams.write(f"{printable_lines(text)}\n")
+
+
+def tell(line: str) -> None:
+    """Print one line about what goes on, to standard error."""
+    streams.tell(f"{printable(line)}\n")
+
+
+def tell_lines(text: str) -> None:
+    """Print text about what goes on that has lines."""
+    streams.tell(f"{printable_lines(text)}\n")
 
 
 def print_output(output: bytes) -> None:
     """Print what a handler gave: to a program the bytes, to a person their text."""
     if sys.stdout.isatty():
-        print(printable_lines(output.decode(errors="backslashreplace").removesuffix("\n")))
+        say_lines(output.decode(errors="backslashreplace").removesuffix("\n"))
     else:
-        sys.stdout.buffer.write(output if output.endswith(b"\n") else output + b"\n")
-    sys.stdout.flush()
+        streams.write_bytes(output if output.endswith(b"\n") else output + b"\n")
+
+
+def need_a_person(why: str) -> None:
+    """Check that somebody can answer.
+
+    Args:
+        why: Why somebody is asked.
+
+    Raises:
+        CommandError: Nobody can.
+    """
+    if not sys.stdin.isatty():
+        raise CommandError(Exit.USAGE, f"{why}, so it asks first; give --yes where nobody can answer")
+
+
+def confirmed(question: str) -> bool:
+    """Ask a person, and return whether the answer is yes; an input that ends is a no."""
+    streams.write(f"{question} [y/N] ")
+    streams.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -74,9 +109,9 @@ def print_fields(fields: Sequence[tuple[str, str | Sequence[str]]]) -> None:
 
 def complain(message: str, output: str = "") -> None:
     """Print an error sentence, and below it what a program said."""
-    say(f"restate-patterns: {message}", sys.stderr)
+    streams.tell(f"restate-patterns: {printable(message)}\n")
     if output:
-        print(printable_lines(output), file=sys.stderr)
+        tell_lines(output)
 
 
 def ago(time: object, now_ms: int) -> str:
@@ -105,4 +140,4 @@ def _print(table: Table) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     with console.capture() as captured:
         console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+    streams.write("".join(f"{line.rstrip()}\n" for line in captured.get().rstrip("\n").split("\n")))

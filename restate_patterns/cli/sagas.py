@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say
+from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say, say_lines
 from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
 from restate_patterns.client import Client
 from restate_patterns.client.errors import ClientError, ServerUnavailable
@@ -24,7 +24,6 @@ from restate_patterns.patterns.saga.diagram import saga_diagram
 from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
 from restate_patterns.patterns.saga.record import SagaRecord, SagaStep
 from restate_patterns.system.clock import wall_ms
-from restate_patterns.text.printable import printable_lines
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result
@@ -107,7 +106,7 @@ async def _list(arguments: Namespace, client: Client) -> None:
     if arguments.json:
         print_json({"stuck": [step.model_dump(mode="json") for step in stuck]})
     elif not stuck:
-        print("no saga is stuck")
+        say("no saga is stuck")
     else:
         now_ms = wall_ms()
         print_table(("ID", "SAGA", "STEP", "SINCE", "ERROR"), [_row(step, now_ms) for step in stuck])
@@ -121,7 +120,7 @@ def _row(step: StuckStep, now_ms: int) -> tuple[str, ...]:
 async def _show(arguments: Namespace, client: Client) -> None:
     record = await client.object_client(SagaLog, arguments.saga).show()
     if arguments.mermaid:
-        print(printable_lines(saga_diagram(record)), end="")
+        say_lines(saga_diagram(record).removesuffix("\n"))
     elif arguments.json:
         print_json(record.model_dump(mode="json"))
     else:
@@ -141,7 +140,7 @@ def _print(record: SagaRecord) -> None:
         ]
     )
     if record.steps:
-        print()
+        say()
         print_table(
             ("#", "KIND", "STEP", "STATE", "NOTE"),
             [(str(step.number), step.kind.value, step.name, step.state.value, _note(step)) for step in record.steps],

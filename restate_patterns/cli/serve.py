@@ -6,6 +6,7 @@ import logging
 import os
 from argparse import Namespace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restate_patterns.admin import AdminError
@@ -13,7 +14,7 @@ from restate_patterns.backends.restate import Restate
 from restate_patterns.cli import embedded
 from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.exits import CommandError, Exit
-from restate_patterns.cli.loading import load_app
+from restate_patterns.cli.loading import add_app, load_app
 from restate_patterns.cli.tokens import ADMIN_TOKEN, add_token
 from restate_patterns.client.errors import ClientError
 from restate_patterns.embedded.file_errors import FileError
@@ -33,7 +34,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
         help="serve an app, from a file of this process or on a Restate server",
         description="Serve an app until SIGTERM or SIGINT.",
     )
-    sub.add_argument("app", metavar="MODULE:APP", help="the App to serve, as in signup:app")
+    add_app(sub)
     sub.add_argument("--backend", choices=("embedded", "restate"), default="embedded", help="(default: %(default)s)")
     embedded.add_options(sub.add_argument_group("on a file (--backend embedded)"))
     restate = sub.add_argument_group("on a Restate server (--backend restate)")
@@ -70,7 +71,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
 def serve(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    app = load_app(arguments.app)
+    app = load_app(arguments.app, Path(arguments.app_dir))
     try:
         app.serve(_backend(arguments))
     except (FileError, PortError) as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from argparse import Namespace
 from datetime import timedelta
 from pathlib import Path
 
 from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.output import say, tell_lines
 from restate_patterns.http.signals import stop_signals
 from restate_patterns.server import (
     DEFAULT_DIRECTORY,
@@ -22,17 +22,16 @@ from restate_patterns.server import (
     installed,
     running_server,
 )
-from restate_patterns.text.printable import printable_lines
 
 
 def install_server(arguments: Namespace) -> None:
     """Put the server into a folder and print where its program is."""
     try:
-        binary = install(Path(arguments.dir), tell=_tell)
+        binary = install(Path(arguments.dir), tell=tell_lines)
     except ServerError as error:
         raise _cannot_start(error) from None
-    _tell(f"restate-server {VERSION} is installed; `restate-patterns server run` starts it")
-    print(binary)
+    tell_lines(f"restate-server {VERSION} is installed; `restate-patterns server run` starts it")
+    say(str(binary))
 
 
 def run_server(arguments: Namespace) -> None:
@@ -76,7 +75,7 @@ async def _until_signal(config: ServerConfig) -> None:
         signal = asyncio.ensure_future(signals.next())
         await asyncio.wait([serving, signal], return_when=asyncio.FIRST_COMPLETED)
         if signal.done() and not serving.done():
-            _tell(f"{signal.result().name}: stopping, {config.stop_timeout_s:.0f} s at most")
+            tell_lines(f"{signal.result().name}: stopping, {config.stop_timeout_s:.0f} s at most")
             serving.cancel()
             await asyncio.wait([serving])
         signal.cancel()
@@ -86,9 +85,9 @@ async def _until_signal(config: ServerConfig) -> None:
 
 async def _serve(config: ServerConfig) -> None:
     """Run the server; ends only with an error, or when it is cancelled."""
-    _tell(f"starting restate-server {VERSION}, {_count(config.nodes)}")
+    tell_lines(f"starting restate-server {VERSION}, {_count(config.nodes)}")
     async with running_server(config) as server:
-        _tell(welcome(server))
+        tell_lines(welcome(server))
         async with asyncio.TaskGroup() as group:
             for node in server.nodes:
                 group.create_task(_announce_death(node, server))
@@ -104,7 +103,9 @@ async def _announce_death(node: Node, server: RunningServer) -> None:
         what = "the rest goes on"
     else:
         what = f"that is more than the {bearable} that it can do without" if bearable else "its data are kept"
-    _tell(f"{node.name} (process {node.process_id}) died, {how}; {left} left: {what}\n{node.log}:{node.log_tail()}")
+    tell_lines(
+        f"{node.name} (process {node.process_id}) died, {how}; {left} left: {what}\n{node.log}:{node.log_tail()}"
+    )
 
 
 def welcome(server: RunningServer) -> str:
@@ -136,7 +137,3 @@ def _count(nodes: int) -> str:
 
 def _shown(directory: Path) -> str:
     return os.path.relpath(directory) if directory.is_relative_to(Path.cwd()) else str(directory)
-
-
-def _tell(line: str) -> None:
-    print(printable_lines(line), file=sys.stderr, flush=True)

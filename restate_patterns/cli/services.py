@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from restate_patterns.admin import AdminClient
 from restate_patterns.admin.services import service_json
-from restate_patterns.cli.output import print_fields, print_json, print_table
+from restate_patterns.cli.output import print_fields, print_json, print_table, say
 
 
 async def list_services(arguments: Namespace, admin: AdminClient) -> None:
@@ -34,7 +34,7 @@ async def describe(arguments: Namespace, admin: AdminClient) -> None:
             ("documentation", found.documentation or ""),
         ]
     )
-    print()
+    say()
     print_table(
         ("HANDLER", "KIND", "INPUT", "OUTPUT", "DOCUMENTATION"),
         [
