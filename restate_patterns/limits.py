@@ -171,6 +171,9 @@ DEADLOCK_NODES_MAX: Final = 10_000
 LIST_LIMIT_MAX: Final = 1_000
 """Invocations given in one listing."""
 
+PARTIAL_IDS_MAX: Final = 20_000
+"""Invocations, the newest ones, among which one is looked for by a part of its id."""
+
 SETTLE_TIMEOUT_S: Final = 60.0
 """How long a test waits, in real time, for an app to settle."""
 

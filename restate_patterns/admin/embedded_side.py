@@ -61,6 +61,10 @@ class EmbeddedSide(Side):
                 ("handler", chosen.handler),
                 ("key", chosen.key),
                 ("status", ",".join(sorted(status.value for status in chosen.statuses))),
+                ("failed", "true" if chosen.failed else None),
+                ("without", ",".join(sorted(chosen.without))),
+                ("id_start", chosen.id_start),
+                ("id_end", chosen.id_end),
                 ("limit", str(limit)),
                 ("after", after),
             )

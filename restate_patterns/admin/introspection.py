@@ -44,6 +44,13 @@ def listing(chosen: InvocationFilter, limit: int, after_created_at: str | None, 
     ]
     if chosen.statuses:
         conditions.append(among("status", sorted(_WORD[status] for status in chosen.statuses)))
+    if chosen.failed:
+        conditions.append("completion_failure IS NOT NULL")
+    if chosen.without:
+        conditions.append(f"NOT {among('target_service_name', sorted(chosen.without))}")
+    for function, part in (("starts_with", chosen.id_start), ("ends_with", chosen.id_end)):
+        if part:
+            conditions.append(f"{function}(id, {literal(part)})")
     if after is not None and after_created_at is not None:
         time = f"to_timestamp_millis({parse_rfc3339_ms(after_created_at)})"
         conditions.append(f"(created_at < {time} OR (created_at = {time} AND id < {literal(after)}))")

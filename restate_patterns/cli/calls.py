@@ -7,15 +7,19 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote
 
 from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.meant import target_meant
 from restate_patterns.cli.output import print_json, print_output, say
-from restate_patterns.client.errors import ClientError, InvocationPaused, ServerUnavailable
+from restate_patterns.client.errors import ClientError, InvocationPaused, RequestRefused, ServerUnavailable
 from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import TerminalError
 from restate_patterns.seam import Request, Target
 from restate_patterns.text.durations import parse_duration_ms
+
+_NOT_FOUND: Final = 404
 
 
 def call(arguments: Namespace) -> None:
@@ -40,7 +44,7 @@ async def _call(arguments: Namespace) -> bytes:
         timeout_s = None if arguments.timeout is None else _duration_ms(arguments.timeout) / 1000
         return await caller.call(_request(arguments), timeout_s)
     except TerminalError as error:
-        raise _failed(error, arguments) from None
+        raise await _failed(error, arguments) from None
     except TimeoutError as error:
         raise CommandError(Exit.FAILED, str(error)) from None
     except ClientError as error:
@@ -55,7 +59,7 @@ async def _send(arguments: Namespace) -> str:
         delay_ms = 0 if arguments.delay is None else _duration_ms(arguments.delay)
         return await caller.send(_request(arguments), delay_ms)
     except TerminalError as error:
-        raise _failed(error, arguments) from None
+        raise await _failed(error, arguments) from None
     except ClientError as error:
         raise _no_server(error) from None
     finally:
@@ -121,11 +125,16 @@ def _duration_ms(text: str) -> int:
         raise CommandError(Exit.USAGE, str(error)) from None
 
 
-def _failed(error: TerminalError, arguments: Namespace) -> CommandError:
+async def _failed(error: TerminalError, arguments: Namespace) -> CommandError:
     if arguments.json:
         body = {"code": error.code, "message": error.message, "metadata": dict(error.metadata)}
         print_json({"error": body})
-    return CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}")
+    if not isinstance(error, RequestRefused):
+        return CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}")
+    if error.code != _NOT_FOUND:
+        return CommandError(Exit.REFUSED, f"refused with {error.code}: {error.message}")
+    meant = await target_meant(_target(arguments.target), arguments.ingress_url)
+    return CommandError(Exit.NOT_FOUND, f"{error.message}{meant}")
 
 
 def _no_server(error: ClientError) -> CommandError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from restate_patterns.cli import (
     calls,
+    completion,
     deployments,
     dev,
     embedded,
@@ -50,6 +51,8 @@ exit codes:
   7  it was done, and what it has to say cannot be written: the disk is full
 """
 
+_ID_HELP: Final = "the invocation id; its beginning is enough, or what a table shows of it, if no other has the same"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
@@ -86,6 +89,7 @@ def parser() -> ArgumentParser:
     sagas.add_to(commands)
     _add_server(commands)
     migrate.add_to(commands)
+    _add_completion(commands, root)
     return root
 
 
@@ -96,6 +100,13 @@ def _root() -> ArgumentParser:
         epilog=_EXITS,
         formatter_class=RawDescriptionHelpFormatter,
     )
+
+
+def _add_completion(commands: Subparsers, root: ArgumentParser) -> None:
+    text = "print what a shell needs to complete this command"
+    sub = commands.add_parser("completion", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.add_argument("shell", choices=completion.SHELLS, help="bash, zsh or fish")
+    sub.set_defaults(run=partial(completion.complete, root=root))
 
 
 def _add_dev(commands: Subparsers) -> None:
@@ -143,10 +154,19 @@ def _add_invocations(commands: Subparsers) -> None:
     listing.add_argument("--key", help="of this key")
     known = ",".join(status.value for status in InvocationStatus)
     listing.add_argument("--status", metavar="STATUS[,STATUS]", help=f"in one of these: {known}")
-    listing.add_argument("--all", action="store_true", help="completed ones too")
+    listing.add_argument("--failed", action="store_true", help="those that have ended with an error")
+    listing.add_argument("--all", action="store_true", help="completed ones too, and those of our own services")
+    listing.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=2.0,
+        metavar="SECONDS",
+        help="list again each 2 seconds, or so many, until Ctrl-C",
+    )
     listing.add_argument("--limit", type=int, default=50, metavar="N", help=f"at most {LIST_LIMIT_MAX} (%(default)s)")
     describe = _admin_command(verbs, "describe", invocations.describe, "show one invocation with its journal")
-    describe.add_argument("id", help="the invocation id")
+    describe.add_argument("id", help=_ID_HELP)
     for name, verb, text in (
         ("cancel", "cancel", "ask invocations to cancel; they may undo"),
         ("kill", "kill", "end invocations without running any of their code"),
@@ -156,15 +176,16 @@ def _add_invocations(commands: Subparsers) -> None:
         ("purge", "purge", "forget completed invocations now"),
     ):
         sub = _admin_command(verbs, name, invocations.verb(verb), text)
-        sub.add_argument("ids", nargs="+", metavar="ID", help="the invocation id")
-        if name == "kill":
+        sub.add_argument("ids", nargs="+", metavar="ID", help=_ID_HELP)
+        if name in ("kill", "restart"):
             sub.add_argument("--yes", "-y", action="store_true", help="do not ask")
 
 
 def _add_services(commands: Subparsers) -> None:
     group = commands.add_parser("services", help="what the server hosts")
     verbs = group.add_subparsers(metavar="VERB", required=True)
-    _admin_command(verbs, "list", services.list_services, "list services and their handlers")
+    listing = _admin_command(verbs, "list", services.list_services, "list services and their handlers")
+    listing.add_argument("--all", action="store_true", help="the framework's own, too")
     describe = _admin_command(verbs, "describe", services.describe, "show the handlers of a service")
     describe.add_argument("name", help="the service")
     document = _admin_command(verbs, "openapi", services.openapi, "print the OpenAPI document of a service")
@@ -244,3 +265,10 @@ def _admin_command(verbs: Subparsers, name: str, run: AdminCommand, text: str) -
 def _add_common(sub: ArgumentParser, token_variable: str) -> None:
     sub.add_argument("--json", action="store_true", help="print JSON")
     add_token(sub, token_variable)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds

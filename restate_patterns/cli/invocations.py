@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
@@ -17,8 +18,10 @@ from restate_patterns.admin import (
 )
 from restate_patterns.cli.admin import AdminCommand, command_error
 from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.ids import whole_id
 from restate_patterns.cli.output import (
     ago,
+    clear_screen,
     complain,
     confirmed,
     need_a_person,
@@ -27,6 +30,10 @@ from restate_patterns.cli.output import (
     print_table,
     say,
 )
+from restate_patterns.cli.own_services import OWN_SERVICES
+from restate_patterns.cli.restarting import confirm_restart
+from restate_patterns.cli.streams import flush
+from restate_patterns.cli.suggestions import did_you_mean
 from restate_patterns.client.errors import ClientError
 from restate_patterns.errors import TerminalError
 from restate_patterns.http.views import detail_json, invocation_json
@@ -45,13 +52,24 @@ _DONE: Final = {
 
 
 async def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
-    """List invocations, newest first."""
-    chosen = InvocationFilter(
-        service=arguments.service,
-        handler=arguments.handler,
-        key=arguments.key,
-        statuses=_statuses(arguments.status) or (frozenset() if arguments.all else _IN_FLIGHT),
-    )
+    """List invocations, newest first; with `--watch` again and again, until Ctrl-C."""
+    if arguments.watch is None:
+        await _list(arguments, admin)
+        return
+    if arguments.json:
+        raise CommandError(Exit.USAGE, "--watch shows a table to a person; leave --json out")
+    try:
+        while True:
+            clear_screen()
+            await _list(arguments, admin)
+            flush()
+            await asyncio.sleep(arguments.watch)
+    except asyncio.CancelledError:
+        return
+
+
+async def _list(arguments: Namespace, admin: AdminClient) -> None:
+    chosen = _chosen(arguments)
     try:
         found = await admin.list_invocations(chosen, limit=arguments.limit)
     except ValueError as error:
@@ -61,7 +79,8 @@ async def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
         print_json({"invocations": [invocation_json(each) for each in found], "next": more})
         return
     if not found:
-        hint = "" if arguments.all or arguments.status else " in flight; --all shows completed ones too"
+        named = arguments.all or arguments.status or arguments.failed
+        hint = "" if named else " in flight; --all shows completed ones too"
         say(f"no invocations{hint}")
         return
     now_ms = wall_ms()
@@ -78,7 +97,7 @@ async def list_invocations(arguments: Namespace, admin: AdminClient) -> None:
 
 async def describe(arguments: Namespace, admin: AdminClient) -> None:
     """Show one invocation with its journal."""
-    detail = await admin.describe_invocation(arguments.id)
+    detail = await admin.describe_invocation(await whole_id(arguments.id, admin))
     if arguments.json:
         print_json(detail_json(detail))
         return
@@ -115,11 +134,14 @@ def verb(name: str) -> AdminCommand:
     """Give the command that does one verb on each of the invocations named."""
 
     async def act(arguments: Namespace, admin: AdminClient) -> None:
+        ids = [await whole_id(each, admin) for each in arguments.ids]
         if name == "kill" and not arguments.yes:
-            await _confirm_kill(arguments.ids, admin)
+            await _confirm_kill(ids, admin)
+        if name == "restart-as-new" and not arguments.yes:
+            await confirm_restart(ids, admin)
         outcomes: list[dict[str, object]] = []
         failed: list[CommandError] = []
-        for invocation_id in arguments.ids:
+        for invocation_id in ids:
             try:
                 new_id = await _act(name, invocation_id, admin)
             except (AdminError, ClientError, EngineError, TerminalError) as error:
@@ -175,12 +197,28 @@ async def _confirm_kill(ids: Sequence[str], admin: AdminClient) -> None:
         raise CommandError(Exit.USAGE, "nothing was killed")
 
 
+def _chosen(arguments: Namespace) -> InvocationFilter:
+    statuses = _statuses(arguments.status)
+    if not statuses and not arguments.all and not arguments.failed:
+        statuses = _IN_FLIGHT
+    return InvocationFilter(
+        service=arguments.service,
+        handler=arguments.handler,
+        key=arguments.key,
+        statuses=statuses,
+        failed=arguments.failed,
+        without=frozenset() if arguments.all or arguments.service else OWN_SERVICES,
+    )
+
+
 def _statuses(text: str | None) -> frozenset[InvocationStatus]:
-    try:
-        return frozenset(InvocationStatus(word) for word in (text or "").split(",") if word)
-    except ValueError:
-        known = ", ".join(status.value for status in InvocationStatus)
-        raise CommandError(Exit.USAGE, f"status={text} must be of {known}") from None
+    known = [status.value for status in InvocationStatus]
+    words = [word for word in (text or "").split(",") if word]
+    for word in words:
+        if word not in known:
+            hint = did_you_mean(word, known)
+            raise CommandError(Exit.USAGE, f"status={text} must be of {', '.join(known)}{hint}")
+    return frozenset(map(InvocationStatus, words))
 
 
 def _note(found: InvocationView, now_ms: int) -> str:

@@ -13,9 +13,11 @@ from rich.text import Text
 
 from restate_patterns.cli import streams
 from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.fitting import GAP, ONE_LINE, fitted
 from restate_patterns.text.printable import printable, printable_json, printable_lines
 
 _PIPE_WIDTH = 1_000
+_UNBROKEN = ("ID", "STATUS", "CREATED", "SINCE", *ONE_LINE)
 _STATUS_STYLES = {
     "running": "green",
     "ready": "green",
@@ -87,18 +89,24 @@ def confirmed(question: str) -> bool:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table without lines; ids are never cut."""
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    """Print a table without lines; at a terminal that has no room for them, ids are shortened and notes are cut."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
     for column in columns:
-        table.add_column(column, no_wrap=column in ("ID", "STATUS"), overflow="fold")
-    for row in rows:
+        table.add_column(column, no_wrap=column in _UNBROKEN, overflow="fold")
+    for row in fitted(columns, rows, _console().width if sys.stdout.isatty() else None):
         table.add_row(*(_cell(column, text) for column, text in zip(columns, row, strict=True)))
     _print(table)
 
 
+def clear_screen() -> None:
+    """Begin at the top of an empty terminal; for a program there is none."""
+    if sys.stdout.isatty():
+        streams.write("\x1b[2J\x1b[H")
+
+
 def print_fields(fields: Sequence[tuple[str, str | Sequence[str]]]) -> None:
     """Print names and values, one a line; empty values are left out, and several are below each other."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields:
@@ -137,7 +145,11 @@ def _cell(column: str, *lines: str) -> Text:
 
 
 def _print(table: Table) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = _console()
     with console.capture() as captured:
         console.print(table)
     streams.write("".join(f"{line.rstrip()}\n" for line in captured.get().rstrip("\n").split("\n")))
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)

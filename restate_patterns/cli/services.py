@@ -7,11 +7,14 @@ from argparse import Namespace
 from restate_patterns.admin import AdminClient
 from restate_patterns.admin.services import service_json
 from restate_patterns.cli.output import print_fields, print_json, print_table, say
+from restate_patterns.cli.own_services import without_own
 
 
 async def list_services(arguments: Namespace, admin: AdminClient) -> None:
     """List the services with their handlers."""
     found = await admin.list_services()
+    if not arguments.all:
+        found = without_own(found)
     if arguments.json:
         print_json({"services": [service_json(each) for each in found]})
         return

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import httpx
 
-from restate_patterns.client.errors import InvocationPaused, ServerUnavailable, UnexpectedAnswer
+from restate_patterns.client.errors import InvocationPaused, RequestRefused, ServerUnavailable, UnexpectedAnswer
 from restate_patterns.client.translate import terminal_error
 from restate_patterns.engine.errors import MalformedId
 from restate_patterns.errors import Failure, InvocationNotFound, TerminalError
@@ -93,7 +93,9 @@ def error_of(answer: httpx.Response) -> Exception:
             return _unexpected(answer)
         if answer.status_code == 503:
             return ServerUnavailable(message)
-    return terminal_error(Failure(code, message, _texts(fields.get("metadata"))))
+    error = terminal_error(Failure(code, message, _texts(fields.get("metadata"))))
+    is_refusal = fields.get("source") != "invocation" and type(error) is TerminalError
+    return RequestRefused(message=message, code=code) if is_refusal else error
 
 
 def unavailable(answer: httpx.Response) -> Exception:

@@ -7,9 +7,12 @@
     * `InvocationPaused`: there is no result until a person has resumed the invocation.
     * `ClientClosed`: the block that the client belongs to has ended.
     * `UnexpectedAnswer`: what answers is not a server of this kind, or refuses the token.
+* `RequestRefused`: the server takes the request for wrong; a `TerminalError`, as for a caller it makes no difference.
 """
 
 from __future__ import annotations
+
+from restate_patterns.errors import TerminalError
 
 
 class ClientError(Exception):
@@ -89,3 +92,7 @@ class UnexpectedAnswer(ClientError):
             )
         super().__init__(f"{url} answered {status} {body[:120]!r}: {hint}")
         self.status = status
+
+
+class RequestRefused(TerminalError):
+    """The server itself refused the request: no such path, no argument of the handler. No handler has failed."""

@@ -90,6 +90,11 @@ class RecordsTable:
         rows = self._store.read(f"SELECT {COLUMNS} FROM invocation WHERE {where}", parameters)
         return [self._records.get(row[0]) or self.from_row(row) for row in rows]
 
+    def newest(self, limit: int) -> list[tuple[int, int]]:
+        """Give the numbers and epochs of what was accepted last in the file, newest first."""
+        rows = self._store.read("SELECT num, epoch FROM invocation ORDER BY num DESC LIMIT ?", (limit,))
+        return [(num, epoch) for num, epoch in rows]
+
     def from_row(self, row: tuple[object, ...]) -> Record:
         """Make a record of a row of the file."""
         record = record_of(row, self._ids)

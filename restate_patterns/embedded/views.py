@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.records import Command, CommandKind, Record, Status
@@ -16,6 +17,7 @@ from restate_patterns.engine.interface import (
     JournalEntryView,
 )
 from restate_patterns.errors import Failure
+from restate_patterns.limits import LIST_LIMIT_MAX, PARTIAL_IDS_MAX
 from restate_patterns.seam import OperationHandle
 
 _STATUS = {
@@ -113,11 +115,25 @@ def list_views(core: Core, chosen: InvocationFilter, limit: int, after_num: int 
     if chosen.statuses:
         wanted = sorted(int(status) for status, word in _STATUS.items() if _matches(word, chosen.statuses))
         where.append(f"status IN ({', '.join(map(str, wanted))})")
+    if chosen.failed:
+        where.append(f"status = {Status.COMPLETED:d} AND output_failure IS NOT NULL")
+    if chosen.without:
+        where.append(f"service NOT IN ({', '.join('?' * len(chosen.without))})")
+        parameters += sorted(chosen.without)
+    if chosen.id_start or chosen.id_end:
+        where.append(f"num IN ({', '.join(map(str, _numbers_like(core, chosen)))})")
     if after_num is not None:
         where.append("num < ?")
         parameters.append(after_num)
     condition = " AND ".join(where) + " ORDER BY num DESC LIMIT ?"
     return [view_of(core, record) for record in core.records.select(condition, (*parameters, limit))]
+
+
+def _numbers_like(core: Core, chosen: InvocationFilter) -> Sequence[int]:
+    """Give the numbers of invocations by parts of their ids, which are not in the file."""
+    newest = ((num, core.ids.invocation(num, epoch)) for num, epoch in core.records.newest(PARTIAL_IDS_MAX))
+    found = (num for num, made in newest if made.startswith(chosen.id_start) and made.endswith(chosen.id_end))
+    return list(islice(found, LIST_LIMIT_MAX))
 
 
 def _matches(word: InvocationStatus, wanted: frozenset[InvocationStatus]) -> bool:

@@ -102,6 +102,14 @@ class InvocationFilter:
     handler: str | None = None
     key: str | None = None
     statuses: frozenset[InvocationStatus] = frozenset()
+    failed: bool = False
+    """Only those that have completed with a failure."""
+    without: frozenset[str] = frozenset()
+    """Services that are left out."""
+    id_start: str = ""
+    """How the id begins; an embedded server looks at its newest invocations only, 20,000 of them."""
+    id_end: str = ""
+    """How the id ends; the same."""
 
 
 class EngineInterface(Protocol):

@@ -303,6 +303,10 @@ def _filter(query: Mapping[str, str]) -> InvocationFilter:
         handler=query.get("handler"),
         key=query.get("key"),
         statuses=statuses,
+        failed=query.get("failed") == "true",
+        without=frozenset(name for name in query.get("without", "").split(",") if name),
+        id_start=query.get("id_start", ""),
+        id_end=query.get("id_end", ""),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from restate_patterns.cli.exits import Exit
+from restate_patterns.cli.ids import shortened
 from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
 from tests.support.processes.dev_server import COMMAND, DevServer, clean_environment, run_here, run_process
@@ -237,6 +239,63 @@ def test_delayed_send(workshop: Workshop) -> None:
     assert workshop.command("invocations", "describe", sent).code == Exit.NOT_FOUND
 
 
+def test_ids_can_be_shortened(workshop: Workshop) -> None:
+    """As a table shows them at a narrow terminal, or their beginning, if no other has the same."""
+    sent = [workshop.command("send", "Shop/nap", "3600").stdout.strip() for _ in range(2)]
+    for shown in shortened(sent).values():
+        assert len(shown) < 24
+        described = workshop.command("invocations", "describe", shown, "--json")
+        assert json.loads(described.stdout)["invocation"]["id"] in sent
+    several = workshop.command("invocations", "cancel", "inv_1")
+    assert several.code == Exit.USAGE
+    assert "several invocations have an id like inv_1: inv_1" in several.stderr
+    short = [shortened(sent)[sent[0]], sent[1][:-2]]
+    killed = workshop.command("invocations", "kill", "--yes", *short).stdout
+    assert killed == "".join(f"{each}: killed\n" for each in sent)
+
+
+def test_failed_ones(workshop: Workshop) -> None:
+    workshop.command("call", "Shop/buy", '"rice"')
+    workshop.command("call", "Shop/nothing")
+    listed = parsed(workshop, "invocations", "list", "--failed")["invocations"]
+    assert {each["handler"] for each in listed} >= {"buy"}
+    assert all(each["failure"] for each in listed)
+
+
+def test_restart_says_what_was_done(workshop: Workshop) -> None:
+    """A repeat has other idempotency keys: whoever restarts it must know what is done once more."""
+    ringing = workshop.command("send", "Shop/ring").stdout.strip()
+    deadline = time.monotonic() + PATIENCE_S
+    while workshop.command("call", "Bell/door/known").stdout in ("", "null\n"):
+        assert time.monotonic() < deadline
+    assert workshop.command("invocations", "kill", "--yes", ringing).code == 0
+    workshop.until_status(ringing, "completed")
+    refused = workshop.command("invocations", "restart", ringing)
+    assert refused.code == Exit.USAGE
+    assert "a restart does again what was done, so it asks first; give --yes" in refused.stderr
+    text, code = answered(workshop, "n", "invocations", "restart", ringing)
+    assert code == Exit.USAGE
+    assert "call of Bell/door/remember" in text
+    assert "nothing was restarted" in text
+    again = workshop.command("invocations", "restart", "--yes", ringing).stdout
+    assert again.startswith(f"{ringing}: restarted as inv_")
+    workshop.command("invocations", "kill", "--yes", again.rpartition(" ")[2].strip())
+
+
+def test_watching_ends_with_ctrl_c(workshop: Workshop) -> None:
+    """It lists again and again, and Ctrl-C is how it ends: no error."""
+    environment = {**clean_environment(), "RESTATE_ADMIN_URL": workshop.admin_url}
+    command = [*COMMAND, "invocations", "list", "--watch", "0.05", "--service", "Nobody"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+        assert done.stdout is not None
+        assert [done.stdout.readline() for _ in range(3)] == [
+            "no invocations in flight; --all shows completed ones too\n"
+        ] * 3
+        done.send_signal(signal.SIGINT)
+        _, complaint = done.communicate(timeout=PATIENCE_S)
+    assert (done.returncode, complaint) == (0, "")
+
+
 def test_state(workshop: Workshop) -> None:
     workshop.command("call", "Counter/state/add", "3")
     assert rows(workshop.command("kv", "get", "Counter", "state").stdout) == [["NAME", "VALUE"], ["count", "3"]]
@@ -272,13 +331,18 @@ def test_services(workshop: Workshop) -> None:
         (("call", "Counter", "1"), Exit.USAGE, "must be Service/handler or Object/key/handler"),
         (("call", "Counter/k/add", "@/no/file"), Exit.USAGE, "cannot read the body from /no/file"),
         (("call", "Counter/k/add", "1", "--header", "x"), Exit.USAGE, "'name: value'"),
-        (("call", "Counter/k/nope", "1"), Exit.FAILED, "the handler 'nope' was not found"),
-        (("call", "Shop/secret"), Exit.FAILED, "the invoked service is not public"),
+        (("call", "Counter/k/nope", "1"), Exit.NOT_FOUND, "the handler 'nope' was not found"),
+        (("send", "Counter/k/adn", "1"), Exit.NOT_FOUND, "; did you mean add?"),
+        (("call", "Contre/k/add", "1"), Exit.NOT_FOUND, "; did you mean Counter?"),
+        (("call", "Shop/secret"), Exit.REFUSED, "the invoked service is not public"),
         (("send", "Shop/nothing", "--delay", "10"), Exit.USAGE, "'10' is not a duration"),
         (("kv", "set", "Counter", "k", "count", "x"), Exit.USAGE, "the value is not JSON"),
         (("kv", "get", "Shop", "k"), Exit.REFUSED, "only virtual objects and workflows have state"),
         (("invocations", "cancel", "garbage"), Exit.REFUSED, "bad invocation id 'garbage'"),
         (("invocations", "list", "--status", "hungry"), Exit.USAGE, "status=hungry must be of"),
+        (("invocations", "list", "--status", "pausd"), Exit.USAGE, "; did you mean paused?"),
+        (("invocations", "list", "--watch", "--json"), Exit.USAGE, "leave --json out"),
+        (("invocations", "describe", "inv_1zz"), Exit.NOT_FOUND, "there is no invocation whose id is inv_1zz"),
     ],
 )
 def test_mistakes(workshop: Workshop, arguments: tuple[str, ...], code: Exit, sentence: str) -> None:
