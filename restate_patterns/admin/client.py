@@ -9,7 +9,7 @@ from typing import Final, Self
 import httpx
 
 from restate_patterns.admin.connection import Connection, objects
-from restate_patterns.admin.deployments import DeploymentView, Registration, deployment_of
+from restate_patterns.admin.deployments import DeploymentView, Registration, deployment_of, is_function
 from restate_patterns.admin.embedded_side import EmbeddedSide
 from restate_patterns.admin.errors import UnsupportedServer
 from restate_patterns.admin.restate_side import RestateSide
@@ -92,6 +92,7 @@ class AdminClient:
         force: bool = False,
         breaking: bool = False,
         use_http_11: bool = False,
+        assume_role: str | None = None,
         headers: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Registration:
@@ -100,19 +101,31 @@ class AdminClient:
         Registering again what has not changed changes nothing.
 
         Args:
-            deployment_url: Where the endpoint is, as the server reaches it.
+            deployment_url: Where the endpoint is, as the server reaches it; or the ARN of an AWS Lambda function
+                with its version or alias (`arn:aws:lambda:REGION:ACCOUNT:function:NAME:VERSION`), which it invokes.
             force: Take the services that are at a registered URL now, and what breaks too: for
                 development, as invocations in flight go on with the new code.
             breaking: Allow that services change their kind or lose handlers.
             use_http_11: The endpoint speaks HTTP/1.1 only; it suspends at every wait.
+            assume_role: The ARN of the role in which the server invokes the function. Default: its own.
             headers: Sent to the endpoint with every request, such as a token for a gateway.
             metadata: Kept with the deployment.
 
         Raises:
             RegistrationError: It is not registered; the class says why, the sentence what to do.
+            ValueError: An option is for the other kind of endpoint.
         """
+        if is_function(deployment_url) and use_http_11:
+            raise ValueError("use_http_11 (--http1) is for endpoints with a URL, and this is a Lambda function")
+        if assume_role is not None and not is_function(deployment_url):
+            raise ValueError("assume_role (--assume-role) is for a Lambda function, and this is a URL")
         options = RegisterOptions(
-            force=force, breaking=breaking, use_http_11=use_http_11, headers=headers or {}, metadata=metadata or {}
+            force=force,
+            breaking=breaking,
+            use_http_11=use_http_11,
+            assume_role=assume_role,
+            headers=headers or {},
+            metadata=metadata or {},
         )
         return await (await self._side()).register(deployment_url, options)
 

@@ -15,12 +15,14 @@ from restate_patterns.admin.errors import (
     EndpointRefusesIdentity,
     EndpointSpeaksHttp1,
     EndpointUnreachable,
+    FunctionNotInvoked,
     NotAnEndpoint,
     RegistrationError,
 )
 from restate_patterns.admin.services import ServiceView, service_of
 
 _UNREADABLE: Final = "cannot be decoded"
+_FUNCTION_ERROR: Final = "returned error: "
 _GOT_STATUS = "got status code '"
 
 
@@ -30,6 +32,7 @@ class DeploymentView:
 
     id: str
     url: str
+    """Where it is; the ARN of an AWS Lambda function."""
     services: Mapping[str, int]
     """Revision by the name of the service."""
     protocol: str
@@ -61,7 +64,7 @@ def deployment_of(fields: JsonObject) -> DeploymentView:
         id=str(fields["id"]),
         url=str(fields.get("uri") or fields.get("arn") or ""),
         services={str(each["name"]): int(str(each["revision"])) for each in services},
-        protocol=str(fields.get("protocol_type", "")),
+        protocol=str(fields.get("protocol_type") or ("RequestResponse" if "arn" in fields else "")),
         http_version=_text(fields, "http_version"),
         sdk_version=_text(fields, "sdk_version"),
         created_at=_text(fields, "created_at"),
@@ -73,7 +76,7 @@ def deployment_json(deployment: DeploymentView) -> dict[str, object]:
     services = [{"name": name, "revision": revision} for name, revision in deployment.services.items()]
     return {
         "id": deployment.id,
-        "uri": deployment.url,
+        "arn" if is_function(deployment.url) else "uri": deployment.url,
         "protocol_type": deployment.protocol,
         "http_version": deployment.http_version,
         "sdk_version": deployment.sdk_version,
@@ -88,8 +91,15 @@ def services_of(fields: JsonObject) -> Sequence[ServiceView]:
     return sorted(found, key=lambda each: each.name)
 
 
+def is_function(url: str) -> bool:
+    """Say whether an endpoint is an AWS Lambda function, which is named by its ARN."""
+    return url.startswith("arn:")
+
+
 def same_url(one: str, other: str) -> bool:
     """Say whether two URLs are of one endpoint."""
+    if is_function(one) or is_function(other):
+        return one == other
     return httpx.URL(one.rstrip("/") + "/") == httpx.URL(other.rstrip("/") + "/")
 
 
@@ -110,6 +120,8 @@ def refusal(url: str, answer: Answer) -> RegistrationError | None:
     """
     code, message = answer.fields.get("restate_code"), _without_codes(answer.message)
     match code:
+        case "META0003" if is_function(url):
+            return FunctionNotInvoked(url, message.partition(_FUNCTION_ERROR)[2].partition(" (")[0] or message)
         case "META0003" if _GOT_STATUS in message:
             status = message.partition(_GOT_STATUS)[2].partition("'")[0]
             refuses = status[:3] in ("401", "403")

@@ -12,6 +12,7 @@
     * `RegistrationError`: an endpoint was not registered; has its `url`.
         * `NothingToRegister`: an embedded server hosts its own app.
         * `EndpointUnreachable`: the server cannot connect to the endpoint.
+        * `FunctionNotInvoked`: the server cannot invoke the AWS Lambda function.
         * `EndpointSpeaksHttp1`: the endpoint does not speak HTTP/2.
         * `EndpointRefusesIdentity`: the endpoint takes requests of another server only.
         * `NotAnEndpoint`: what answers serves no services, or not at this path.
@@ -191,6 +192,20 @@ class EndpointUnreachable(RegistrationError):
             url,
             f"the Restate server cannot reach {url} ({reason}): start the endpoint first, and give a URL that the "
             "server can reach (from inside a container, 127.0.0.1 is the container)",
+        )
+
+
+class FunctionNotInvoked(RegistrationError):
+    """The server cannot invoke the AWS Lambda function, or it failed."""
+
+    code = "function-not-invoked"
+
+    def __init__(self, arn: str, reason: str) -> None:
+        super().__init__(
+            arn,
+            f"the Restate server cannot invoke {arn} ({reason}): the function and its version must exist in that "
+            "region, its handler must be the one of `Restate(...).lambda_handler(app)`, and the credentials of the "
+            "server, or of the role it is to take (--assume-role), must allow lambda:InvokeFunction",
         )
 
 

@@ -17,6 +17,7 @@ from restate_patterns.admin.deployments import (
     breaking_changes,
     changes,
     deployment_of,
+    is_function,
     refusal,
     same_url,
     services_of,
@@ -50,7 +51,9 @@ async def register(connection: Connection, url: str, options: RegisterOptions) -
 
 
 async def _post(connection: Connection, url: str, options: RegisterOptions, *, force: bool, dry_run: bool) -> Answer:
-    body: dict[str, object] = {"uri": url, "force": force, "dry_run": dry_run}
+    body: dict[str, object] = {"arn" if is_function(url) else "uri": url, "force": force, "dry_run": dry_run}
+    if options.assume_role is not None:
+        body["assume_role_arn"] = options.assume_role
     if options.breaking and not force:
         body["breaking"] = True
     if options.use_http_11:

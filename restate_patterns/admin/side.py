@@ -20,6 +20,7 @@ class RegisterOptions:
     force: bool = False
     breaking: bool = False
     use_http_11: bool = False
+    assume_role: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 

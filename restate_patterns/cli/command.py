@@ -239,10 +239,11 @@ def _add_deployments(commands: Subparsers) -> None:
     verbs = group.add_subparsers(metavar="VERB", required=True)
     _admin_command(verbs, "list", deployments.list_deployments, "list what is registered")
     register = _admin_command(verbs, "register", deployments.register, "make the services of an endpoint known")
-    register.add_argument("url", metavar="URL", help="where it is, as the server reaches it")
+    register.add_argument("url", metavar="URL", help="where it is, as the server reaches it; the ARN of a function")
     register.add_argument("--force", action="store_true", help="take what is at a registered URL now (development)")
     register.add_argument("--breaking", action="store_true", help="services may change kind or lose handlers")
     register.add_argument("--http1", action="store_true", help="it speaks HTTP/1.1 only, and suspends at every wait")
+    register.add_argument("--assume-role", metavar="ARN", help="the role in which the server invokes the function")
     remove = _admin_command(verbs, "remove", deployments.remove, "forget a deployment, also with work in flight")
     remove.add_argument("id", metavar="ID", help="the deployment id")
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 from restate_patterns.admin import AdminClient
 from restate_patterns.admin.deployments import deployment_json
 from restate_patterns.admin.services import service_json
+from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import ago, print_json, print_table, say
 from restate_patterns.system.clock import wall_ms
 
@@ -28,9 +29,16 @@ async def list_deployments(arguments: Namespace, admin: AdminClient) -> None:
 
 async def register(arguments: Namespace, admin: AdminClient) -> None:
     """Register an endpoint and show what the server found there."""
-    done = await admin.register(
-        arguments.url, force=arguments.force, breaking=arguments.breaking, use_http_11=arguments.http1
-    )
+    try:
+        done = await admin.register(
+            arguments.url,
+            force=arguments.force,
+            breaking=arguments.breaking,
+            use_http_11=arguments.http1,
+            assume_role=arguments.assume_role,
+        )
+    except ValueError as error:
+        raise CommandError(Exit.USAGE, str(error)) from None
     if arguments.json:
         services = [service_json(each) for each in done.services]
         print_json(
