@@ -25,6 +25,7 @@ from restate_patterns.cli import (
     streams,
 )
 from restate_patterns.cli.admin import AdminCommand, run_admin
+from restate_patterns.cli.durations import duration
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import add_app
 from restate_patterns.cli.output import complain
@@ -115,12 +116,6 @@ def _add_dev(commands: Subparsers) -> None:
     )
     add_app(sub)
     embedded.add_options(sub)
-    sub.add_argument(
-        "--inactivity-timeout",
-        type=int,
-        metavar="MS",
-        help="suspend what is idle for that long; 0 replays at every wait, to find what is not deterministic",
-    )
     sub.add_argument("--no-reload", dest="reload", action="store_false", help="keep serving the old code")
     sub.set_defaults(run=dev.dev)
 
@@ -227,8 +222,15 @@ def _add_server(commands: Subparsers) -> None:
     following = "of the first node; others take the next ones, 0 free ones (%(default)s)"
     sub.add_argument("--ingress-port", type=int, default=8080, metavar="N", help=f"the ingress {following}")
     sub.add_argument("--admin-port", type=int, default=9070, metavar="N", help=f"the admin API {following}")
-    sub.add_argument("--inactivity-timeout", type=int, metavar="MS", help="suspend what is idle for that long")
-    sub.add_argument("--abort-timeout", type=int, metavar="MS", help="then cut off what does not suspend in that time")
+    sub.add_argument("--inactivity-timeout", type=duration, metavar="DURATION", help="suspend what is idle so long")
+    sub.add_argument("--abort-timeout", type=duration, metavar="DURATION", help="then cut off what goes on so long")
+    sub.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of its configuration, as worker.invoker.inactivity-timeout=1m; may be repeated",
+    )
     sub.add_argument("--request-identity-key", metavar="FILE", help="the private key (PEM) that signs its requests")
     sub.add_argument("--server-dir", default=str(DEFAULT_DIRECTORY), metavar="DIR", help="where it is installed")
     sub.set_defaults(run=server.run_server)

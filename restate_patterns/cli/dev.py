@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -57,9 +56,8 @@ def dev(arguments: Namespace) -> None:
 async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path | None:
     """Serve; gives the file whose change ended it, or None for a signal."""
     arguments.ingress_port, arguments.admin_port = _ports(arguments)
-    inactivity = None if arguments.inactivity_timeout is None else timedelta(milliseconds=arguments.inactivity_timeout)
     try:
-        backend = backend_of(arguments, inactivity_timeout=inactivity)
+        backend = backend_of(arguments)
     except DefinitionError as error:
         raise CommandError(Exit.USAGE, str(error)) from None
     engine = backend.engine(app.deployment)
@@ -75,7 +73,7 @@ async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path |
             except PortError as error:
                 raise CommandError(Exit.CANNOT_START, str(error)) from None
             services = ", ".join(sorted(app.deployment.services))
-            tell(f"serving {services} from {file_of(arguments)}")
+            tell(f"serving {services} from {file_of(arguments)}, process {os.getpid()}")
             tell(f"ingress {server.ingress_url}, admin {server.admin_url}")
             signal = asyncio.ensure_future(signals.next())
             change = asyncio.ensure_future(sources.changed() if arguments.reload else _never())

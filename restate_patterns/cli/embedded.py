@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from restate_patterns.backends.embedded import Embedded
+from restate_patterns.cli.durations import duration
 from restate_patterns.cli.tokens import ADMIN_TOKEN, INGRESS_TOKEN
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ def add_options(sub: ArgumentParser | _ArgumentGroup) -> None:
     sub.add_argument("--ingress-port", type=int, default=8080, metavar="N", help="where to call it (%(default)s)")
     sub.add_argument("--admin-port", type=int, default=9070, metavar="N", help="where to manage it (%(default)s)")
     sub.add_argument(
+        "--inactivity-timeout",
+        type=duration,
+        metavar="DURATION",
+        help="take out of memory what waits for that long, as 10s (a minute); 0 replays at every wait, to find what is "
+        "not deterministic",
+    )
+    sub.add_argument(
         "--allow-host",
         action="append",
         default=[],
@@ -46,7 +53,7 @@ def add_options(sub: ArgumentParser | _ArgumentGroup) -> None:
     )
 
 
-def backend_of(arguments: Namespace, *, inactivity_timeout: timedelta | None = None) -> Embedded:
+def backend_of(arguments: Namespace) -> Embedded:
     """Give the backend that the options ask for.
 
     Raises:
@@ -62,7 +69,7 @@ def backend_of(arguments: Namespace, *, inactivity_timeout: timedelta | None = N
         allowed_origins=arguments.allow_origin,
         ingress_token=os.environ.get(INGRESS_TOKEN),
         admin_token=os.environ.get(ADMIN_TOKEN),
-        inactivity_timeout=inactivity_timeout,
+        inactivity_timeout=arguments.inactivity_timeout,
     )
 
 

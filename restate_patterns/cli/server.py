@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tomllib
 from argparse import Namespace
-from datetime import timedelta
 from pathlib import Path
 
 from restate_patterns.cli.exits import CommandError, Exit
@@ -18,8 +18,10 @@ from restate_patterns.server import (
     RunningServer,
     ServerConfig,
     ServerError,
+    Setting,
     install,
     installed,
+    public_key,
     running_server,
 )
 
@@ -50,6 +52,8 @@ def _cannot_start(error: ServerError) -> CommandError:
 def _config(arguments: Namespace) -> ServerConfig:
     key: str | None = arguments.request_identity_key
     try:
+        if key is not None:
+            public_key(Path(key))
         return ServerConfig(
             binary=installed(Path(arguments.server_dir)),
             nodes=arguments.nodes,
@@ -57,16 +61,25 @@ def _config(arguments: Namespace) -> ServerConfig:
             ingress_port=arguments.ingress_port,
             admin_port=arguments.admin_port,
             base_dir=Path(arguments.dir or DEFAULT_DIRECTORY / f"data-{arguments.nodes}"),
-            inactivity_timeout=_milliseconds(arguments.inactivity_timeout),
-            abort_timeout=_milliseconds(arguments.abort_timeout),
+            inactivity_timeout=arguments.inactivity_timeout,
+            abort_timeout=arguments.abort_timeout,
+            settings=dict(map(_setting, arguments.set)),
             request_identity_key=None if key is None else Path(key),
         )
     except ValueError as error:
         raise CommandError(Exit.USAGE, str(error)) from None
 
 
-def _milliseconds(value: int | None) -> timedelta | None:
-    return None if value is None else timedelta(milliseconds=value)
+def _setting(text: str) -> tuple[str, Setting]:
+    """Read `NAME=VALUE`; the value is TOML where it can be, and else text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text} must be NAME=VALUE, as in worker.invoker.inactivity-timeout=1m")
+    try:
+        found: Setting = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        found = value
+    return name.strip(), found
 
 
 async def _until_signal(config: ServerConfig) -> None:
@@ -121,6 +134,9 @@ def welcome(server: RunningServer) -> str:
         f"{node.name}  ingress {node.ingress_url}  admin {node.admin_url}  process {node.process_id}"
         for node in server.nodes
     ]
+    if config.request_identity_key is not None:
+        key = public_key(config.request_identity_key)
+        lines.append(f"its requests are signed, which your services check with --identity-key {key}")
     json = "-H 'content-type: application/json' -d"
     lines += [
         "next, tell it where your services are, and call them:",

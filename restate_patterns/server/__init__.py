@@ -6,7 +6,7 @@ engine or the services that such a server calls.
 
 from __future__ import annotations
 
-from restate_patterns.server.config import ServerConfig
+from restate_patterns.server.config import ServerConfig, Setting
 from restate_patterns.server.errors import (
     DEFAULT_DIRECTORY,
     DataDirectoryError,
@@ -20,6 +20,7 @@ from restate_patterns.server.errors import (
     ServerVersionError,
     UnsupportedPlatformError,
 )
+from restate_patterns.server.identity import public_key
 from restate_patterns.server.installation import install
 from restate_patterns.server.ports import free_ports, refuse_taken
 from restate_patterns.server.release import VERSION, installed
@@ -40,10 +41,12 @@ __all__ = [
     "ServerError",
     "ServerMissingError",
     "ServerVersionError",
+    "Setting",
     "UnsupportedPlatformError",
     "free_ports",
     "install",
     "installed",
+    "public_key",
     "refuse_taken",
     "running_server",
 ]

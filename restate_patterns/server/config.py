@@ -6,14 +6,17 @@ Pure: it starts nothing and opens nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from restate_patterns.limits import SERVER_START_TIMEOUT_S, SERVER_STOP_TIMEOUT_S
 from restate_patterns.retries import RetryPolicy
+
+Setting: TypeAlias = str | int | float | bool | Sequence[str]
+"""The value of an option of the server's configuration."""
 
 LOG_FILTER: Final = "warn,octocrab=off"
 """Warnings; not that the server could not ask GitHub whether there is a newer one."""
@@ -23,6 +26,21 @@ _GOSSIP_SUSPECT_INTERVAL: Final = "500ms"
 
 _CONFIG_SHUTDOWN_MARGIN_S: Final = 2.0
 """What the server's own bound for stopping is below ours, so that it ends by itself."""
+
+_PORTS: Final = "ports are chosen with --ingress-port and --admin-port (in code: ingress_port=, admin_port=)"
+_DATA: Final = "it belongs to the data, which are chosen with --dir (in code: base_dir=)"
+_OWN_SETTINGS: Final = {
+    "ingress.bind-address": _PORTS,
+    "admin.bind-address": _PORTS,
+    "bind-address": _PORTS,
+    "advertised-address": _PORTS,
+    "metadata-client.addresses": _PORTS,
+    "base-dir": _DATA,
+    "cluster-name": _DATA,
+    "node-name": _DATA,
+    "auto-provision": _DATA,
+}
+"""Options that nodes could not find each other without, and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +60,14 @@ class ServerConfig:
         retry_policy: How failing invocations are tried again, unless the handler says so itself.
         partitions_count: Into how many parts the keys are divided; only when the data are new.
         request_identity_key: A file with the private key (PEM, Ed25519) that signs requests to services.
+        settings: Options of the server's own configuration by their names with dots, as in
+            `{"worker.invoker.concurrent-invocations-limit": 100}`; they win over what is said above.
         log_filter: What goes into the logs, as for `RUST_LOG`.
         start_timeout_s: The longest wait until it answers, in seconds.
         stop_timeout_s: How long it may take to stop before it is killed, in seconds.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or a setting is not free.
     """
 
     binary: Path
@@ -61,6 +81,7 @@ class ServerConfig:
     retry_policy: RetryPolicy | None = None
     partitions_count: int | None = None
     request_identity_key: Path | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     log_filter: str = LOG_FILTER
     start_timeout_s: float = SERVER_START_TIMEOUT_S
     stop_timeout_s: float = SERVER_STOP_TIMEOUT_S
@@ -72,6 +93,11 @@ class ServerConfig:
             raise ValueError(
                 f"replication={self.replication} must be between 1 and the number of nodes, which is {self.nodes}"
             )
+        for name in self.settings:
+            if name in _OWN_SETTINGS:
+                raise ValueError(f"the setting {name} is not free: {_OWN_SETTINGS[name]}")
+            if not all(name.split(".")):
+                raise ValueError(f"the setting {name!r} must be a name, as in worker.invoker.inactivity-timeout")
         for name, first in (("ingress_port", self.ingress_port), ("admin_port", self.admin_port)):
             if not 0 <= first <= 65_536 - self.nodes:
                 raise ValueError(f"{name}={first} must be between 0 and {65_536 - self.nodes}")
@@ -156,6 +182,9 @@ def node_config(config: ServerConfig, cluster_name: str, ports: NodePorts, node_
         },
         "default-retry-policy": _retry(config.retry_policy),
     }
+    for name, value in config.settings.items():
+        table, _, option = name.rpartition(".")
+        (tables.setdefault(table, {}) if table else top)[option] = value
     return _lines(top) + "".join(f"\n[{name}]\n{_lines(table)}" for name, table in tables.items() if _lines(table))
 
 

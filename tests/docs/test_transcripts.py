@@ -9,8 +9,8 @@ import pytest
 from tests.support.pages import Page, pages
 from tests.support.transcripts import Terminal, commands, terminal
 
-SLEEPS = "asyncio.sleep(10)"
-"""The quickstart has things done while a handler sleeps; where commands take longer, it sleeps longer."""
+SLEEPS = "asyncio.sleep(60)"
+"""The quickstart has things done while a handler sleeps: a minute for people, for a test as long as commands take."""
 PAGES = [page for page in pages() if any(b.language == "console" for b in page.blocks())]
 
 

@@ -75,6 +75,41 @@ def test_options(tmp_path: Path) -> None:
     assert (read["default-num-partitions"], read["log-filter"], read["shutdown-timeout"]) == (4, "info", "3000ms")
 
 
+def test_settings_of_the_servers_own() -> None:
+    """They come where the server looks for them, and win over what is said by name."""
+    read = told(
+        ServerConfig(
+            binary=BINARY,
+            inactivity_timeout=timedelta(seconds=1),
+            settings={
+                "worker.invoker.inactivity-timeout": "5m",
+                "worker.storage.num-partitions-to-share-memory-budget": 4,
+                "ingress.experimental": True,
+                "roles": ["worker", "admin"],
+            },
+        )
+    )
+    assert read["worker"]["invoker"] == {"inactivity-timeout": "5m"}
+    assert read["worker"]["storage"] == {"num-partitions-to-share-memory-budget": 4}
+    assert read["ingress"] == {"bind-address": "127.0.0.1:8080", "experimental": True}
+    assert read["roles"] == ["worker", "admin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("ingress.bind-address", "is not free: ports are chosen with --ingress-port"),
+        ("base-dir", "is not free: it belongs to the data"),
+        ("worker..x", "must be a name"),
+        ("", "must be a name"),
+    ],
+)
+def test_settings_that_are_not_free(name: str, sentence: str) -> None:
+    """Nodes would not find each other, or their data."""
+    with pytest.raises(ValueError, match=sentence):
+        ServerConfig(binary=BINARY, settings={name: "x"})
+
+
 def test_a_policy_with_an_end() -> None:
     """To fail the invocation is to kill it, in the server's words."""
     policy = RetryPolicy(max_attempts=3, then="fail")
