@@ -25,7 +25,7 @@ from restate_patterns.api.typed_clients import Clients
 from restate_patterns.app import App
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.backends.restate import Restate
-from restate_patterns.client import Client
+from restate_patterns.client import BlockingClient, Client
 from restate_patterns.client.errors import (
     ClientClosed,
     ClientError,
@@ -96,6 +96,7 @@ __all__ = [
     "Awakeable",
     "AwakeableId",
     "Backend",
+    "BlockingClient",
     "CallNotAwaited",
     "Cancelled",
     "Change",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from typing import TYPE_CHECKING
 
 from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.backends.embedded import Embedded
 from restate_patterns.backends.serving import run_serving
-from restate_patterns.client import Client
+from restate_patterns.client import BlockingClient, Client
+from restate_patterns.client.portals import LoopThread
 from restate_patterns.system import collector
 
 if TYPE_CHECKING:
@@ -54,6 +60,22 @@ class App:
         """
         return self._running(backend or Embedded())
 
+    def start_blocking(self, backend: Backend | None = None) -> AbstractContextManager[BlockingClient]:
+        """Run the services in this process while the block lasts, for a program that is not async.
+
+            with app.start_blocking(Embedded("shop.db")) as client:
+                client.wait(client.service_client(Orders).place("tea"))
+
+        They run in an event loop in a thread of its own; all threads may use the client.
+
+        Args:
+            backend: What to run on. Default: the embedded engine, in memory.
+
+        Returns:
+            A client of the services.
+        """
+        return self._running_apart(backend or Embedded())
+
     def serve(self, backend: Backend | None = None) -> None:
         """Serve over HTTP until SIGTERM or SIGINT.
 
@@ -68,3 +90,12 @@ class App:
         with collector.running():
             async with backend.start(self._deployment) as caller:
                 yield Client.over(caller)
+
+    @contextmanager
+    def _running_apart(self, backend: Backend) -> Generator[BlockingClient]:
+        with LoopThread(f"restate-patterns {self.name}") as thread, thread.entered(self._running(backend)) as client:
+            yield thread.portal().run(_blocking(client))
+
+
+async def _blocking(client: Client) -> BlockingClient:
+    return client.blocking()

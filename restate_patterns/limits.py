@@ -96,6 +96,9 @@ LOG_GRACE_S: Final = 1.0
 TASKS_GRACE_S: Final = 0.5
 """How long a server that leaves waits for tasks that are no concern of its engine."""
 
+LOOP_LOOK_S: Final = 1.0
+"""How often a thread that waits for an event loop looks whether the loop still runs."""
+
 LEFTOVER_LOOK_S: Final = 0.5
 """How often an engine looks whether an action that outlived an earlier engine still runs: its loop may have ended."""
 

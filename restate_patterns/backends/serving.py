@@ -10,7 +10,8 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from restate_patterns.execution.threads import DaemonThreads
-from restate_patterns.limits import TASKS_GRACE_S, THREADS_MAX
+from restate_patterns.limits import THREADS_MAX
+from restate_patterns.system.tasks import end_tasks
 from restate_patterns.text.log_lines import logger_named
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def run_serving(main: Coroutine[Any, Any, T]) -> T:
     try:
         return runner.run(main)
     finally:
-        loop.run_until_complete(_end_tasks())
+        loop.run_until_complete(end_tasks())
         left = asyncio.all_tasks(loop)
         if left:
             _logger.warning("left %d tasks that did not end when they were asked to", len(left))
@@ -43,11 +44,3 @@ def run_serving(main: Coroutine[Any, Any, T]) -> T:
             loop.close()
         else:
             runner.close()
-
-
-async def _end_tasks() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    if others:
-        await asyncio.wait(others, timeout=TASKS_GRACE_S)

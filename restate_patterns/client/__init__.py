@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
 from restate_patterns.api.links import Link
 from restate_patterns.api.typed_clients import Clients
+from restate_patterns.client.blocking import BlockingClient
 from restate_patterns.client.http_caller import HttpCaller
+from restate_patterns.client.portals import Portal
+from restate_patterns.errors import UsageError
 from restate_patterns.seam import Caller
 
-__all__ = ["Client"]
+__all__ = ["BlockingClient", "Client"]
 
 
 class Client(Clients):
@@ -52,6 +56,25 @@ class Client(Clients):
         client._http = None
         Clients.__init__(client, Link(caller))
         return client
+
+    def blocking(self) -> BlockingClient:
+        """Return this client for threads of an async program: `def` endpoints, `asyncio.to_thread`, thread pools.
+
+        It asks in the event loop that runs here, and is good as long as this client is. Threads without such a program
+        take `BlockingClient(URL)` or `app.start_blocking(...)`.
+
+        Raises:
+            UsageError: No event loop runs here.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise UsageError(
+                "client.blocking() was called where no event loop runs: call it in the async program that has the "
+                "client, and hand what it gives to the threads. A program that is not async takes BlockingClient(URL), "
+                "or `with app.start_blocking(...) as client:`"
+            ) from None
+        return BlockingClient.over(self._link.caller, Portal(loop))
 
     async def aclose(self) -> None:
         """Close the connections; `async with` does it."""

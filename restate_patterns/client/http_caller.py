@@ -25,6 +25,7 @@ from restate_patterns.client.urls import (
     ref_words,
     target_path,
 )
+from restate_patterns.errors import UsageError
 from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import Accepted, Caller, InvocationRef, Request, ValueOrFailure
 from restate_patterns.system.tls import trusted_for
@@ -72,6 +73,7 @@ class HttpCaller(Caller):
         self._retries = retries
         self._server: ServerVersion | None = None
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._http = httpx.AsyncClient(
             headers={} if token is None else _bearer(token),
             timeout=httpx.Timeout(None, connect=_CONNECT_S),
@@ -203,6 +205,7 @@ class HttpCaller(Caller):
     async def _request(self, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
         if self._closed:
             raise ClientClosed(_CLOSED)
+        self._refuse_another_loop()
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
             return await self._http.request(method, url, content=content, headers=raw)
@@ -212,6 +215,18 @@ class HttpCaller(Caller):
             if self._closed:
                 raise ClientClosed(_CLOSED) from None
             raise
+
+    def _refuse_another_loop(self) -> None:
+        """Keep to the event loop of the first request: the connections that are kept belong to it."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise UsageError(
+                "the client was used in another event loop than before (another thread, another asyncio.run, a test "
+                "with a loop of its own), which can't use its connections. Take one Client for each loop; for threads "
+                "there is BlockingClient(URL)"
+            )
 
     async def _again(self, failed_count: int, failure: Exception) -> None:
         """Wait for the next try, or raise after the last."""

@@ -53,7 +53,7 @@ def refuse_foreign_loop() -> None:
     if running is not None:
         raise UsageError(
             "the client of app.start(...) was used in another event loop than the one its block runs in (another "
-            "thread, or another asyncio.run). Use it there: `asyncio.run_coroutine_threadsafe(coroutine, "
-            "loop).result()` from a thread, with the loop of the block. Or serve the app and take Client(URL), one "
-            "for each loop"
+            "thread, or another asyncio.run). Threads ask through `threads = client.blocking()`, made in the block: "
+            "`threads.wait(threads.service_client(...).handler(...))`, from another loop in asyncio.to_thread. Or "
+            "serve the app and take Client(URL), one for each loop"
         )

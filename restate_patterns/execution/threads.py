@@ -35,6 +35,7 @@ class DaemonThreads(ThreadPoolExecutor):
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._count = 0
         self._idle_count = 0
+        self._ended = False
 
     @override
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -49,21 +50,24 @@ class DaemonThreads(ThreadPoolExecutor):
         threading.Thread(target=self._work, name=name, daemon=True).start()
         return work
 
-    def _next(self) -> tuple[Future[Any], Callable[[], Any]]:
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         with self._changed:
             self._idle_count += 1
-            while not self._jobs:
+            while not self._jobs and not self._ended:
                 self._changed.wait()
             self._idle_count -= 1
-            return self._jobs.popleft()
+            return self._jobs.popleft() if self._jobs else None
 
     def _work(self) -> None:
-        while True:
-            _do(*self._next())
+        while (job := self._next()) is not None:
+            _do(*job)
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for nobody: the threads end with the process."""
+        """Wait for nobody: threads that are idle end now, others with what they do, or with the process."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
 
 def _do(work: Future[Any], job: Callable[[], Any]) -> None:

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from restate_patterns import (
     AwakeableId,
+    BlockingClient,
     Clients,
     Context,
     DurablePromise,
@@ -161,6 +162,18 @@ async def handles(via: Clients) -> None:
     assert_type(via.invocation(Ticket.owner, "inv_1"), InvocationHandle[str | None])
     assert_type(via.invocation(Gold.reserve, "inv_1"), InvocationHandle[bool])
     assert_type(Ticket.reserve.name, str)
+
+
+def threads(client: BlockingClient, awakeable: AwakeableId[bool]) -> None:
+    ticket = client.object_client(Ticket, "A1")
+    assert_type(client.wait(ticket.reserve("ann")), bool)
+    assert_type(client.wait(ticket.owner(), timeout=timedelta(seconds=1)), str | None)
+    handle = client.wait(ticket.reserve.send("ann"))
+    assert_type(handle, InvocationHandle[bool])
+    assert_type(client.wait(handle.result()), bool)
+    assert_type(client.wait(handle.output()), bool | NotReady)
+    client.wait(handle.cancel())
+    client.wait(awakeable.resolve(client, True))
 
 
 async def concurrency(via: Clients) -> None:
