@@ -24,6 +24,7 @@ from restate_patterns.api.state import State
 from restate_patterns.api.typed_clients import Clients
 from restate_patterns.app import App
 from restate_patterns.backends.embedded import Embedded
+from restate_patterns.backends.ingress_app import IngressApp
 from restate_patterns.backends.restate import Restate
 from restate_patterns.client import BlockingClient, Client
 from restate_patterns.client.errors import (
@@ -121,6 +122,7 @@ __all__ = [
     "HandlerClient",
     "HandlerRef",
     "IllegalEvent",
+    "IngressApp",
     "InvalidInput",
     "InvocationHandle",
     "InvocationNotFound",

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from restate_patterns.backends.ingress_app import IngressApp
 from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
-from restate_patterns.engine.backend import Backend
+from restate_patterns.engine.backend import Backend, Hosted
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.exposure import LOOPBACK, Exposure
 from restate_patterns.http.server import HttpServer
@@ -76,6 +77,17 @@ class Embedded(Backend):
     def http_server(self, engine: Engine) -> HttpServer:
         """Return the HTTP face of an engine of this backend; it is not started."""
         return HttpServer(engine, exposure=self._exposure, ingress_port=self._ingress_port, admin_port=self._admin_port)
+
+    def asgi_app(self, app: Hosted) -> IngressApp:
+        """Return the ingress as an ASGI app, for whoever serves it: any ASGI server, or a web framework that mounts it.
+
+        Host, ports and addresses are those of the server then; `allowed_hosts`, `allowed_origins` and the tokens hold
+        as they do when it is served by `serve`.
+
+        Args:
+            app: The `App`.
+        """
+        return IngressApp(lambda: self.engine(app.deployment), self._exposure)
 
     @override
     def start(self, deployment: Deployment) -> AbstractAsyncContextManager[Caller]:

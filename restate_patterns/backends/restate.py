@@ -7,12 +7,12 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from typing_extensions import override
 
 from restate_patterns.client.urls import checked_url
-from restate_patterns.engine.backend import Backend
+from restate_patterns.engine.backend import Backend, Hosted
 from restate_patterns.errors import DefinitionError
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 from restate_patterns.seam import Caller, Deployment
@@ -153,15 +153,6 @@ class Restate(Backend):
             deployment, remote, self._identity_keys, hangs_up_first=hangs_up_first
         )
         return made
-
-
-class Hosted(Protocol):
-    """What has services: an `App`."""
-
-    @property
-    def deployment(self) -> Deployment:
-        """The services."""
-        ...
 
 
 LambdaHandler: TypeAlias = Callable[[Any, Any], Any]

@@ -9,6 +9,15 @@ from typing import Protocol
 from restate_patterns.seam import Caller, Deployment
 
 
+class Hosted(Protocol):
+    """What has services: an `App`."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """The services."""
+        ...
+
+
 class Backend(Protocol):
     """Hosts the services of an app. `Embedded` is one; a third party may add another."""
 

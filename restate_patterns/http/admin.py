@@ -39,7 +39,7 @@ class Admin(Responder):
 
     Args:
         engine: Where invocations run.
-        ingress_url: Where the ingress of the same server is.
+        ingress_url: Where the ingress of the same server is; "" where that is not known.
         callers: Places for those whose write of state waits for its turn.
     """
 
@@ -88,7 +88,7 @@ class Admin(Responder):
                         "version": version("restate-patterns"),
                         "min_admin_api_version": _ADMIN_API_VERSION,
                         "max_admin_api_version": _ADMIN_API_VERSION,
-                        "ingress_endpoint": self._ingress_url,
+                        "ingress_endpoint": self._ingress_url or None,
                     }
                 )
             case ["query"]:

@@ -35,7 +35,7 @@ def openapi(service: ServiceInfo, *, ingress_url: str) -> Json:
     return {
         "openapi": "3.1.0",
         "info": info,
-        "servers": [{"url": ingress_url}],
+        "servers": [{"url": ingress_url or "/"}],
         "paths": paths,
         "components": {"schemas": schemas},
     }

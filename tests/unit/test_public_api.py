@@ -16,7 +16,7 @@ PUBLIC = """
     ServerUnreachable Service State StateNotSet Step StepFailed StuckSagas StuckStep TerminalError TimedOut
     UndefinedName UndoError UndoPolicy Undos UnexpectedAnswer UnknownSaga UnreadableValue UsageError VirtualObject
     Workflow WorkflowContext WorkflowSharedContext WrongValue handler saga_diagram saga_services
-    Change EventRefused IllegalEvent StateMachine Status Transition
+    Change EventRefused IllegalEvent IngressApp StateMachine Status Transition
     ChartMessage ChartSnapshot PendingEvent Statechart chart_event
 """
 
