@@ -466,7 +466,7 @@ class Accepted(NamedTuple):
     previously: bool = False
     """True when an earlier request with the same idempotency key or workflow key made it."""
     execution_time_ms: int | None = None
-    """For a delayed send: when it starts, in Unix milliseconds."""
+    """For a delayed send that has not started: when it does, in Unix milliseconds; the first one's, where it is one."""
 
 
 class Caller(Protocol):

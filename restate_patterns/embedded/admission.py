@@ -12,7 +12,7 @@ from restate_patterns.embedded.journals import Journals
 from restate_patterns.embedded.keys import Keys
 from restate_patterns.embedded.lines import Lines
 from restate_patterns.embedded.log import Log
-from restate_patterns.embedded.records import SENT, CallerMark, Record
+from restate_patterns.embedded.records import SENT, CallerMark, Record, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.timers import START_TIMER, Timers
 from restate_patterns.embedded.waiters import Waiters
@@ -33,7 +33,7 @@ class Submitted(NamedTuple):
     previously: bool
     """Whether it existed before."""
     due_ms: int | None = None
-    """When it starts, where it was asked for with a delay."""
+    """When it starts, where that is still to come."""
 
 
 class Admission:
@@ -139,7 +139,9 @@ class Admission:
         num = None if identity is None else self._identities.holder(identity)
         found = None if num is None else self._records.peek(num)
         if found is not None:
-            return Submitted(found, previously=True)
+            waits = found.status is Status.SCHEDULED
+            due_ms = self._timers.due_ms(found.num, START_TIMER) if waits else None
+            return Submitted(found, previously=True, due_ms=due_ms)
         error = None if identity is None else self._argument_error(request)
         if error is not None:
             raise error

@@ -78,7 +78,7 @@ class Admin(Responder):
     def _server(self, request: _Request) -> Response:
         match request.segments:
             case ["health"]:
-                request.only("GET")
+                request.only("GET", "HEAD")
                 return Response(200, [], b"")
             case ["version"]:
                 request.only("GET")

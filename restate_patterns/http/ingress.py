@@ -16,6 +16,7 @@ from restate_patterns.errors import Failure
 from restate_patterns.http.asgi import Headers, Response, Scope
 from restate_patterns.http.bodies import Body
 from restate_patterns.http.callers import Callers
+from restate_patterns.http.codings import codings_of, decoded
 from restate_patterns.http.door import Responder
 from restate_patterns.http.inputs import check_argument, check_input
 from restate_patterns.http.paths import Asked, CompleteAwakeable, Health, Invoke, LookAt, parse, query_of
@@ -27,6 +28,8 @@ from restate_patterns.values.failures import failure_of_text
 from restate_patterns.values.json_text import without_constants, write_json
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
+_OF_CODED_BODIES: Final = frozenset({"content-encoding", "content-length"})
+"""What is no longer true of a body that was unpacked."""
 _NOT_FOR_HANDLERS: Final = frozenset({b"host", b"connection", b"idempotency-key"})
 
 
@@ -52,7 +55,7 @@ class Ingress(Responder):
         if isinstance(asked, LookAt):
             return await self._look(asked, scope)
         if isinstance(asked, CompleteAwakeable):
-            return await self._complete_awakeable(asked, body)
+            return await self._complete_awakeable(asked, scope, body)
         return Response(200, [_JSON_TYPE], write_json({"services": sorted(self._engine.services)}))
 
     def _read_path(self, raw_path: bytes) -> Asked:
@@ -91,7 +94,12 @@ class Ingress(Responder):
             and handler.kind is HandlerKind.WORKFLOW
         ):
             raise Problem(400, "a workflow runs once per key: an idempotency key cannot be given to its run handler")
+        coded = "content-encoding" in headers
+        codings = codings_of(scope) if coded else ()
         argument = await body.read()
+        if coded:
+            argument = decoded(argument, codings)
+            headers = {name: value for name, value in headers.items() if name not in _OF_CODED_BODIES}
         check_input(handler, content_type, argument)
         request = Request(asked.target, argument, headers, idempotency_key)
         if asked.send:
@@ -126,8 +134,9 @@ class Ingress(Responder):
         service = None if target is None else self._engine.services.get(target.service)
         return None if service is None or target is None else service.handlers.get(target.handler)
 
-    async def _complete_awakeable(self, asked: CompleteAwakeable, body: Body) -> Response:
-        value = await body.read()
+    async def _complete_awakeable(self, asked: CompleteAwakeable, scope: Scope, body: Body) -> Response:
+        codings = codings_of(scope)
+        value = decoded(await body.read(), codings)
         result = ValueOrFailure(value, None)
         if asked.reject:
             result = ValueOrFailure(None, _rejection(value))
@@ -136,8 +145,10 @@ class Ingress(Responder):
 
 
 def _check_method(asked: Asked, method: str) -> None:
-    if isinstance(asked, (LookAt, Health)):
-        allowed: tuple[str, ...] = ("GET",)
+    if isinstance(asked, Health):
+        allowed: tuple[str, ...] = ("GET", "HEAD")
+    elif isinstance(asked, LookAt):
+        allowed = ("GET",)
     elif isinstance(asked, CompleteAwakeable):
         allowed = ("POST",)
     else:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from restate_patterns.engine.interface import InvocationDetail, InvocationView
-from restate_patterns.seam import HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
-from restate_patterns.text.durations import rfc3339
+from restate_patterns.limits import RETENTION_MS
+from restate_patterns.seam import RUN_HANDLER, HandlerInfo, HandlerKind, ServiceInfo, ServiceKind
+from restate_patterns.text.durations import duration_text, rfc3339
 
 DEPLOYMENT_ID = "dp_embedded"
 """The one deployment of an embedded server: the app in its own process."""
+
+_DEFAULT_RETENTION: Final = duration_text(timedelta(milliseconds=RETENTION_MS))
 
 
 def invocation_json(view: InvocationView) -> dict[str, object]:
@@ -51,6 +57,9 @@ def service_json(service: ServiceInfo) -> dict[str, object]:
         "revision": 1,
         "public": not all(handler.options.private for handler in service.handlers.values()),
         "documentation": service.documentation,
+        "idempotency_retention": _DEFAULT_RETENTION,
+        "journal_retention": _DEFAULT_RETENTION,
+        **_workflow_retention(service),
     }
 
 
@@ -69,7 +78,25 @@ def handler_json(handler: HandlerInfo, service: ServiceInfo) -> dict[str, object
         "input_json_schema": handler.input_schema,
         "output_json_schema": handler.output_schema,
         "retention_s": None if retention is None else retention.total_seconds(),
+        **({} if retention is None else _retention(handler, duration_text(retention))),
     }
+
+
+def _retention(handler: HandlerInfo, text: str) -> dict[str, object]:
+    """Give how long a handler's own option keeps things; nothing where that is the service's."""
+    if handler.kind is HandlerKind.WORKFLOW:
+        return {"journal_retention": text}
+    return {"idempotency_retention": text, "journal_retention": text}
+
+
+def _workflow_retention(service: ServiceInfo) -> dict[str, object]:
+    """Give how long a workflow stays after its run; other services have nothing of that."""
+    run = service.handlers.get(RUN_HANDLER) if service.kind is ServiceKind.WORKFLOW else None
+    if run is None:
+        return {}
+    retention = run.options.retention
+    text = _DEFAULT_RETENTION if retention is None else duration_text(retention)
+    return {"workflow_completion_retention": text}
 
 
 def _time(time_ms: int | None) -> str | None:

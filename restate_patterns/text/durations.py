@@ -125,6 +125,17 @@ def retry_after_ms(header: str, now_ms: int) -> int | None:
         return None
 
 
+def duration_text(value: timedelta) -> str:
+    """Write a duration in the friendly form, as in `1d 12h`; what is below a millisecond is cut."""
+    left_ms = value // timedelta(milliseconds=1)
+    parts: list[str] = []
+    for name, unit_ms in (("d", _DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", _SECOND_MS), ("ms", 1)):
+        count, left_ms = divmod(left_ms, unit_ms)
+        if count:
+            parts.append(f"{count}{name}")
+    return " ".join(parts) or "0s"
+
+
 def rfc3339(time_ms: int) -> str:
     """Write Unix milliseconds as UTC with nine digits of fraction, as the reference does."""
     seconds, millis = divmod(time_ms, 1000)

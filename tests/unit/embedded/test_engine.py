@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -70,6 +71,25 @@ def test_a_delayed_send_says_when_it_starts(monkeypatch: pytest.MonkeyPatch) -> 
             sent = await b.engine.submit(request("O/k/add"), 5000)
             found = await b.engine.describe_invocation(sent.invocation_id)
             assert sent.execution_time_ms == found.view.scheduled_ms
+
+    drive(test())
+
+
+def test_a_delayed_send_that_is_repeated_says_when_the_first_one_starts() -> None:
+    """Also after a restart, whatever delay it comes with, until that time has come."""
+
+    async def test() -> None:
+        async with bench(app) as b:
+            keyed = replace(request("O/k/add"), idempotency_key="i")
+            first = await b.engine.submit(keyed, 5000)
+            await b.advance(SECOND)
+            again = first._replace(previously=True)
+            assert await b.engine.submit(keyed, 90_000) == again
+            assert await b.engine.submit(keyed, None) == again
+            await b.restart()
+            assert await b.engine.submit(keyed, None) == again
+            await b.advance(5 * SECOND)
+            assert (await b.engine.submit(keyed, 5000)).execution_time_ms is None
 
     drive(test())
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import cast
+
 import httpx
 import pytest
 
 from restate_patterns.engine.interface import InvocationFilter, InvocationStatus
-from restate_patterns.http.views import DEPLOYMENT_ID
-from restate_patterns.seam import Request, Target
+from restate_patterns.http.views import DEPLOYMENT_ID, service_json
+from restate_patterns.options import HandlerOptions
+from restate_patterns.seam import HandlerInfo, HandlerKind, Request, ServiceInfo, ServiceKind, Target
+from restate_patterns.text.durations import parse_duration_ms
 from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +124,7 @@ async def test_admin_is_not_for_web_pages(admin: httpx.AsyncClient) -> None:
 
 async def test_health_and_version(admin: httpx.AsyncClient) -> None:
     assert (await admin.get("/health")).status_code == 200
+    assert (await admin.head("/health")).status_code == 200
     version = (await admin.get("/version")).json()
     assert set(version) == {
         "server",
@@ -151,6 +157,35 @@ async def test_services(admin: httpx.AsyncClient) -> None:
     greeter = {each["name"]: each for each in (await admin.get("/services/Greeter/handlers")).json()["handlers"]}
     assert greeter["secret"]["public"] is False
     assert greeter["greet"]["ty"] is None
+
+
+@pytest.mark.parametrize(
+    ("retention", "text"),
+    [
+        (timedelta(hours=2), "2h"),
+        (timedelta(days=1, hours=12), "1d 12h"),
+        (timedelta(milliseconds=1500), "1s 500ms"),
+        (timedelta(0), "0s"),
+    ],
+)
+async def test_services_say_how_long_things_are_kept(retention: timedelta, text: str) -> None:
+    """In the words of a Restate server: a handler's own, where it has one, and the service's."""
+    options = HandlerOptions(retention=retention)
+    add = HandlerInfo("add", HandlerKind.EXCLUSIVE, options)
+    plain = HandlerInfo("get", HandlerKind.SHARED, HandlerOptions())
+    counter = service_json(ServiceInfo("Counter", ServiceKind.VIRTUAL_OBJECT, {"add": add, "get": plain}))
+    own, none = cast("list[dict[str, object]]", counter["handlers"])
+    assert (own["idempotency_retention"], own["journal_retention"]) == (text, text)
+    assert not {"idempotency_retention", "journal_retention"} & set(none)
+    assert (counter["idempotency_retention"], counter["journal_retention"]) == ("1d", "1d")
+    assert "workflow_completion_retention" not in counter
+    run = HandlerInfo("run", HandlerKind.WORKFLOW, options)
+    signup = service_json(ServiceInfo("Signup", ServiceKind.WORKFLOW, {"run": run}))
+    assert signup["workflow_completion_retention"] == text
+    (handler,) = cast("list[dict[str, object]]", signup["handlers"])
+    assert handler["journal_retention"] == text
+    assert "idempotency_retention" not in handler
+    assert parse_duration_ms(text) == retention / timedelta(milliseconds=1)
 
 
 async def test_deployments(admin: httpx.AsyncClient) -> None:

@@ -235,4 +235,6 @@ async def test_health(ingress: httpx.AsyncClient) -> None:
     answer = await ingress.get("/restate/health")
     assert answer.status_code == 200
     assert answer.json() == {"services": ["Counter", "Greeter", "Signup"]}
+    head = await ingress.head("/restate/health")
+    assert (head.status_code, head.content) == (200, b"")
     assert (await ingress.post("/restate/health")).status_code == 405
