@@ -8,7 +8,7 @@ import pytest
 
 from examples.providers.faults import FaultKind
 from examples.sagas.registration.addresses import Address, AddressTaken
-from examples.sagas.registration.registration import NeverVerified, Registration, User, WrongCode
+from examples.sagas.registration.registration import NeverVerified, Registration, TooLate, User, WrongCode
 from restate_patterns import Cancelled, SagaLog, SagaState, saga_diagram
 from restate_patterns.testing import TestEnvironment, at_every_crash_point
 from tests.support.examples.companies import Companies, finish
@@ -40,6 +40,7 @@ async def test_a_user_who_answers_is_registered(env: TestEnvironment) -> None:
     assert await finish(env, handle.result()) == "ada"
     assert letters() == ["Is this your address?", "Welcome"]
     assert await ada.status() == "registered"
+    await ada.verify(the_code())  # a person clicks twice
     with pytest.raises(AddressTaken):
         await env.client.workflow_client(Registration, "eve").run(ADA)
     assert await env.client.object_client(Address, ADA.email).belongs_to() == "ada"
@@ -54,6 +55,11 @@ async def test_who_never_answers_leaves_the_address_free(env: TestEnvironment) -
         await handle.result()
     assert letters() == ["Is this your address?"]
     assert await env.client.object_client(Address, ADA.email).belongs_to() is None
+    with pytest.raises(WrongCode):
+        await ada.verify("guess")
+    with pytest.raises(TooLate, match="Nobody has answered the mail in time") as late:
+        await ada.verify(the_code())
+    assert late.value.code == 410
     record = await env.client.object_client(SagaLog, handle.id).show()
     assert record.state is SagaState.UNDONE
     assert "undo Address.release" in saga_diagram(record)
@@ -67,6 +73,8 @@ async def test_a_cancelled_registration_leaves_the_address_free(env: TestEnviron
     with pytest.raises(Cancelled):
         await finish(env, handle.result())
     assert await env.client.object_client(Address, ADA.email).belongs_to() is None
+    with pytest.raises(TooLate, match="cancelled"):
+        await env.client.workflow_client(Registration, "ada").verify(the_code())
 
 
 @at_every_crash_point(companies.registration_app)

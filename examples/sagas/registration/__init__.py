@@ -14,6 +14,8 @@ then verify with it, within three days:
 
     curl localhost:8080/Registration/ada/verify -H 'content-type: application/json' -d '"THE CODE"'
 
+Who answers later is told that it is too late (410), and why.
+
 Read `registration` first: it is the saga. `addresses` keeps an address for one user; `letters` knows the mail provider.
 """
 

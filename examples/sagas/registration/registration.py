@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from examples.sagas.registration.addresses import Address, AddressTaken
 from examples.sagas.registration.letters import Letters
 from restate_patterns import (
+    AlreadyCompleted,
     DurablePromise,
     RetryPolicy,
     Saga,
@@ -47,6 +48,13 @@ class WrongCode(TerminalError, code=403):
 
 class NeverVerified(TerminalError, code=408):
     """Nobody has answered the mail in time."""
+
+
+class TooLate(TerminalError, code=410):
+    """The registration had ended when the answer came."""
+
+    message = "too late, the registration has ended: {reason}"
+    reason: str
 
 
 @dataclass
@@ -83,6 +91,7 @@ class Registration(Workflow):
                 await saga.run(MAIL_WELCOME, self.letters.welcome, str(ctx.uuid4()), user.email)
         except TerminalError as error:
             self.progress.set(ctx, f"not registered: {error.message}")
+            await self._answered_before(ctx, error)
             raise
         self.progress.set(ctx, "registered")
         return ctx.key
@@ -94,14 +103,26 @@ class Registration(Workflow):
             async with asyncio.timeout(self.patience.total_seconds()):
                 await self.verified.value(ctx)
         except TimeoutError:
-            raise NeverVerified from None
+            if not await self._answered_before(ctx, NeverVerified()):
+                raise NeverVerified from None
 
-    @handler(raises=[WrongCode])
+    async def _answered_before(self, ctx: WorkflowContext, end: TerminalError) -> bool:
+        """Take no answer from here on; tells whether there is one already: of the two, one comes first."""
+        try:
+            await self.verified.reject(ctx, TooLate(reason=end.message))
+        except AlreadyCompleted:
+            return True
+        return False
+
+    @handler(raises=[WrongCode, TooLate])
     async def verify(self, ctx: WorkflowSharedContext, code: str) -> None:
         """Answer the mail. Other tries are free: a wrong code changes nothing."""
         if not hmac.compare_digest(code, await self.code.get(ctx, "")):
             raise WrongCode
-        await self.verified.resolve(ctx, True)
+        try:
+            await self.verified.resolve(ctx, True)
+        except AlreadyCompleted:
+            await self.verified.peek(ctx)  # the same answer again is fine; one that is too late hears why
 
     @handler
     async def status(self, ctx: WorkflowSharedContext) -> str:
