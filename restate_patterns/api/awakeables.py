@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, TypeVar, get_args
 
 from pydantic_core import core_schema
 from typing_extensions import override
 
 from restate_patterns.api.typed_clients import link_of, watched
+from restate_patterns.errors import TerminalError, UsageError, WrongValue
 from restate_patterns.seam import ValueOrFailure
+from restate_patterns.text.wording import shown
 from restate_patterns.values.failures import travelling
 from restate_patterns.values.serde import Codec, codec
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
     from restate_patterns.api.typed_clients import Clients
-    from restate_patterns.errors import TerminalError
 
 T = TypeVar("T")  # invariant: a covariant one would let an awakeable be resolved with a wider type
 
@@ -26,12 +27,25 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
     """The id of an awakeable: a string on the wire that remembers what resolves it.
 
     Use `AwakeableId[bool]` as the type of an argument, of a field of a model, or of a state. Given for a `str` it comes
-    back as one.
+    back as one. `AwakeableId[bool](text)` makes one of an id that came as text.
+
+    Raises:
+        UsageError: It is made of something else than a text alone.
     """
 
     _codec: Codec[Any] | None = None
     _travels_as: ClassVar[type] = str
     """See `likeness.TRAVELS_AS`."""
+
+    def __new__(cls, id: str, /, *surplus: Never) -> Self:
+        """Make one of an id that came as text."""
+        if surplus or not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance] - what types can't stop
+            given = ", ".join(map(shown, (id, *surplus)))
+            raise UsageError(
+                f"AwakeableId({given}): give the id alone, a text; the type of the answer stands in brackets, as in "
+                "`AwakeableId[bool](text)`"
+            )
+        return super().__new__(cls, id)
 
     @watched
     async def resolve(self, via: Clients, value: T, /) -> None:
@@ -44,8 +58,9 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
         Raises:
             WrongValue: The value is not of the type of the awakeable, or would come back as another.
         """
-        data = (self._codec or codec(Any)).encode(value, "the answer of {}", self.label)
-        await self._complete(via, ValueOrFailure(data, None))
+        caller = link_of(via).caller
+        data = (self._codec or self._declared()).encode(value, "the answer of {}", self.label)
+        await caller.complete_awakeable(str(self), ValueOrFailure(data, None))
 
     @watched
     async def reject(self, via: Clients, error: TerminalError, /) -> None:
@@ -56,17 +71,22 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
             error: The error; its class and fields travel.
 
         Raises:
-            WrongValue: A field of the error is not of its type, or would come back as another value.
+            WrongValue: It is no such error, or a field of it is not of its type, or would come back as another value.
         """
-        await self._complete(via, ValueOrFailure(None, travelling(error)))
+        caller = link_of(via).caller
+        if not isinstance(error, TerminalError):  # pyright: ignore[reportUnnecessaryIsInstance] - what types can't stop
+            raise WrongValue(f"{self.label}: reject it with a TerminalError, not {shown(error)}")
+        await caller.complete_awakeable(str(self), ValueOrFailure(None, travelling(error)))
 
     @property
     def label(self) -> str:
         """What it is called in sentences."""
         return f"the awakeable {str(self)!r}"
 
-    async def _complete(self, via: Clients, result: ValueOrFailure) -> None:
-        await link_of(via).caller.complete_awakeable(str(self), result)
+    def _declared(self) -> Codec[Any]:
+        """Give what `AwakeableId[T](text)` was made with."""
+        arguments = get_args(getattr(self, "__orig_class__", None))
+        return codec(arguments[0] if arguments and not isinstance(arguments[0], TypeVar) else Any)
 
     @classmethod
     def typed(cls, id_: str, value_codec: Codec[Any]) -> Self:

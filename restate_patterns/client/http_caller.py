@@ -18,6 +18,7 @@ from restate_patterns.client.resolving import AdminRequest, resolve, server_vers
 from restate_patterns.client.servers import ServerVersion
 from restate_patterns.client.urls import (
     admin_beside,
+    checked_admin_url,
     checked_url,
     is_loopback,
     origin,
@@ -67,8 +68,8 @@ class HttpCaller(Caller):
         retries: RetryPolicy = RETRIES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._ingress_url = checked_url(ingress_url)
-        self._admin_url = checked_url(admin_url) if admin_url else admin_beside(self._ingress_url)
+        self._ingress_url = checked_url(ingress_url, "ingress_url")
+        self._admin_url = checked_admin_url(admin_url) if admin_url else admin_beside(self._ingress_url)
         self._admin_headers = {} if admin_token is None else _bearer(admin_token)
         self._retries = retries
         self._server: ServerVersion | None = None

@@ -10,6 +10,7 @@ import httpx
 
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Target, WorkflowRef
 
+_INGRESS_PORT: Final = 8080
 _ADMIN_PORT: Final = 9070
 
 
@@ -42,19 +43,34 @@ def ref_words(ref: InvocationRef) -> str:
     return f"{ref.service}/{ref.key}"
 
 
-def checked_url(url: str) -> str:
+def checked_url(url: str, parameter: str = "", *, port: int = _INGRESS_PORT) -> str:
     """Return a server's URL without a slash at its end.
+
+    Args:
+        url: The URL.
+        parameter: What it was given as, where that is not clear.
+        port: The port of such a server, for the sentence.
 
     Raises:
         ValueError: It is none.
     """
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, TypeError):
         parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no URL of a server: write it as http://127.0.0.1:8080")
+        given = f"{parameter}={url!r}" if parameter else repr(url)
+        raise ValueError(f"{given} is no URL of a server: write it as http://127.0.0.1:{port}")
     return url.rstrip("/")
+
+
+def checked_admin_url(url: str) -> str:
+    """Return the URL of an admin API, that was given as `admin_url=`, without a slash at its end.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return checked_url(url, "admin_url", port=_ADMIN_PORT)
 
 
 def admin_beside(ingress_url: str) -> str:
