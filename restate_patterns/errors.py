@@ -10,6 +10,7 @@
     * `DeadlockError`: a call would have closed a cycle of waiting objects.
     * `InvocationNotFound`: no invocation has this id, or it is past its retention.
     * `AlreadyInvoked`, `AlreadyCompleted`: a second run of a workflow; a second answer to a promise.
+    * `IdempotencyKeyReused`: a key that named another request before.
     * `InvalidInput`: a body that the handler's type does not take.
     * `StepFailed`: a step used up its tries.
 * `UsageError`: the API is used in a way that cannot work; pauses the invocation (a bug, not weather).
@@ -290,6 +291,15 @@ class AlreadyCompleted(TerminalError, code=409):
     """A durable promise takes one answer, and it has one."""
 
     message = "promise was already completed"
+
+
+class IdempotencyKeyReused(TerminalError, code=422):
+    """A request came under an idempotency key that named another one before, with another argument."""
+
+    message = (
+        "the idempotency key was used before, with another argument: repeat the request as it was, or take a key of "
+        "its own"
+    )
 
 
 class InvalidInput(TerminalError, code=400):

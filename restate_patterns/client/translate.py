@@ -18,13 +18,15 @@ from restate_patterns.errors import (
     AlreadyInvoked,
     Cancelled,
     Failure,
+    IdempotencyKeyReused,
     Killed,
     TerminalError,
 )
 from restate_patterns.values.failures import from_failure
 
 _BY_SENTENCE: Final[dict[tuple[int, str], type[TerminalError]]] = {
-    (each.code, each.message): each for each in (AlreadyCompleted, AlreadyInvoked, Cancelled, Killed)
+    (each.code, each.message): each
+    for each in (AlreadyCompleted, AlreadyInvoked, Cancelled, IdempotencyKeyReused, Killed)
 }
 """Errors of the system that a server names by code and sentence alone."""
 _BY_SENTENCE[409, "canceled"] = Cancelled  # what Restate says of one that was cancelled before it began

@@ -16,10 +16,11 @@ from restate_patterns.embedded.records import SENT, CallerMark, Record, Status
 from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.timers import START_TIMER, Timers
 from restate_patterns.embedded.waiters import Waiters
-from restate_patterns.errors import AlreadyInvoked, Failure, InvalidInput, TerminalError
+from restate_patterns.errors import AlreadyInvoked, Failure, IdempotencyKeyReused, TerminalError
 from restate_patterns.execution.timers import FOREVER_MS
-from restate_patterns.seam import HandlerKind, OperationHandle, Request, ServiceInfo, Target
+from restate_patterns.seam import HandlerInfo, HandlerKind, OperationHandle, Request, ServiceInfo, Target
 from restate_patterns.values.failures import to_failure
+from restate_patterns.values.json_text import same_json
 
 
 class TargetNotFoundError(TerminalError, code=404):
@@ -76,15 +77,15 @@ class Admission:
             return None
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
-        if num is None:
-            error = None if identity is None else self._argument_error(request)
-            if error is not None:
-                self._journals.complete(caller, handle, None, to_failure(error))
-                return None
-            return self.create(request, identity, caller=caller.num, caller_handle=handle).num
-        if request.idempotency_key is None:
+        if num is not None and request.idempotency_key is None:
             self._journals.complete(caller, handle, None, to_failure(AlreadyInvoked()))
             return None
+        error = None if identity is None else self._why_not(request, num)
+        if error is not None:
+            self._journals.complete(caller, handle, None, to_failure(error))
+            return None
+        if num is None:
+            return self.create(request, identity, caller=caller.num, caller_handle=handle).num
         self._waiters.for_invocation(caller, handle, num)
         return num
 
@@ -95,13 +96,12 @@ class Admission:
             return None, to_failure(refusal)
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
+        error = None if identity is None else self._why_not(request, num)
+        if error is not None:
+            return None, to_failure(error)
         found = None if num is None else self._records.peek(num)
-        if found is None:
-            error = None if identity is None else self._argument_error(request)
-            if error is not None:
-                return None, to_failure(error)
-            found = self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
-        return found.id.encode(), None
+        record = found or self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
+        return record.id.encode(), None
 
     def refusal(self, target: Target) -> TargetNotFoundError | None:
         """Give the error for a target that this app does not have."""
@@ -124,27 +124,37 @@ class Admission:
             return (target.service, target.key or "", target.handler, request.idempotency_key)
         return None
 
-    def _argument_error(self, request: Request) -> InvalidInput | None:
-        """Give why an argument is none; asked where its invocation would use up a key that the right one then lacks."""
+    def _why_not(self, request: Request, num: int | None) -> TerminalError | None:
+        """Give why a request with a key is refused: before it uses up its key, or joins what was not asked for.
+
+        Args:
+            request: The request.
+            num: The invocation that has the key; None where none has.
+        """
         target = request.target
-        return self._services[target.service].handlers[target.handler].argument_error(request.body)
+        handler = self._services[target.service].handlers[target.handler]
+        found = None if num is None else self._records.peek(num)
+        if found is None:
+            return handler.argument_error(request.body)
+        return IdempotencyKeyReused() if _differs(found, request, handler) else None
 
     def submit(self, request: Request, delay_ms: int | None) -> Submitted:
         """Make or find the invocation that a client asks for.
 
         Raises:
             InvalidInput: Its argument is none of the handler, and would use up its key.
+            IdempotencyKeyReused: The one it would find was asked for with another argument.
         """
         identity = self.identity_of(request)
         num = None if identity is None else self._identities.holder(identity)
+        error = None if identity is None else self._why_not(request, num)
+        if error is not None:
+            raise error
         found = None if num is None else self._records.peek(num)
         if found is not None:
             waits = found.status is Status.SCHEDULED
             due_ms = self._timers.due_ms(found.num, START_TIMER) if waits else None
             return Submitted(found, previously=True, due_ms=due_ms)
-        error = None if identity is None else self._argument_error(request)
-        if error is not None:
-            raise error
         due_ms = min(self._log.now_ms() + delay_ms, FOREVER_MS) if delay_ms else None
         return Submitted(self.create(request, identity, due_ms=due_ms), previously=False, due_ms=due_ms)
 
@@ -180,3 +190,13 @@ class Admission:
         else:
             self._lines.enter(record)
         return record
+
+
+def _differs(found: Record, request: Request, handler: HandlerInfo) -> bool:
+    """Tell whether a request under an idempotency key is another one than the first. A workflow's run has none."""
+    one, other = found.body, request.body
+    if one == other or found.idempotency_key is None:
+        return False
+    if found.mismatch and not one:  # one that could not be written has lost its body
+        return False
+    return not (handler.input_content_type == "application/json" and same_json(one, other))

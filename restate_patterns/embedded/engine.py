@@ -28,7 +28,7 @@ from restate_patterns.engine.interface import (
     InvocationFilter,
     InvocationView,
 )
-from restate_patterns.errors import InvocationNotFound
+from restate_patterns.errors import IdempotencyKeyReused, InvocationNotFound
 from restate_patterns.limits import LIST_LIMIT_MAX
 from restate_patterns.seam import (
     Accepted,
@@ -88,13 +88,21 @@ class Engine(EngineLife, EngineInterface):
 
     @override
     async def submit(self, request: Request, delay_ms: int | None) -> Accepted:
-        record, previously, due_ms = self._admit(self.core, request, delay_ms)
+        try:
+            record, previously, due_ms = self._admit(self.core, request, delay_ms)
+        except IdempotencyKeyReused:
+            await self._durable(None)
+            raise
         return await self._durable(Accepted(record.id, previously, due_ms))
 
     @override
     async def call(self, request: Request) -> CompletedResult:
         core = self.core
-        record, previously, _ = self._admit(core, request, None)
+        try:
+            record, previously, _ = self._admit(core, request, None)
+        except IdempotencyKeyReused:
+            await self._durable(None)
+            raise
         if previously and record.info is not None and record.info.kind is HandlerKind.WORKFLOW:
             await self._durable(None)
             raise WorkflowAlreadyInvoked(record.id)

@@ -140,6 +140,7 @@ class EngineInterface(Protocol):
         first with `previously=True`.
 
         Raises:
+            IdempotencyKeyReused: The first one came with another argument.
             NotAccepting: No new work is taken.
         """
         ...
@@ -150,6 +151,7 @@ class EngineInterface(Protocol):
         Cancelling this coroutine abandons the wait only. The same idempotency key joins the first.
 
         Raises:
+            IdempotencyKeyReused: The first one came with another argument.
             WorkflowAlreadyInvoked: The run of this workflow key exists; the error has its id.
             InvocationPaused: It has paused; a person must see to it.
             NotAccepting: No new work is taken.

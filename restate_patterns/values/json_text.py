@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Final, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -39,6 +40,27 @@ def without_constants(body: bytes) -> bytes:
     if b"NaN" not in body and b"Infinity" not in body:
         return body
     return _STRING_OR_CONSTANT.sub(lambda match: match[1] or b'"%b"' % match[2], body)
+
+
+def same_json(one: bytes, other: bytes) -> bool:
+    """Say whether two texts are the same JSON: spaces, the order of keys and how numbers are written do not count."""
+    try:
+        return _compared(one) == _compared(other)
+    except (ValueError, ArithmeticError, RecursionError):
+        return False
+
+
+def _compared(text: bytes) -> object:
+    """Give JSON in which a number is equal to its like alone, and to no boolean."""
+    return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_constant)
+
+
+def _number(text: str) -> object:
+    return "number", Decimal(text)
+
+
+def _constant(name: str) -> object:
+    return "constant", name
 
 
 def _whole(value: object) -> object:

@@ -16,6 +16,7 @@ from restate_patterns import (
     Cancelled,
     Client,
     Embedded,
+    IdempotencyKeyReused,
     InvocationNotFound,
     NotReady,
     TerminalError,
@@ -73,7 +74,9 @@ async def test_handles(client: Client) -> None:
     counter = client.object_client(Counter, "handles")
     sent = await counter.add.with_options(idempotency_key="once").send(5)
     assert await sent.result(timeout=WAIT) == 5
-    assert await counter.add.with_options(idempotency_key="once")(7) == 5
+    assert await counter.add.with_options(idempotency_key="once")(5) == 5
+    with pytest.raises(IdempotencyKeyReused):
+        await counter.add.with_options(idempotency_key="once")(7)
     assert await counter.add.with_options(idempotency_key="once").handle().output() == 5
     assert await client.invocation(Counter.add, sent.id).result() == 5
     with pytest.raises(InvocationNotFound):
@@ -197,7 +200,7 @@ async def test_rejection_is_a_message(http: httpx.AsyncClient, running: Running)
 async def test_idempotent_replay(http: httpx.AsyncClient) -> None:
     headers = {"idempotency-key": "i"}
     first = await http.post("/Counter/i/add", json=1, headers=headers)
-    again = await http.post("/Counter/i/add", json=2, headers=headers)
+    again = await http.post("/Counter/i/add", json=1, headers=headers)
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert again.headers["x-restate-id"] == first.headers["x-restate-id"]
     assert "idempotency-expires" in again.headers

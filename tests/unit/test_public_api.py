@@ -9,7 +9,8 @@ import restate_patterns
 PUBLIC = """
     AlreadyCompleted AlreadyInvoked App AttemptSpins Awakeable AwakeableId Backend BlockingClient CallNotAwaited
     Cancelled Client ClientClosed ClientError Clients Context ContextError DeadlockError Decision DecisionRequest
-    Definition DefinitionError DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef InvalidInput
+    Definition DefinitionError DurablePromise Embedded ErrorRecord Handler HandlerClient HandlerRef
+    IdempotencyKeyReused InvalidInput
     InvocationHandle InvocationNotFound InvocationPaused JournalMismatch Killed LateTimer Lockable NotDurable
     NotReady NotStuck ObjectContext ObjectSharedContext OutcomeUnknown RecordPending Restate RetryPolicy Saga
     SagaAction SagaFailed SagaLog SagaRecord SagaState SagaStep SagaStepKind SagaStepState ServerUnavailable

@@ -7,7 +7,7 @@ import asyncio
 from restate_patterns.api.context import Context, ObjectContext
 from restate_patterns.api.definitions import Service, VirtualObject
 from restate_patterns.api.handlers import handler
-from restate_patterns.errors import Cancelled, InvalidInput, TerminalError
+from restate_patterns.errors import Cancelled, IdempotencyKeyReused, InvalidInput, TerminalError
 from restate_patterns.seam import Request, Target
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -36,6 +36,17 @@ class Orders(Recording, Service, name="ContractOrders"):
         place = ctx.service_client(Orders).place.with_options(idempotency_key=key)
         first, second = await asyncio.gather(place(key), place(key))
         return [first, second, (await place.send(key)).id, await place.handle().result()]
+
+    @handler
+    async def refused(self, ctx: Context, key: str) -> list[int]:
+        place = ctx.service_client(Orders).place.with_options(idempotency_key=key)
+        codes: list[int] = []
+        for ask in (place, place.send):
+            try:
+                await ask(f"not {key}")
+            except IdempotencyKeyReused as error:
+                codes.append(error.code)
+        return codes
 
 
 class Shelf(Recording, VirtualObject, name="ContractShelf"):
@@ -100,6 +111,21 @@ async def failures_too(stage: Stage) -> None:
         error = await raised(TerminalError, fail(key))
         equal((error.code, error.message), (410, "sold out"))
     equal(stage.seen.notes(key), ["failed"])
+
+
+@guarantee
+async def another_argument(stage: Stage) -> None:
+    """A request with the key and another argument is refused, inside and outside, and the first one's result stays."""
+    key = stage.key()
+    orders = stage.client.service_client(Orders)
+    place = orders.place.with_options(idempotency_key=key)
+    first = await place(key)
+    error = await raised(IdempotencyKeyReused, place(f"not {key}"))
+    equal(error.code, 422)
+    await raised(IdempotencyKeyReused, place.send(f"not {key}"))
+    equal(await orders.refused(key), [422, 422])
+    equal(await place(key), first)
+    equal(stage.seen.notes(key), ["placed"])
 
 
 @guarantee

@@ -22,6 +22,7 @@ DIFFERENCES: Final[Mapping[str, str]] = {
     "keys.deadlock_through_a_service": _DEADLOCK,
     "keys.deadlock_through_a_handle": _DEADLOCK,
     "keys.deadlock_of_two": _DEADLOCK,
+    "idempotency.another_argument": "the server looks at the key alone: the argument of a repetition is ignored",
     "idempotency.freed_by_cancel": "the key goes on naming what was cancelled before it began, which ends with 409",
     "idempotency.bad_input_uses_up_no_key": _TAKES_ALL,
     "workflows.bad_input_uses_up_no_key": _TAKES_ALL,
