@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Generator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from restate_patterns.client.errors import ClientClosed
 from restate_patterns.errors import UsageError
@@ -129,6 +129,7 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._held: list[_Held[Any]] = []
 
     @property
     def running(self) -> Portal | None:
@@ -159,7 +160,12 @@ class LoopThread:
         return Portal(loop)
 
     def close(self) -> None:
-        """End the loop with all that runs in it; does nothing when it was closed before, or never used."""
+        """End the loop with all that runs in it; does nothing when it was closed before, or never used.
+
+        What was entered is left before, in good order: also where the process ends and nobody did.
+        """
+        for held in reversed(self._held):
+            self._leave(held)
         with self._guard:
             runs = self.running is not None
             self._closed = True
@@ -171,13 +177,18 @@ class LoopThread:
     @contextmanager
     def entered(self, block: AbstractAsyncContextManager[T]) -> Generator[T]:
         """Enter an `async with` in the loop while this block lasts: enter and leave it in one task, as it would be."""
-        portal = self.portal()
         held = _Held(block)
+        self._held.append(held)
         try:
-            yield portal.run(held.enter())
+            yield self.portal().run(held.enter())
         finally:
-            if not portal.leads_nowhere:
-                portal.run(held.leave())
+            self._held.remove(held)
+            self._leave(held)
+
+    def _leave(self, held: _Held[Any]) -> None:
+        running = self.running
+        if running is not None:
+            running.run(held.leave())
 
     def __enter__(self) -> Self:
         return self

@@ -145,10 +145,8 @@ class Ingress(Responder):
 
 
 def _check_method(asked: Asked, method: str) -> None:
-    if isinstance(asked, Health):
-        allowed: tuple[str, ...] = ("GET", "HEAD")
-    elif isinstance(asked, LookAt):
-        allowed = ("GET",)
+    if isinstance(asked, (LookAt, Health)):
+        allowed: tuple[str, ...] = ("GET",) if isinstance(asked, LookAt) else ("GET", "HEAD")
     elif isinstance(asked, CompleteAwakeable):
         allowed = ("POST",)
     else:

@@ -139,6 +139,19 @@ def test_who_waits_is_told_when_the_client_closes() -> None:
         client.wait(client.service_client(Shop).nothing())
 
 
+def test_a_client_that_is_closed_leaves_no_thread() -> None:
+    """Neither the one of its loop, nor those that looked up the host."""
+    before = set(threading.enumerate())
+    with make().start_blocking() as client:
+        client.wait(asyncio.to_thread(list[int]))
+        client.wait(client.service_client(Shop).nothing())
+        assert {thread.name.split("_")[0] for thread in set(threading.enumerate()) - before} >= {
+            "restate-patterns app",
+            "restate-patterns app executor",
+        }
+    eventually(lambda: None if set(threading.enumerate()) - before else True)
+
+
 def test_a_client_that_was_never_used_makes_no_thread() -> None:
     before = threading.active_count()
     with BlockingClient("http://127.0.0.1:1") as client:
@@ -266,12 +279,15 @@ async def test_the_client_over_http_keeps_to_one_loop() -> None:
         with pytest.raises(UsageError, match="in another event loop than before"):
             await asyncio.to_thread(elsewhere)
         await client.service_client(Shop).nothing()
+        threads = client.blocking()
+        await asyncio.to_thread(lambda: threads.wait(threads.service_client(Shop).nothing()))
 
 
 FORKED = """
-import os, sys
-from restate_patterns import BlockingClient
-from tests.support.processes.workshop import Shop, make
+import atexit, os, sys
+from contextlib import ExitStack
+from restate_patterns import BlockingClient, Embedded
+from tests.support.processes.workshop import Counter, Shop, make
 
 unused = BlockingClient("http://127.0.0.1:1")
 with make().start_blocking() as client:
@@ -290,14 +306,21 @@ with make().start_blocking() as client:
     os.waitpid(child, 0)
     client.wait(client.service_client(Shop).nothing())
     print("the parent goes on", flush=True)
-forgotten = make().start_blocking()
-forgotten.__enter__()
+opened = ExitStack()
+atexit.register(opened.close)
+forgotten = make().start_blocking(Embedded(sys.argv[1]))
+client = opened.enter_context(forgotten)
+client.wait(client.object_client(Counter, "k").add(7))
+left = make().start_blocking(Embedded(sys.argv[2]))
+client = left.__enter__()
+client.wait(client.object_client(Counter, "k").add(7))
 """
 
 
-def test_a_forked_child_is_told_and_a_client_that_is_left_open_keeps_no_process() -> None:
+def test_a_forked_child_is_told_and_what_is_left_open_is_closed_with_the_process(tmp_path: Path) -> None:
+    files = [tmp_path / "a.db", tmp_path / "b.db"]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, *map(str, files)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -307,3 +330,7 @@ def test_a_forked_child_is_told_and_a_client_that_is_left_open_keeps_no_process(
     assert first.startswith("UsageError this process was forked")
     assert (second, third) == ("ServerUnreachable", "the parent goes on")
     assert done.stderr == ""
+    for file in files:
+        assert not file.with_name(f"{file.name}-wal").exists(), "the engine was not stopped in good order"
+        with make().start_blocking(Embedded(file)) as client:
+            assert client.wait(client.object_client(Counter, "k").get()) == 7
