@@ -19,6 +19,7 @@ from restate_patterns.api.definitions import Definition, Service, VirtualObject,
 from restate_patterns.api.handler_clients import HandlerClient
 from restate_patterns.api.handlers import Handler, HandlerRef, handler
 from restate_patterns.api.invocation_handles import InvocationHandle, NotReady
+from restate_patterns.api.named_values import NamedPromise, NamedState, ReadOnlyState
 from restate_patterns.api.promises import DurablePromise
 from restate_patterns.api.state import State
 from restate_patterns.api.typed_clients import Clients
@@ -133,6 +134,8 @@ __all__ = [
     "Killed",
     "LateTimer",
     "Lockable",
+    "NamedPromise",
+    "NamedState",
     "NotDurable",
     "NotReady",
     "NotStuck",
@@ -140,6 +143,7 @@ __all__ = [
     "ObjectSharedContext",
     "OutcomeUnknown",
     "PendingEvent",
+    "ReadOnlyState",
     "RecordPending",
     "Restate",
     "RetryPolicy",

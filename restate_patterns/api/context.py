@@ -11,17 +11,22 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
+from typing_extensions import TypeForm, override
+
 from restate_patterns.api.actions import action_of
 from restate_patterns.api.awakeables import Awakeable, AwakeableId
 from restate_patterns.api.handler_loggers import logger_of
 from restate_patterns.api.links import Link
+from restate_patterns.api.members import declared_as
+from restate_patterns.api.named_handlers import typed_codec
+from restate_patterns.api.named_values import NamedPromise, NamedState, ReadOnlyState
 from restate_patterns.api.scopes import Scope, Scoped
 from restate_patterns.api.typed_clients import Clients
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.options import Step
 from restate_patterns.seam import HandlerKind, ServiceKind
 from restate_patterns.values.fingerprints import fingerprint
-from restate_patterns.values.serde import codec
+from restate_patterns.values.serde import codec, type_name
 
 if TYPE_CHECKING:
     import random
@@ -135,7 +140,7 @@ class Context(Scoped, Clients):
     async def _run(self, action: Action, arguments: bytes) -> Any:
         return action.read(await self._attempt.step(action.step, arguments, action) or b"")
 
-    def awakeable(self, type: type[T], /) -> Awakeable[T]:
+    def awakeable(self, type: TypeForm[T], /) -> Awakeable[T]:
         """Make something to wait for that another program resolves by its id.
 
         Args:
@@ -175,6 +180,27 @@ class ObjectSharedContext(Context):
         assert key is not None
         return key
 
+    def state(self, name: str, type: TypeForm[T], /) -> ReadOnlyState[T]:
+        """Return a state of this key under a name that is made at run time, to read.
+
+        Args:
+            name: The wire name. One that the class declares is the same state, with its default.
+            type: What it holds.
+
+        Raises:
+            WrongValue: The name is no text that can be stored.
+            UsageError: The class declares the name with another type, or values of the type never come back.
+        """
+        return ReadOnlyState(*self._named_state(name, type))
+
+    def _named_state(
+        self, name: str, type_: object
+    ) -> tuple[DurableAttempt, str, Codec[Any], str, Callable[[], Any] | None]:
+        what = f"ctx.state({name!r}, {type_name(type_)})"
+        value_codec = typed_codec(type_, what)
+        declared = declared_as(self._scope, "state", name, value_codec.type, what)
+        return self._attempt, name, value_codec, what, None if declared is None else declared.when_unset
+
     async def state_keys(self) -> list[str]:
         """List the wire names of the states that are set, sorted."""
         return await self._attempt.state_names()
@@ -186,6 +212,20 @@ class ObjectContext(ObjectSharedContext):
     __slots__ = ()
     _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.VIRTUAL_OBJECT: HandlerKind.EXCLUSIVE}
 
+    @override
+    def state(self, name: str, type: TypeForm[T], /) -> NamedState[T]:
+        """Return a state of this key under a name that is made at run time, to read and write.
+
+        Args:
+            name: The wire name. One that the class declares is the same state, with its default.
+            type: What it holds.
+
+        Raises:
+            WrongValue: The name is no text that can be stored.
+            UsageError: The class declares the name with another type, or values of the type never come back.
+        """
+        return NamedState(*self._named_state(name, type))
+
     def clear_all(self) -> None:
         """Remove all state of this key."""
         self._attempt.clear_all_state()
@@ -196,6 +236,22 @@ class WorkflowSharedContext(ObjectSharedContext):
 
     __slots__ = ()
     _handler_kinds: ClassVar[Mapping[ServiceKind, HandlerKind]] = {ServiceKind.WORKFLOW: HandlerKind.SHARED}
+
+    def promise(self, name: str, type: TypeForm[T], /) -> NamedPromise[T]:
+        """Return a durable promise of this workflow under a name that is made at run time.
+
+        Args:
+            name: The wire name. One that the class declares is the same promise.
+            type: What it is resolved with.
+
+        Raises:
+            WrongValue: The name is no text that can be stored.
+            UsageError: The class declares the name with another type, or values of the type never come back.
+        """
+        what = f"ctx.promise({name!r}, {type_name(type)})"
+        value_codec = typed_codec(type, what)
+        declared_as(self._scope, "durable promise", name, value_codec.type, what)
+        return NamedPromise(self._attempt, name, value_codec, what)
 
 
 class WorkflowContext(WorkflowSharedContext, ObjectContext):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 KIND: Final = "__restate_kind__"
 OPTIONS: Final = "__restate_options__"
 _SPEC: Final = "__restate_spec__"
-_SERVICE_NAME: Final = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*")
-_HANDLER_NAME: Final = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*")
+SERVICE_NAME: Final = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*")
+HANDLER_NAME: Final = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*")
 """The names that a Restate server takes."""
 _CONTEXTS: Final = {
     ServiceKind.SERVICE: "a Service's handler takes `Context`",
@@ -141,13 +141,13 @@ def _check_shape(definition: type[Defined]) -> None:
 
 
 def _check_wire_names(own: str, service: str | None, names: Mapping[str, str], what: str) -> None:
-    if service is not None and not _SERVICE_NAME.fullmatch(service):
+    if service is not None and not SERVICE_NAME.fullmatch(service):
         raise DefinitionError(
             f"{own}: the wire name {service!r} can't be that of a service; use letters, digits, `_`, `-` and `.`, "
             "beginning with a letter"
         )
     for attribute, name in names.items():
-        if what == "handler" and not _HANDLER_NAME.fullmatch(name):
+        if what == "handler" and not HANDLER_NAME.fullmatch(name):
             raise DefinitionError(
                 f"{own}.{attribute}: the wire name {name!r} can't be that of a handler; use letters, digits and `_`, "
                 "beginning with a letter"

@@ -19,7 +19,7 @@ from restate_patterns.values.serde import JSON
 from restate_patterns.values.storage_checks import checked_headers, checked_text
 
 if TYPE_CHECKING:
-    from restate_patterns.api.specs import HandlerSpec
+    from restate_patterns.api.specs import HandlerFace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +50,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
     __slots__ = ("_key", "_options", "_spec")
 
     def __init__(
-        self, link: Link | None, spec: HandlerSpec, key: str | None, options: CallOptions = _NO_OPTIONS
+        self, link: Link | None, spec: HandlerFace, key: str | None, options: CallOptions = _NO_OPTIONS
     ) -> None:
         super().__init__(link, spec.label)
         self._spec = spec
@@ -185,7 +185,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
         return f"<{self._label}{key}>"
 
 
-def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerSpec:
+def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerFace:
     """Return what is known of a client's handler."""
     return handler._spec  # pyright: ignore[reportPrivateUsage] - the one door to it
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast, get_args
 
 from typing_extensions import override
 
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.text.wording import why_no_text
+from restate_patterns.values.serde import type_name
 
 if TYPE_CHECKING:
     from restate_patterns.api.scopes import Scope
@@ -31,6 +32,8 @@ class Declared(Generic[T]):
     """What it is called in sentences."""
     owners: ClassVar[frozenset[ServiceKind]]
     """The kinds of definition that may declare it."""
+    is_own: ClassVar[bool] = False
+    """Whether nobody reaches it but through what declares it, also under a name made at run time."""
     label: str
     """The class and the attribute, for sentences."""
     __orig_class__: Any
@@ -54,6 +57,11 @@ class Declared(Generic[T]):
             f"`self.{self._attribute} = ...`: {self.label} is a {self.kind}, kept by the key and not by self; "
             f"{self._instead_of_assigning()}"
         )
+
+    @property
+    def attribute(self) -> str:
+        """The name of the attribute that declares it."""
+        return self._attribute
 
     @property
     def name(self) -> str:
@@ -82,6 +90,10 @@ class Declared(Generic[T]):
             DefinitionError: It does not go with the type.
         """
 
+    def when_unset(self) -> T:
+        """Return what stands for a value that is not there."""
+        raise NotImplementedError
+
     def _instead_of_assigning(self) -> str:
         raise NotImplementedError
 
@@ -97,6 +109,34 @@ class Declared(Generic[T]):
     @override
     def __repr__(self) -> str:
         return f"<{self.kind} {self.label}>"
+
+
+def declared_as(scope: Scope, kind: str, name: str, type_: object, what: str) -> Declared[Any] | None:
+    """Return what the class of a handler declares under a wire name, where it declares something.
+
+    Args:
+        scope: The handler.
+        kind: What kind of member, as in `Declared.kind`.
+        name: The wire name.
+        type_: The type by which the handler asks for it.
+        what: What was tried, in words, for the error.
+
+    Raises:
+        UsageError: It is declared with another type, or is nobody's business but its own.
+    """
+    for member, codec in scope.service.declared.items():
+        found = cast("Declared[Any]", member)
+        if (found.kind, found.name) != (kind, name):
+            continue
+        if found.is_own:
+            raise UsageError(f"{what}: {found.label} has this name and is reached as self.{found.attribute} only")
+        if codec.type != type_:
+            raise UsageError(
+                f"{what}: {found.label} is declared under this name as {type_name(codec.type)}, not as "
+                f"{type_name(type_)}; give the {kind} that is named here another name, or use self.{found.attribute}"
+            )
+        return found
+    return None
 
 
 def check_context(ctx: object, kind: type, what: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from typing_extensions import override
+
 from restate_patterns.errors import WrongValue
 from restate_patterns.seam import RUN_HANDLER, HandlerKind, ServiceKind
 from restate_patterns.values.likeness import first_difference
@@ -33,27 +35,20 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class HandlerSpec:
-    """A handler of one class, resolved."""
+class HandlerFace:
+    """A handler as its callers know it: what it is called, what it takes and what it gives."""
 
-    definition: type
-    attribute: str
     label: str
     """The class and the handler, as the code names them."""
     service: str
     name: str
-    kind: HandlerKind
-    context: type
-    function: Callable[..., Coroutine[Any, Any, Any]]
     argument: Argument | None
     output: Codec[Any]
-    options: HandlerOptions
-    raises: Sequence[type[TerminalError]]
 
     @property
     def is_run(self) -> bool:
-        """Whether this is the handler of a workflow that runs once per key."""
-        return self.kind is HandlerKind.WORKFLOW and self.name == RUN_HANDLER
+        """Whether this is the handler of a workflow that runs once per key, as far as its name tells."""
+        return self.name == RUN_HANDLER
 
     def encode_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """Return the body of a call with these arguments.
@@ -88,6 +83,24 @@ class HandlerSpec:
 def _described(args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
     shown = [repr(arg) for arg in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
     return f"({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec(HandlerFace):
+    """A handler of one class, resolved."""
+
+    definition: type
+    attribute: str
+    kind: HandlerKind
+    context: type
+    function: Callable[..., Coroutine[Any, Any, Any]]
+    options: HandlerOptions
+    raises: Sequence[type[TerminalError]]
+
+    @property
+    @override
+    def is_run(self) -> bool:
+        return self.kind is HandlerKind.WORKFLOW and self.name == RUN_HANDLER
 
 
 @dataclass(frozen=True, slots=True)

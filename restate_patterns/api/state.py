@@ -102,12 +102,16 @@ class State(Declared[T]):
         codec = self._for(ctx, ObjectSharedContext, "read")
         if data is not None:
             return codec.read(data, "the state {!r} of {}", self.name, self._owner)
+        value = self.when_unset()
+        if self._default_factory is not None and not self._factory_checked:
+            codec.encode(value, "{}: what default_factory makes", self.label)
+            self._factory_checked = True
+        return value
+
+    @override
+    def when_unset(self) -> T:
         if self._default_factory is not None:
-            made = self._default_factory()
-            if not self._factory_checked:
-                codec.encode(made, "{}: what default_factory makes", self.label)
-                self._factory_checked = True
-            return made
+            return self._default_factory()
         if self._default is _MISSING:
             raise StateNotSet(state=self.name)
         return kept(self._default)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Never, NoReturn, Protocol, TypeVar, cast, overload
 
-from typing_extensions import override
+from typing_extensions import TypeForm, override
 
 from restate_patterns.api.definition_reader import is_definition, read_definition
 from restate_patterns.api.handler_clients import CallOptions, HandlerClient
@@ -18,6 +18,7 @@ from restate_patterns.api.handlers import HandlerRef
 from restate_patterns.api.invocation_handles import InvocationHandle
 from restate_patterns.api.links import Link
 from restate_patterns.api.members import Declared
+from restate_patterns.api.named_handlers import named_handler, typed_codec
 from restate_patterns.errors import UsageError
 from restate_patterns.seam import ServiceKind
 from restate_patterns.values.copies import kept
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 AnyService = TypeVar("AnyService", bound="Service")
 AnyVirtualObject = TypeVar("AnyVirtualObject", bound="VirtualObject")
 AnyWorkflow = TypeVar("AnyWorkflow", bound="Workflow")
+T = TypeVar("T")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 
@@ -123,6 +125,54 @@ class Clients:
         client: AnyWorkflow = self._client(definition, ServiceKind.WORKFLOW, key)
         return client
 
+    @overload
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None, takes: None, returns: TypeForm[R]
+    ) -> HandlerClient[Never, [], R]: ...
+    @overload
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None, takes: None
+    ) -> HandlerClient[Never, [], Any]: ...
+    @overload
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None, takes: TypeForm[T], returns: TypeForm[R]
+    ) -> HandlerClient[Never, [T], R]: ...
+    @overload
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None, takes: TypeForm[T]
+    ) -> HandlerClient[Never, [T], Any]: ...
+    @overload
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None, returns: TypeForm[R]
+    ) -> HandlerClient[Never, [Any], R]: ...
+    @overload
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None
+    ) -> HandlerClient[Never, [Any], Any]: ...
+    def handler_client(
+        self, service: str, handler: str, *, key: str | None = None, takes: Any = Any, returns: Any = Any
+    ) -> HandlerClient[Never, ..., Any]:
+        """Return a client of one handler by its wire names, where its class is not at hand.
+
+        A gateway, a tool, or the caller of a service in another language needs it; Restate's SDKs call that a generic
+        call. It is called, sent to and given options as any other handler of a client.
+
+        Args:
+            service: The wire name of the service, object or workflow.
+            handler: The wire name of the handler.
+            key: Which object or workflow; left out for a service.
+            takes: The type of its argument: `bytes` go as they are, None says that there is none. Default: any JSON.
+            returns: The type of its result, likewise.
+
+        Raises:
+            WrongValue: A name is none that a service or handler can have, or the key is no text.
+            UsageError: Values of a type can't be sent.
+        """
+        face = named_handler(service, handler, takes, returns)
+        if key is not None:
+            key = checked_text(key, f"handler_client({service!r}, {handler!r}, key=...): the key")
+        return HandlerClient(self._link, face, key)
+
     def invocation(self, handler: HandlerRef[Any, Any, ..., R], id: str) -> InvocationHandle[R]:
         """Return the handle of an invocation that was made elsewhere.
 
@@ -137,6 +187,25 @@ class Clients:
         spec = read_definition(handler.definition).handlers[handler.attribute]
         id_ = checked_text(id, "invocation(handler, id): the id")
         return InvocationHandle(self._link, id_, spec.output, spec.label)
+
+    @overload
+    def invocation_by_id(self, id: str, *, returns: TypeForm[R]) -> InvocationHandle[R]: ...
+    @overload
+    def invocation_by_id(self, id: str) -> InvocationHandle[Any]: ...
+    def invocation_by_id(self, id: str, *, returns: Any = Any) -> InvocationHandle[Any]:
+        """Return the handle of an invocation of any handler, known by its id alone.
+
+        Args:
+            id: The invocation id.
+            returns: The type of its result: `bytes` come as they are, None says that there is none. Default: any JSON.
+
+        Raises:
+            WrongValue: The id is no text that can be stored.
+            UsageError: Values of the type can't be read back.
+        """
+        id_ = checked_text(id, "invocation_by_id(id): the id")
+        result = typed_codec(returns, "invocation_by_id(id, returns=...)")
+        return InvocationHandle(self._link, id_, result, f"invocation {id_}")
 
     def _client(self, definition: type[Definition], kind: ServiceKind, key: str | None) -> Any:
         """Give what has the face of the definition."""

@@ -21,6 +21,7 @@ from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.seam import HandlerInfo, HandlerKind, OperationHandle, Request, ServiceInfo, Target
 from restate_patterns.values.failures import to_failure
 from restate_patterns.values.json_text import same_json
+from restate_patterns.values.targets import key_refusal
 
 
 class TargetNotFoundError(TerminalError, code=404):
@@ -103,8 +104,8 @@ class Admission:
         record = found or self.create(request, identity, caller=caller.num, caller_handle=SENT, due_ms=due_ms)
         return record.id.encode(), None
 
-    def refusal(self, target: Target) -> TargetNotFoundError | None:
-        """Give the error for a target that this app does not have."""
+    def refusal(self, target: Target) -> TerminalError | None:
+        """Give the error for a target that this app does not have, or whose key is missing or too many."""
         service = self._services.get(target.service)
         if service is None:
             return TargetNotFoundError(message=f"service '{target.service}' not found, make sure to add it to the App")
@@ -112,7 +113,7 @@ class Admission:
             return TargetNotFoundError(
                 message=f"the service '{target.service}' exists, but the handler '{target.handler}' was not found"
             )
-        return None
+        return key_refusal(service, target.key)
 
     def identity_of(self, request: Request) -> IdempotencyId | None:
         """Give the idempotency or workflow key by which an invocation joins one that exists; None without."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable, Container, Generator, Hashable
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import ParamSpec, TypeVar
 
 from typing_extensions import override
@@ -32,6 +33,7 @@ from restate_patterns.seam import (
     Operations,
     Ready,
     Request,
+    ServiceInfo,
     ValueOrFailure,
 )
 from restate_patterns.text.log_lines import logger_named
@@ -43,6 +45,7 @@ from restate_patterns.values.storage_checks import (
     checked_text,
     checked_value,
 )
+from restate_patterns.values.targets import key_refusal
 
 _logger = logger_named("restate_patterns")
 P = ParamSpec("P")
@@ -59,8 +62,8 @@ class Primitives(Caller):
     """
 
     invocation: Invocation
-    hosted: Container[str] = ()
-    """The wire names of the services that the same app hosts."""
+    hosted: Mapping[str, ServiceInfo] = MappingProxyType({})
+    """The services that the same app hosts, by their wire names."""
     said: SaidLines | None = None
     """What earlier attempts have logged, where they have it in common."""
 
@@ -146,16 +149,22 @@ class Primitives(Caller):
         if timeout_s is not None:
             async with asyncio.timeout(timeout_s):
                 return await self.call(request, None)
-        request = checked_request(request)
+        request = self._checked(request)
         self._waits.before_wait()
         handle = self._ask(self._operations.call, request, shielded=self._shielded())
         return await self._waits.operation(handle, is_call=True) or b""
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
-        loop, checked = self._loop, checked_request(request)
+        loop, checked = self._loop, self._checked(request)
         due_ms = loop.now_ms + delay_ms if delay_ms and not loop.time_is_stale else None
         return (await self._answer(self._operations.send, checked, delay_ms, due_ms) or b"").decode("ascii")
+
+    def _checked(self, request: Request) -> Request:
+        service = self.hosted.get(request.target.service)
+        if service is not None and (refusal := key_refusal(service, request.target.key)) is not None:
+            raise refusal  # a Restate server tries it for ever, or takes it for an empty key
+        return checked_request(request)
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:

@@ -154,7 +154,7 @@ class Codec(Generic[T]):
             InvalidInput: `data` is not of the type; the message says where and why. Terminal.
         """
         if self._is_raw:
-            return cast("T", data)
+            return cast("T", bytes(data))  # what was written as JSON may know more of itself
         try:
             if data:
                 value: T = self._validate_json(data)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
-from typing import Any, Generic, TypeVar, assert_type
+from typing import Any, Generic, Never, TypeVar, assert_type
 from uuid import UUID
 
 import anyio
@@ -22,10 +22,14 @@ from restate_patterns import (
     Clients,
     Context,
     DurablePromise,
+    HandlerClient,
     InvocationHandle,
+    NamedPromise,
+    NamedState,
     NotReady,
     ObjectContext,
     ObjectSharedContext,
+    ReadOnlyState,
     Saga,
     SagaRecord,
     Service,
@@ -176,6 +180,49 @@ def threads(client: BlockingClient, awakeable: AwakeableId[bool]) -> None:
     client.wait(awakeable.resolve(client, True))
 
 
+async def by_name(via: Clients, context: Context) -> None:
+    pay = via.handler_client("Checkout", "pay", takes=Decimal, returns=bool)
+    assert_type(pay, HandlerClient[Never, [Decimal], bool])
+    assert_type(await pay(Decimal(1)), bool)
+    assert_type(await pay.send(Decimal(1)), InvocationHandle[bool])
+    assert_type(await pay.send_after(timedelta(minutes=1), Decimal(1)), InvocationHandle[bool])
+    assert_type(await pay.with_options(idempotency_key="k")(Decimal(1)), bool)
+    assert_type(pay.handle(), InvocationHandle[bool])
+    owner = context.handler_client("Ticket", "who", key="A1", takes=None, returns=str | None)
+    assert_type(owner, HandlerClient[Never, [], str | None])
+    assert_type(await owner(), str | None)
+    assert_type(await via.handler_client("Audit", "note", takes=str, returns=None)("x"), None)
+    assert_type(await via.handler_client("Audit", "note", takes=int | str)(3), Any)
+    assert_type(await via.handler_client("Audit", "note", takes=bytes, returns=bytes)(b""), bytes)
+    assert_type(via.handler_client("Shelf", "take", key="k", takes=None), HandlerClient[Never, [], Any])
+    assert_type(via.handler_client("Shelf", "put", key="k", returns=list[int]), HandlerClient[Never, [Any], list[int]])
+    assert_type(via.handler_client("Shelf", "put", key="k"), HandlerClient[Never, [Any], Any])
+    assert_type(via.invocation_by_id("inv_1", returns=int | None), InvocationHandle[int | None])
+    assert_type(await via.invocation_by_id("inv_1", returns=None).output(), NotReady | None)
+    assert_type(await via.invocation_by_id("inv_1").result(), Any)
+    async with Saga(context) as saga:
+        assert_type(await saga.call(pay, Decimal(1)), bool)
+        saga.undo(owner)
+
+
+async def named_values(one: ObjectContext, shared: ObjectSharedContext, run: WorkflowContext) -> None:
+    assert_type(one.state("total", int), NamedState[int])
+    assert_type(await one.state("total", int).get(), int)
+    assert_type(await one.state("total", int | None).get("none"), int | str | None)
+    one.state("total", int | None).set(None)
+    one.state("total", int).clear()
+    assert_type(shared.state("total", list[str]), ReadOnlyState[list[str]])
+    readable: ReadOnlyState[int | str] = one.state("total", int)
+    assert_type(await readable.get(), int | str)
+    assert_type(run.state("total", int), NamedState[int])
+    promise = run.promise("approval", bool | None)
+    assert_type(promise, NamedPromise[bool | None])
+    assert_type(await promise.value(), bool | None)
+    assert_type(await promise.peek(), bool | NotReady | None)
+    await promise.resolve(None)
+    await promise.reject(Declined(reason="late"))
+
+
 async def concurrency(via: Clients) -> None:
     ticket = via.object_client(Ticket, "A1")
     # With `-> Coroutine[Any, Any, R]` in the signatures mypy makes these Any.
@@ -223,6 +270,7 @@ async def rest(ctx: Context) -> None:
     approval = ctx.awakeable(bool)
     assert_type(approval.id, AwakeableId[bool])
     assert_type(await approval, bool)
+    assert_type(await ctx.awakeable(str | None), str | None)
     with ctx.shielded():
         await ctx.service_client(Checkout).pay(Decimal(1))
 

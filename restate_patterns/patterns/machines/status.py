@@ -49,6 +49,8 @@ class Status(State[E], Generic[E]):
         DefinitionError: `initial` is no member of the enum.
     """
 
+    is_own = True
+
     def __init__(
         self, states: type[E], /, *, initial: E, history: int = MACHINE_HISTORY_COUNT, name: str | None = None
     ) -> None:

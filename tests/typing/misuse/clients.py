@@ -71,3 +71,23 @@ async def references(client: Clients, ctx: ObjectContext) -> None:
     wrong: str = await client.invocation(Ticket.reserve, "inv_1").result()  # error: of the wrong type
     Ticket.reserve(ctx)  # error: the class is no client
     print(wrong)
+
+
+async def by_name(ctx: Context) -> None:
+    pay = ctx.handler_client("Checkout", "pay", takes=Order, returns=bool)
+    nothing = ctx.handler_client("Ticket", "reserve", key="A1", takes=None, returns=bool)
+    await pay("ann")  # error: not an Order
+    await pay()  # error: no argument to a handler that takes one
+    await pay.send(3)  # error: argument of the wrong type
+    await nothing(1)  # error: an argument to a handler that takes none
+    wrong: str = await nothing()  # error: result of the wrong type
+    pay(Order("ann", []))  # error: a forgotten await
+    await pay.inline(ctx, Order("ann", []))  # error: a client has no body
+    ctx.handler_client(Checkout, "pay")  # error: a class instead of its name
+    ctx.handler_client("Checkout")  # error: no handler
+    ctx.handler_client("Ticket", "reserve", key=3)  # error: key of the wrong type
+    ctx.handler_client("Checkout", "pay", takes=3)  # error: not a type
+    later: str = await ctx.invocation_by_id("inv_1", returns=int).result()  # error: of the wrong type
+    ctx.invocation_by_id(Ticket.reserve)  # error: no id
+    ctx.invocation_by_id("inv_1", returns=3)  # error: not a type
+    print(wrong, later)

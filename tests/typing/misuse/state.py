@@ -80,6 +80,21 @@ async def promises(ctx: WorkflowSharedContext, registration: Registration, one: 
     print(seen, wide)
 
 
+async def named(one: ObjectContext, shared: ObjectSharedContext, flow: WorkflowSharedContext) -> None:
+    one.state("n", int).set("x")  # error: value of the wrong type
+    one.state("n")  # error: no type
+    one.state("n", 3)  # error: not a type
+    text: str = await one.state("n", int | None).get()  # error: of the wrong type
+    one.promise("p", bool)  # error: an object has no promises
+    shared.state("n", int).set(3)  # error: a write from a shared handler
+    shared.state("n", int).clear()  # error: a write from a shared handler
+    flow.state("n", int).set(3)  # error: a write from a shared handler of a workflow
+    await flow.promise("p", bool).resolve("yes")  # error: resolved with the wrong type
+    await flow.promise("p", bool).reject(ValueError("no"))  # error: rejected with a retryable error
+    flow.promise("p", bool).value()  # error: a forgotten await
+    print(text)
+
+
 async def awakeables(ctx: WorkflowContext, approval: Approval, client: Clients) -> None:
     waiting = ctx.awakeable(bool)
     text: str = await waiting  # error: of the wrong type
