@@ -35,6 +35,7 @@ from typing import Any, ClassVar, Final, Self
 from typing_extensions import Format, dataclass_transform, get_annotations, override
 
 from restate_patterns.limits import FAILURE_CODE_MAX
+from restate_patterns.text.metadata import why_no_metadata
 from restate_patterns.text.wording import sentence_of, shown, text_of, why_no_text
 
 _NAMED_FIELD: Final = re.compile(r"\{(\w+)\}")
@@ -80,11 +81,12 @@ class TerminalError(_ErrorWithFields):
     Args:
         message: The sentence people read.
         code: An HTTP-like code from 1 to 65,535; 200 to 999 become the HTTP status. Default: the class's.
+        metadata: Text by name that travels along, for what is no field: a trace id, what a gateway adds.
         fields: The fields that the class declares.
 
     Raises:
         TypeError: A declared field is missing, or an argument is not a declared field.
-        WrongValue: The message is no text, or the code no such number.
+        WrongValue: The message is no text, the code no such number, or the metadata can't travel.
     """
 
     message: str = "terminal error"
@@ -93,11 +95,24 @@ class TerminalError(_ErrorWithFields):
     """What the class is called on the wire."""
     field_names: ClassVar[tuple[str, ...]] = ()
     """The declared fields, those of the bases first."""
-    _metadata: Mapping[str, str] = MappingProxyType({})
+    metadata: Mapping[str, str] = MappingProxyType({})
+    """Text by name that travels along. Of an error whose class is not known here: its fields too, as JSON."""
 
-    def __init__(self, message: str | None = None, *, code: int | None = None, **fields: object) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        **fields: object,
+    ) -> None:
         self._set_fields(fields)
         own = type(self).__qualname__
+        if metadata is not None:
+            if (reason := why_no_metadata(metadata, self.field_names)) is not None:
+                raise WrongValue(f"{own}: {reason}")
+            found = {str.__str__(name): str.__str__(text) for name, text in metadata.items()}
+            self._say("metadata", MappingProxyType(found))
         if code is not None:
             number = code_of(code)
             if number is None:
@@ -157,11 +172,6 @@ class TerminalError(_ErrorWithFields):
         except AttributeError:
             pass
 
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What came over the wire with the error, as JSON text by name; empty for one raised here."""
-        return self._metadata
-
     @classmethod
     def restored(cls, message: str, code: int, fields: Mapping[str, object], metadata: Mapping[str, str]) -> Self:
         """Make the error as it was raised elsewhere, without running the class's `__init__`.
@@ -173,7 +183,7 @@ class TerminalError(_ErrorWithFields):
         error._set_fields(fields)
         error._say("code", code)
         error._say("message", message)
-        error._metadata = MappingProxyType(dict(metadata))
+        error._say("metadata", MappingProxyType(dict(metadata)))
         error.args = (message,)
         return error
 
@@ -191,7 +201,7 @@ class TerminalError(_ErrorWithFields):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle and copy by fields, so that `__init__` need not be called with them."""
         fields = {name: getattr(self, name) for name in self.field_names}
-        return _restored, (type(self), self.message, self.code, fields, dict(self._metadata))
+        return _restored, (type(self), self.message, self.code, fields, dict(self.metadata))
 
     @override
     def __repr__(self) -> str:

@@ -133,7 +133,7 @@ def _handler_info(spec: HandlerSpec) -> HandlerInfo:
     else:
         inputs = {
             "input_required": argument.default is REQUIRED,
-            "input_content_type": argument.codec.content_type,
+            "input_content_type": argument.codec.accepted_type,
             "input_schema": argument.codec.json_schema("validation"),
             "read_input": argument.codec.decode,
         }

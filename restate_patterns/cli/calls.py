@@ -18,6 +18,7 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.errors import TerminalError
 from restate_patterns.seam import Request, Target
 from restate_patterns.text.durations import parse_duration_ms
+from restate_patterns.values.failures import to_failure
 
 _NOT_FOUND: Final = 404
 
@@ -127,7 +128,8 @@ def _duration_ms(text: str) -> int:
 
 async def _failed(error: TerminalError, arguments: Namespace) -> CommandError:
     if arguments.json:
-        body = {"code": error.code, "message": error.message, "metadata": dict(error.metadata)}
+        failure = to_failure(error)
+        body = {"code": failure.code, "message": failure.message, "metadata": dict(failure.metadata)}
         print_json({"error": body})
     if not isinstance(error, RequestRefused):
         return CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from restate_patterns.http.problems import Problem
 from restate_patterns.seam import HandlerInfo
+from restate_patterns.values.serde import ANYTHING, JSON, OCTETS
 
 
 def check_input(handler: HandlerInfo, content_type: str | None, body: bytes) -> None:
@@ -19,10 +20,11 @@ def check_input(handler: HandlerInfo, content_type: str | None, body: bytes) -> 
     wanted = handler.input_content_type
     if body:
         if content_type is None:
-            raise _bad(f"the body has no content type, add the header 'content-type: {wanted}'")
+            named = OCTETS if _essence(wanted) == ANYTHING else wanted
+            raise _bad(f"the body has no content type, add the header 'content-type: {named}'")
         if not _matches(content_type, wanted):
             raise _bad(f"Content-type '{content_type}' does not match '{wanted}'")
-    elif handler.input_required and _essence(wanted) == "application/json":
+    elif handler.input_required and _essence(wanted) == JSON:
         if content_type is not None:
             raise _bad(f"the content type '{content_type}' comes with an empty body, which the handler needs")
         raise _bad(f"the handler '{handler.name}' needs a body of content type '{wanted}'")
@@ -52,5 +54,5 @@ def _matches(content_type: str, wanted: str) -> bool:
         return True
     given, pattern = _essence(content_type), _essence(wanted)
     if pattern.endswith("/*"):
-        return pattern == "*/*" or given.startswith(pattern[:-1])
+        return pattern == ANYTHING or given.startswith(pattern[:-1])
     return given == pattern

@@ -1,7 +1,7 @@
 """Terminal errors across calls: to `Failure` and back to the class that was raised.
 
-An error travels as its code, its sentence, and one JSON text per declared field under the field's
-name; the class's wire name goes under `error.name`, and where it is defined under `error.class`, which decides
+An error travels as its code, its sentence, its metadata, and among that one JSON text per declared field under the
+field's name; the class's wire name goes under `error.name`, and where it is defined under `error.class`, which decides
 between classes of one name. A receiver that has imported the class gets
 that class. One that has not, or that has another version of it, gets a plain `TerminalError` with the
 metadata to read, and hands it on unchanged. Where only text travels, all of that is in the text.
@@ -154,9 +154,15 @@ def _fitting(name: str, failure: Failure) -> Iterator[TerminalError]:
                 for field, field_codec in _codecs_of(cls).items()
                 if field in failure.metadata
             }
-            yield cls.restored(failure.message, failure.code, fields, failure.metadata)
+            yield cls.restored(failure.message, failure.code, fields, _free(failure, cls))
         except Exception:  # noqa: BLE001 - whatever a class of the user's does, the error arrives, if need be without it
             continue
+
+
+def _free(failure: Failure, cls: type[TerminalError]) -> Mapping[str, str]:
+    """Give the metadata that a class does not say by itself."""
+    said = {NAME_KEY, CLASS_KEY, *cls.field_names}
+    return {name: text for name, text in failure.metadata.items() if name not in said}
 
 
 def _place(cls: type[TerminalError]) -> str:

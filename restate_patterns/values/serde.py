@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
+ANYTHING: Final = "*/*"
 
 _LOSSLESS = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
 _INVALID: Final = "input validation error: "
@@ -68,6 +69,11 @@ class Codec(Generic[T]):
     def content_type(self) -> str:
         """The content type of the encoded value."""
         return OCTETS if self._is_raw else JSON
+
+    @property
+    def accepted_type(self) -> str:
+        """The content type that bodies from outside may have: any for `bytes`, which are not looked into."""
+        return ANYTHING if self._is_raw else JSON
 
     @property
     def is_empty(self) -> bool:

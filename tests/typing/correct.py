@@ -276,7 +276,9 @@ async def rest(ctx: Context) -> None:
 
 
 def errors() -> None:
-    error = Declined(reason="limit", message="no", code=418)
+    error = Declined(reason="limit", message="no", code=418, metadata={"trace": "4711"})
+    assert_type(error.metadata, Mapping[str, str])
+    assert_type(TerminalError("no", metadata={}).metadata, Mapping[str, str])
     assert_type(error.reason, str)
     assert_type(error.amount, Decimal)
     assert_type(error.code, int)

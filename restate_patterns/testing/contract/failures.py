@@ -51,6 +51,10 @@ STOCK = OutOfStock(
 )
 
 
+FREE = {"trace": "4711", "ключ/🔑": "two\nlines", "": ""}
+"""Metadata, which is any text."""
+
+
 class Fails(Recording, Service, name="ContractFails"):
     @handler(raises=[OutOfStock])
     async def typed(self, ctx: Context) -> str:
@@ -63,6 +67,10 @@ class Fails(Recording, Service, name="ContractFails"):
     @handler
     async def plain(self, ctx: Context) -> str:
         raise TerminalError("I'm a teapot: ☕", code=418)
+
+    @handler
+    async def with_metadata(self, ctx: Context, typed: bool) -> None:
+        raise TooMany(what="tickets", limit=4, metadata=FREE) if typed else TerminalError("no", metadata=FREE)
 
     @handler
     async def counted(self, ctx: Context, key: str) -> str:
@@ -141,6 +149,21 @@ class Asks(Recording, Service, name="ContractAsks"):
     async def twice(self, ctx: Context) -> str:
         return await ctx.service_client(Asks).lets_through()
 
+    @handler
+    async def metadata(self, ctx: Context) -> list[dict[str, str]]:
+        fails = ctx.service_client(Fails)
+        found: list[dict[str, str]] = []
+        for call in (fails.with_metadata(True), fails.with_metadata(False), ctx.run("step", self.fail_with, FREE)):
+            try:
+                await call
+            except TerminalError as error:
+                found.append(dict(error.metadata))
+        return found
+
+    async def fail_with(self, metadata: dict[str, str]) -> None:
+        """Be an action that fails for good."""
+        raise TerminalError("no", metadata=metadata)
+
     @handler(retry=QUICK)
     async def once(self, ctx: Context, key: str) -> str:
         try:
@@ -190,6 +213,18 @@ async def plain(stage: Stage) -> None:
     """A plain terminal error keeps its code and its sentence."""
     error = await raised(TerminalError, stage.client.service_client(Fails).plain())
     equal((error.code, error.message), (418, "I'm a teapot: ☕"))
+
+
+@guarantee
+async def metadata(stage: Stage) -> None:
+    """Metadata of a terminal error, any text by any name, arrives as it was given from calls and steps, and outside."""
+    equal(await stage.client.service_client(Asks).metadata(), [FREE] * 3)
+    fails = stage.client.service_client(Fails)
+    typed = await raised(TooMany, fails.with_metadata(True))
+    equal((dict(typed.metadata), typed.limit), (FREE, 4))
+    sent = await fails.with_metadata.send(False)
+    equal(dict((await raised(TerminalError, sent.result())).metadata), FREE)
+    equal(dict((await raised(TerminalError, sent.output())).metadata), FREE)
 
 
 @guarantee

@@ -88,6 +88,12 @@ class Sound(Recording, VirtualObject, name="ContractSound"):
 REFUSED: Final[Mapping[str, tuple[Callable[[Context], Any], str]]] = {
     "message": (lambda ctx: TerminalError(_any(ValueError("x"))), "message must be text, not ValueError"),
     "code": (lambda ctx: TerminalError("x", code=_any("404")), "code must be a number from 1 to 65535, not '404'"),
+    "metadata": (lambda ctx: TerminalError("x", metadata=_any({"k": 1})), "the metadata 'k' must be text, not 1"),
+    "handler's name": (
+        lambda ctx: ctx.handler_client("ContractSound", "\udce9", key="k"),
+        "can't be the wire name of a handler",
+    ),
+    "id alone": (lambda ctx: ctx.invocation_by_id("\ud800"), "the id has half of a surrogate pair"),
     "huge code": (lambda ctx: TerminalError("x", code=10**30), "code must be a number from 1 to 65535"),
     "header": (
         lambda ctx: ctx.object_client(Sound, "k").hear.with_options(headers={"x": _any(uuid.UUID(int=1))})(),

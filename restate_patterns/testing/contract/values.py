@@ -83,6 +83,10 @@ class Echo(Recording, Service, name="ContractEcho"):
         return data
 
     @handler
+    async def typed(self, ctx: Context, data: bytes) -> list[str]:
+        return [ctx.headers.get("content-type", "none"), data.hex()]
+
+    @handler
     async def text(self, ctx: Context, text: str) -> str:
         return text
 
@@ -111,6 +115,11 @@ class Passes(Recording, VirtualObject, name="ContractPasses"):
         ran = await ctx.run("bytes", same_bytes, called)
         self.kept_bytes.set(ctx, ran)
         return await self.kept_bytes.get(ctx)
+
+    @handler
+    async def typed(self, ctx: ObjectContext, content_type: str) -> list[str]:
+        typed = ctx.service_client(Echo).typed.with_options(headers={"content-type": content_type})
+        return await typed(b"\xff")
 
     @handler
     async def text(self, ctx: ObjectContext, text: str) -> str:
@@ -198,6 +207,18 @@ async def raw_bytes(stage: Stage) -> None:
     for data in (EVERY_BYTE, b"", b'{"not": "read"'):
         equal(await echo.raw(data), data)
         equal(await passes.raw(data), data)
+
+
+@guarantee
+async def raw_bytes_of_any_type(stage: Stage) -> None:
+    """A handler of bytes takes any content type, and reads it in its headers: from outside, from handlers, of sends."""
+    typed = stage.client.service_client(Echo).typed
+    equal(await typed(b"\xff"), ["application/octet-stream", "ff"])
+    for content_type in ("image/png", "text/csv; charset=utf-8", "application/json", "application/vnd.a+json"):
+        of_type = typed.with_options(headers={"Content-Type": content_type})
+        equal(await of_type(b"\xff"), [content_type, "ff"])
+        equal(await (await of_type.send(b"{")).result(), [content_type, "7b"])
+        equal(await stage.client.object_client(Passes, stage.key()).typed(content_type), [content_type, "ff"])
 
 
 @guarantee

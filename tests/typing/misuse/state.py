@@ -115,4 +115,6 @@ async def fields(error: Declined) -> None:
     Declined(reason="x", amount=3)  # error: no such field
     Declined("limit")  # error: a field by position
     TerminalError(3)  # error: no message
+    TerminalError("no", metadata={"k": 3})  # error: metadata is text
+    error.metadata["k"] = "v"  # error: metadata stays as it is
     print(error.amount)  # error: no such field

@@ -100,8 +100,9 @@ def test_inputs_and_outputs_are_described() -> None:
     assert not handlers["greet"].input_required
     assert handlers["maybe"].input_required
     assert (handlers["raw"].input_content_type, handlers["raw"].output_content_type) == (
+        "*/*",
         "application/octet-stream",
-    ) * 2
+    )
     assert (handlers["nothing"].takes_input, handlers["nothing"].has_output) == (False, False)
     assert [info.kind for info in services["Box"].handlers.values()] == [HandlerKind.EXCLUSIVE, HandlerKind.SHARED]
 

@@ -131,6 +131,7 @@ async def test_refused(ingress: httpx.AsyncClient, engine: FakeEngine, path: str
     [
         ("/Greeter/greet", b"x", "text/plain", "Content-type 'text/plain' does not match 'application/json'"),
         ("/Greeter/greet", b'"x"', None, "the body has no content type"),
+        ("/Greeter/any", b"x", None, "the body has no content type, add the header 'content-type: application/octet-"),
         ("/Greeter/greet", b"", "application/json", "the content type 'application/json' comes with an empty"),
         ("/Greeter/greet", b"", None, "the handler 'greet' needs a body"),
         ("/Greeter/ping", b'"x"', "application/json", "the handler 'ping' takes no input"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restate_patterns import Cancelled, TerminalError
+from restate_patterns import Cancelled, TerminalError, WrongValue, limits
 from restate_patterns.errors import Failure
 from restate_patterns.values.failures import (
     CLASS_KEY,
@@ -72,7 +74,7 @@ def test_an_error_comes_back_as_its_class_with_its_fields() -> None:
     assert isinstance(error, Declined)
     assert (error.reason, error.amount, error.raw) == ("limit", Decimal("1.10"), b"\xff\x00")
     assert (error.code, error.message) == (418, "Declined")
-    assert error.metadata == failure.metadata
+    assert error.metadata == {}, "what is a field is no metadata"
 
 
 @pytest.mark.parametrize("error", [Cancelled(), Custom(3), _decorated(3), TerminalError("plain", code=499)])
@@ -81,6 +83,69 @@ def test_errors_of_all_forms_travel(error: TerminalError) -> None:
 
     assert type(back) is type(error)
     assert (back.message, back.code) == (error.message, error.code)
+
+
+FREE = {"trace": "4711", "ключ/🔑": "two\nlines", "": ""}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TerminalError("plain", code=499, metadata=FREE),
+        Declined(reason="limit", message="no", metadata=FREE),
+        Cancelled(metadata=FREE),
+    ],
+)
+def test_metadata_comes_back_as_it_was_given(error: TerminalError) -> None:
+    """Beside the fields, through calls, as text, copied and pickled; it stays what it was."""
+    failure = to_failure(error)
+    for back in (
+        from_failure(failure),
+        from_failure(failure_of_text(failure_text(failure))),
+        copy.copy(error),
+        pickle.loads(pickle.dumps(error)),
+    ):
+        assert type(back) is type(error)
+        assert back.metadata == FREE
+        assert to_failure(back) == failure
+    with pytest.raises(TypeError):
+        error.metadata["more"] = "x"  # type: ignore[index]
+
+
+def test_metadata_of_an_error_whose_class_is_not_here_is_handed_on_with_the_fields() -> None:
+    failure = to_failure(Declined(reason="limit", metadata=FREE))
+    there = Failure(402, "no", {**failure.metadata, NAME_KEY: "NobodyHasThis"})
+    assert from_failure(there).metadata == there.metadata
+    assert to_failure(from_failure(there)) == there
+
+
+class Pair(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        (3, r"TerminalError: the metadata must be text by name, not 3"),
+        ({3: "x"}, r"TerminalError: the name of metadata must be text, not 3"),
+        ({"x": 3}, r"TerminalError: the metadata 'x' must be text, not 3 \(int\)"),
+        ({"x": None}, r"TerminalError: the metadata 'x' must be text, not None"),
+        ({"x": "\ud800"}, r"TerminalError: the metadata 'x' has half of a surrogate pair"),
+        ({"\ud800": "x"}, r"TerminalError: the name of metadata has half of a surrogate pair"),
+        ({"error.name": "Declined"}, r"TerminalError: the metadata 'error.name' has a name of the framework's own"),
+        ({"restate-patterns.step": "x"}, r"the metadata 'restate-patterns.step' has a name of the framework's own"),
+        ({"a": "x" * (limits.TEXT_CHARS_MAX // 2), "b": "x" * (limits.TEXT_CHARS_MAX // 2)}, r"over the limit of"),
+    ],
+)
+def test_metadata_that_cannot_travel_is_refused_where_it_is_given(metadata: Any, sentence: str) -> None:
+    with pytest.raises(WrongValue, match=sentence):
+        TerminalError("no", metadata=metadata)
+
+
+def test_metadata_takes_the_name_of_no_field() -> None:
+    with pytest.raises(WrongValue, match=r"Declined: the metadata 'reason' has the name of a field; give the field"):
+        Declined(reason="limit", metadata={"reason": "x"})
+    assert type(Declined(reason="limit", metadata={"k": Pair("v")}).metadata["k"]) is str
 
 
 def test_the_last_class_of_one_name_and_place_is_the_one_in_use() -> None:
