@@ -21,7 +21,7 @@ from restate_patterns.execution.timers import FOREVER_MS
 from restate_patterns.seam import HandlerInfo, HandlerKind, OperationHandle, Request, ServiceInfo, Target
 from restate_patterns.values.failures import to_failure
 from restate_patterns.values.json_text import same_json
-from restate_patterns.values.targets import key_refusal
+from restate_patterns.values.targets import fits, key_refusal
 
 
 class TargetNotFoundError(TerminalError, code=404):
@@ -113,7 +113,7 @@ class Admission:
             return TargetNotFoundError(
                 message=f"the service '{target.service}' exists, but the handler '{target.handler}' was not found"
             )
-        return key_refusal(service, target.key)
+        return None if fits(service, target.key) else key_refusal(service, target.key)
 
     def identity_of(self, request: Request) -> IdempotencyId | None:
         """Give the idempotency or workflow key by which an invocation joins one that exists; None without."""

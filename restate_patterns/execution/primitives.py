@@ -45,7 +45,7 @@ from restate_patterns.values.storage_checks import (
     checked_text,
     checked_value,
 )
-from restate_patterns.values.targets import key_refusal
+from restate_patterns.values.targets import fits, key_refusal
 
 _logger = logger_named("restate_patterns")
 P = ParamSpec("P")
@@ -162,8 +162,9 @@ class Primitives(Caller):
 
     def _checked(self, request: Request) -> Request:
         service = self.hosted.get(request.target.service)
-        if service is not None and (refusal := key_refusal(service, request.target.key)) is not None:
-            raise refusal  # a Restate server tries it for ever, or takes it for an empty key
+        if service is not None and not fits(service, request.target.key):
+            # A Restate server would try it for ever, or take it for an empty key.
+            raise key_refusal(service, request.target.key)
         return checked_request(request)
 
     @override

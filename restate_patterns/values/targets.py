@@ -6,15 +6,18 @@ from restate_patterns.errors import TerminalError
 from restate_patterns.seam import ServiceInfo, ServiceKind
 
 
-def key_refusal(service: ServiceInfo, key: str | None) -> TerminalError | None:
-    """Return the error for a key that is missing or too many; None where it fits.
+def fits(service: ServiceInfo, key: str | None) -> bool:
+    """Return whether a key is there where a service needs one, and only there."""
+    return (key is None) is (service.kind is ServiceKind.SERVICE)
+
+
+def key_refusal(service: ServiceInfo, key: str | None) -> TerminalError:
+    """Return the error for a key that does not fit.
 
     Args:
         service: Whose handler is called.
         key: With what key.
     """
-    if (key is None) is (service.kind is ServiceKind.SERVICE):
-        return None
     if key is None:
         said = f"the handlers of '{service.name}', a {service.kind.value}, are called with a key, and none is given"
     else:

@@ -14,6 +14,7 @@ from restate_patterns import (
     InvocationNotFound,
     NotReady,
     ObjectContext,
+    Saga,
     Service,
     State,
     TerminalError,
@@ -41,6 +42,10 @@ class Cart(VirtualObject, name="NamedCart"):
     async def add(self, ctx: ObjectContext, ticket: Ticket) -> int:
         self.seats.set(ctx, [*await self.seats.get(ctx), ticket.seat])
         return len(await self.seats.get(ctx))
+
+    @handler
+    async def all(self, ctx: ObjectContext) -> list[str]:
+        return await self.seats.get(ctx)
 
     @handler
     async def first(self, ctx: ObjectContext) -> str | None:
@@ -81,6 +86,13 @@ class Gateway(Service):
             await ctx.invocation_by_id(sent.id, returns=int).result(),
             await ctx.invocation_by_id(sent.id).output(),
         ]
+
+    @handler
+    async def undone(self, ctx: Context, key: str) -> None:
+        async with Saga(ctx) as saga:
+            saga.undo(ctx.handler_client("NamedCart", "addTicket", key=key, takes=Ticket), Ticket(seat="undone"))
+            await saga.call(ctx.handler_client("NamedCart", "addTicket", key=key, returns=int), {"seat": "called"})
+            raise TerminalError("no")
 
     @handler
     async def refused(self, ctx: Context) -> list[str]:
@@ -125,6 +137,13 @@ async def test_the_same_outside() -> None:
         assert repr(client.invocation_by_id(handle.id)) == f"<handle of invocation {handle.id} by {handle.id}>"
         with pytest.raises(InvocationNotFound):
             await client.handler_client("NamedCart", "run", key="k").handle().result()
+
+
+async def test_a_saga_calls_and_undoes_by_name() -> None:
+    async with running(Cart(), Gateway()) as app:
+        with pytest.raises(TerminalError, match="no"):
+            await app.client.service_client(Gateway).undone("a/b")
+        assert await app.client.object_client(Cart, "a/b").all() == ["called", "undone"]
 
 
 REFUSED = [
