@@ -15,7 +15,6 @@ from restate_patterns.api.scopes import Scoped
 from restate_patterns.errors import UsageError
 from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.values.copies import all_plain
-from restate_patterns.values.serde import JSON
 from restate_patterns.values.storage_checks import checked_headers, checked_text
 
 if TYPE_CHECKING:
@@ -167,9 +166,8 @@ class HandlerClient(Linked, Generic[C, P, R]):
         first = args[0] if args else None
         body = first.body if isinstance(first, _Encoded) else self._spec.encode_arguments(args, kwargs)
         headers = self._options.headers
-        argument = self._spec.argument
-        if body and argument is not None and argument.codec.content_type != JSON:
-            headers = {"content-type": argument.codec.content_type, **headers}
+        if body and (content_type := self._spec.content_type) is not None:
+            headers = {"content-type": content_type, **headers}
         return Request(self._target(), body, headers, self._options.idempotency_key)
 
     def _target(self) -> Target:

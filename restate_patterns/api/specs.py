@@ -13,6 +13,7 @@ from typing_extensions import override
 from restate_patterns.errors import WrongValue
 from restate_patterns.seam import RUN_HANDLER, HandlerKind, ServiceKind
 from restate_patterns.values.likeness import first_difference
+from restate_patterns.values.serde import JSON, OCTETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -49,6 +50,11 @@ class HandlerFace:
     def is_run(self) -> bool:
         """Whether this is the handler of a workflow that runs once per key, as far as its name tells."""
         return self.name == RUN_HANDLER
+
+    @property
+    def content_type(self) -> str | None:
+        """What the body of a call is said to be; None where the handler is known to take JSON."""
+        return None if self.argument is None else self.argument.codec.content_type
 
     def encode_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """Return the body of a call with these arguments.
@@ -101,6 +107,12 @@ class HandlerSpec(HandlerFace):
     @override
     def is_run(self) -> bool:
         return self.kind is HandlerKind.WORKFLOW and self.name == RUN_HANDLER
+
+    @property
+    @override
+    def content_type(self) -> str | None:
+        argument = self.argument
+        return None if argument is None or argument.codec.content_type == JSON else OCTETS
 
 
 @dataclass(frozen=True, slots=True)

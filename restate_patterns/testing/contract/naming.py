@@ -107,6 +107,10 @@ class Raw(Recording, Service, name="ContractRaw"):
         return data
 
     @handler
+    async def content_type(self, ctx: Context, data: bytes) -> str | None:
+        return ctx.headers.get("content-type")
+
+    @handler
     async def nothing(self, ctx: Context) -> None: ...
 
 
@@ -134,6 +138,13 @@ class Router(Recording, Service, name="ContractRouter"):
         as_json = ctx.handler_client("ContractRaw", "raw", takes=dict[str, int])
         nothing = ctx.handler_client("ContractRaw", "nothing", takes=None)
         return [(await raw(b"\xff\x00")).hex(), await as_json({"a": 1}), await nothing()]
+
+    @handler
+    async def content_types(self, ctx: Context) -> list[object]:
+        as_json = ctx.handler_client("ContractRaw", "content_type")
+        raw = ctx.handler_client("ContractRaw", "content_type", takes=bytes)
+        csv = raw.with_options(headers={"content-type": "text/csv"})
+        return [await as_json({"a": 1}), await raw(b"a"), await csv(b"a;b")]
 
     @handler
     async def runs(self, ctx: Context, key: str) -> list[object]:
@@ -205,6 +216,14 @@ async def bytes_and_nothing(stage: Stage) -> None:
     equal(await raw(b""), b"")
     await stage.client.handler_client("ContractRaw", "nothing", takes=None, returns=None)()
     equal(await stage.client.service_client(Router).bytes(), ["ff00", {"a": 1}, None])
+
+
+@guarantee
+async def content_types(stage: Stage) -> None:
+    """A handler of bytes that is called by name reads what they are: JSON, bytes, or what the caller calls them."""
+    equal(await stage.client.handler_client("ContractRaw", "content_type")({"a": 1}), "application/json")
+    types: list[object] = ["application/json", "application/octet-stream", "text/csv"]
+    equal(await stage.client.service_client(Router).content_types(), types)
 
 
 @guarantee
