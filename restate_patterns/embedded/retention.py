@@ -31,11 +31,14 @@ class Retention:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._alarm: Cancellable | None = None
+        self._look_ms: int | None = None
+        """When it looks next, where that was asked for."""
 
     def start(self) -> None:
         """Remove what is expired, now and from time to time."""
         if self._core.queue.stopped:
             return
+        self._look_ms = None
         more = False
         try:
             more = self.run_once().more
@@ -49,6 +52,24 @@ class Retention:
 
     def _go_on(self) -> None:
         self._alarm = self._core.clock.call_later(RETENTION_PAUSE_MS, self.start)
+
+    def look_at_next_expiry(self, by_ms: int) -> None:
+        """Look next when something expires, at `by_ms` (Unix milliseconds) at the latest, not each minute till then.
+
+        Where something is expired already it stays as it is.
+        """
+        now_ms = self._core.log.now_ms()
+        next_ms = min((by_ms, *self._expiries()))
+        if next_ms > now_ms and next_ms != self._look_ms:
+            self.stop()
+            self._look_ms = next_ms
+            self._alarm = self._core.clock.call_later(next_ms - now_ms, self.start)
+
+    def _expiries(self) -> list[int]:
+        """Give when the first invocation and the first promise expire, of those in the file."""
+        tables = ("invocation", "promise")
+        rows = [self._core.store.read(f"SELECT min(expires_ms) FROM {table}") for table in tables]
+        return [expires_ms for ((expires_ms,),) in rows if expires_ms is not None]
 
     def stop(self) -> None:
         """Remove nothing any more."""

@@ -33,13 +33,13 @@ _NO_STEPS: Final[Mapping[OperationHandle, RunningStep]] = {}
 
 
 class _StepClock(Clock):
-    """The engine's clock, as one step uses it: it knows whether the step waits for its next try."""
+    """The engine's clock, as one step uses it: it knows until when the step waits for its next try."""
 
-    __slots__ = ("_clock", "sleeping")
+    __slots__ = ("_clock", "until_ms")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.sleeping = False
+        self.until_ms: float | None = None
 
     @override
     def wall_ms(self) -> int:
@@ -59,11 +59,11 @@ class _StepClock(Clock):
 
     @override
     async def sleep(self, delay_ms: float) -> None:
-        self.sleeping = True
+        self.until_ms = self._clock.monotonic_ms() + delay_ms
         try:
             await self._clock.sleep(delay_ms)
         finally:
-            self.sleeping = False
+            self.until_ms = None
 
 
 class RunningStep(StepProgress, Job):
@@ -95,7 +95,13 @@ class RunningStep(StepProgress, Job):
     @property
     def working(self) -> bool:
         """Whether it does anything but wait for its next try."""
-        return self._clock is None or not self._clock.sleeping
+        return self.next_try_in_ms is None
+
+    @property
+    def next_try_in_ms(self) -> float | None:
+        """How long it waits for its next try; None while it works."""
+        until_ms = None if self._clock is None else self._clock.until_ms
+        return None if until_ms is None else until_ms - self._steps.clock.monotonic_ms()
 
     @property
     @override
@@ -262,12 +268,13 @@ class Steps:
         """Tell whether any step runs."""
         return bool(self._steps)
 
-    def _all(self) -> list[RunningStep]:
+    def in_all(self) -> list[RunningStep]:
+        """Give the running steps of all invocations."""
         return [step for steps in self._steps.values() for step in steps.values()]
 
     def working(self) -> bool:
         """Tell whether a step runs that does not wait for its next try."""
-        return any(step.working for step in self._all())
+        return any(step.working for step in self.in_all())
 
     async def leave(self, grace: Grace, *, record: bool) -> None:
         """Ask all steps to stop, and wait while there is time; what they come to is recorded, that they stopped is not.
@@ -278,7 +285,7 @@ class Steps:
         """
         self._leaving = True
         self.tasks.clear()
-        steps = self._all()
+        steps = self.in_all()
         for step in steps:
             step.dropped = step.dropped or not record or step.task is None
             if step.task is not None:

@@ -32,6 +32,9 @@ R = TypeVar("R")
 _logger = logger_named("restate_patterns")
 _DEFAULT_RETRY: Final = RetryPolicy()
 
+STEP_THREADS: Final = "restate-patterns-step"
+"""What the names of the threads begin with in which steps run."""
+
 
 class StepRunner(StepAction):
     """Tries an action by its step's policy until it has a result.
@@ -184,4 +187,4 @@ def thread_of(task: asyncio.Task[Any]) -> Future[Any] | None:
 
 @functools.cache
 def _threads() -> DaemonThreads:
-    return DaemonThreads(limits.THREADS_MAX, "restate-patterns-step")
+    return DaemonThreads(limits.THREADS_MAX, STEP_THREADS)
