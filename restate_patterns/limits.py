@@ -180,6 +180,12 @@ PARTIAL_IDS_MAX: Final = 20_000
 SETTLE_TIMEOUT_S: Final = 60.0
 """How long a test waits, in real time, for an app to settle."""
 
+STILL_LOOK_S: Final = 0.05
+"""How often, in real time, a test's waits are looked at: whether anything can end them."""
+
+STILL_LOOKS_MIN: Final = 3
+"""Looks in a row that find nothing moving, before a wait is told that it has no end."""
+
 CRASH_POINTS_MAX: Final = 10_000
 """Crash points of one test."""
 

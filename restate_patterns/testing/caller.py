@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from typing_extensions import override
 
 from restate_patterns.client.engine_caller import EngineCaller
+from restate_patterns.embedded.engine import Engine
 from restate_patterns.engine.errors import InvocationCompleted
-from restate_patterns.engine.interface import EngineInterface
 from restate_patterns.errors import AlreadyInvoked
-from restate_patterns.seam import RUN_HANDLER, Caller, InvocationRef, Request, ValueOrFailure, WorkflowRef
+from restate_patterns.seam import (
+    RUN_HANDLER,
+    Caller,
+    IdempotencyRef,
+    InvocationRef,
+    Request,
+    ServiceKind,
+    Target,
+    ValueOrFailure,
+    WorkflowRef,
+)
 
 T = TypeVar("T")
 
@@ -22,7 +33,10 @@ T = TypeVar("T")
 class Engines(Protocol):
     """Where the engine of the moment is found."""
 
-    async def running(self) -> EngineInterface:
+    engine: Engine
+    """The engine of the moment; it may be down."""
+
+    async def running(self) -> Engine:
         """Return the engine, waiting for a restart that is under way."""
         ...
 
@@ -40,26 +54,45 @@ class Engines(Protocol):
         ...
 
 
+class WatchedWaits(Protocol):
+    """Knows who waits for the end of an invocation, and whether it can come."""
+
+    def watching(
+        self, ref: InvocationRef, asking: asyncio.Task[Any]
+    ) -> AbstractContextManager[asyncio.Future[Exception]]:
+        """Watch a wait of the running task within a `with`; the future is done with what to raise if it has no end."""
+        ...
+
+
 class SurvivingCaller(Caller):
     """Asks again after a crash, under an idempotency key, so that everything happens once.
 
     Args:
         engines: Where the engine of the moment is found.
+        waits: Watches the waits for the end of an invocation.
     """
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, waits: WatchedWaits) -> None:
         self._engines = engines
+        self._waits = waits
         self._numbers = itertools.count(1)
 
-    async def _ask(self, ask: Callable[[EngineCaller, bool], Awaitable[T]]) -> T:
+    async def _ask(
+        self, ask: Callable[[EngineCaller, bool], Coroutine[Any, Any, T]], ends: InvocationRef | None = None
+    ) -> T:
         asked_before = False
         while True:
             engine = await self._engines.running()
             crashed = self._engines.crashed()
-            asking: asyncio.Future[T] = asyncio.ensure_future(ask(EngineCaller(engine), asked_before))
-            waited: list[asyncio.Future[Any]] = [asking, crashed]
+            asking = asyncio.create_task(ask(EngineCaller(engine), asked_before))
             try:
-                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if ends is None:
+                    await _first_of(asking, crashed)
+                else:
+                    with self._waits.watching(ends, asking) as given_up:
+                        await _first_of(asking, crashed, given_up)
+                    if given_up.done() and not given_up.cancelled() and not asking.done():
+                        raise given_up.result()
             finally:
                 if not asking.done():
                     asking.cancel()
@@ -70,9 +103,13 @@ class SurvivingCaller(Caller):
 
     def _keyed(self, request: Request) -> Request:
         target = request.target
-        if request.idempotency_key is not None or (target.handler == RUN_HANDLER and target.key is not None):
+        if request.idempotency_key is not None or self._is_run(target):
             return request  # a workflow's run happens once by itself
         return replace(request, idempotency_key=f"test-{next(self._numbers)}")
+
+    def _is_run(self, target: Target) -> bool:
+        service = self._engines.engine.services.get(target.service)
+        return target.handler == RUN_HANDLER and service is not None and service.kind is ServiceKind.WORKFLOW
 
     @override
     async def call(self, request: Request, timeout_s: float | None) -> bytes:
@@ -86,7 +123,7 @@ class SurvivingCaller(Caller):
                     raise
                 return await caller.attach(WorkflowRef(keyed.target.service, keyed.target.key), timeout_s)
 
-        return await self._ask(ask)
+        return await self._ask(ask, _ref_of(keyed))
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
@@ -95,7 +132,7 @@ class SurvivingCaller(Caller):
 
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
-        return await self._ask(lambda caller, _: caller.attach(ref, timeout_s))
+        return await self._ask(lambda caller, _: caller.attach(ref, timeout_s), ref)
 
     @override
     async def output(self, ref: InvocationRef) -> bytes | None:
@@ -115,3 +152,14 @@ class SurvivingCaller(Caller):
     @override
     async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         await self._ask(lambda caller, _: caller.complete_awakeable(awakeable_id, result))
+
+
+async def _first_of(*waited: asyncio.Future[Any]) -> None:
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _ref_of(keyed: Request) -> InvocationRef:
+    target = keyed.target
+    if keyed.idempotency_key is None:
+        return WorkflowRef(target.service, target.key or "")
+    return IdempotencyRef(target, keyed.idempotency_key)

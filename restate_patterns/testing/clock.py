@@ -6,10 +6,34 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from typing_extensions import override
 
+from restate_patterns.errors import UsageError
 from restate_patterns.system.clock import Cancellable, Clock
+
+START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+"""Where the clock of a test stands first, unless the test says otherwise."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def unix_ms(start: datetime) -> int:
+    """Return where a clock starts, in Unix milliseconds.
+
+    Raises:
+        UsageError: It has no zone, or is before 1970.
+    """
+    if start.utcoffset() is None:
+        raise UsageError(
+            f"start={start!r} has no time zone, so it is no point in time; write `datetime(..., tzinfo=UTC)`, or "
+            'another zone: `tzinfo=ZoneInfo("Europe/Berlin")`'
+        )
+    if start < _EPOCH:
+        raise UsageError(f"start={start!r} is before 1970, where durable time begins; take a later one")
+    return (start - _EPOCH) // timedelta(milliseconds=1)
 
 
 class _Alarm(Cancellable):
@@ -25,10 +49,12 @@ class VirtualClock(Clock):
     """Stands still until it is told to go on; what is due then happens in order.
 
     Args:
-        start_ms: Unix milliseconds at which it stands; default 2030-01-01 00:00 UTC.
+        start_ms: Unix milliseconds at which it stands; default `START`.
     """
 
-    def __init__(self, start_ms: int = 1_893_456_000_000) -> None:
+    def __init__(self, start_ms: int | None = None) -> None:
+        if start_ms is None:
+            start_ms = unix_ms(START)
         self._now_ms: float = start_ms
         self._wall_ahead_ms = 0.0
         self._alarms: list[tuple[float, int, _Alarm]] = []

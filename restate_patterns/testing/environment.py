@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import math
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
@@ -15,7 +16,10 @@ from restate_patterns.embedded.engine import Engine
 from restate_patterns.embedded.store import Store
 from restate_patterns.limits import INACTIVITY_TIMEOUT_MS, SETTLE_TIMEOUT_S
 from restate_patterns.testing.caller import Engines, SurvivingCaller
-from restate_patterns.testing.clock import VirtualClock
+from restate_patterns.testing.clock import START, VirtualClock, unix_ms
+from restate_patterns.testing.crashes import Crashes
+from restate_patterns.testing.crashing_steps import CrashingDeployment, Process
+from restate_patterns.testing.endless_waits import EndlessWaits
 
 if TYPE_CHECKING:
     from restate_patterns.app import App
@@ -23,32 +27,17 @@ if TYPE_CHECKING:
 _QUIET_TURNS = 3
 
 
-CrashPlan: TypeAlias = Callable[[int], bool]
-"""Tells whether the process dies after the commit of this number, counted from 1."""
-
-
-def never(commit: int) -> bool:
-    """Let the process live."""
-    return False
-
-
 class CrashingStore(Store):
-    """A store in memory after some of whose commits the process counts as dead."""
+    """A store in memory after whose commits the process may die."""
 
-    def __init__(self, plan: CrashPlan, engines: Engines) -> None:
+    def __init__(self, crashes: Crashes) -> None:
         super().__init__(":memory:")
-        self.commit_count = 0
-        self.crash_count = 0
-        self._plan = plan
-        self._engines = engines
+        self._crashes = crashes
 
     @override
     def commit(self) -> None:
         super().commit()
-        self.commit_count += 1
-        if self._plan(self.commit_count):
-            self.crash_count += 1
-            self._engines.die()
+        self._crashes.reached("commit", f"after commit {self._crashes.reached_counts['commit'] + 1}")
 
 
 class TestEnvironment(Engines):
@@ -61,22 +50,26 @@ class TestEnvironment(Engines):
 
     client: Client
 
-    def __init__(self, app: App, *, replay_always: bool, crash_plan: CrashPlan) -> None:
+    def __init__(self, app: App, *, replay_always: bool, crashes: Crashes, start_ms: int) -> None:
         self._app = app
         self._timeout_ms = 0 if replay_always else INACTIVITY_TIMEOUT_MS
-        self._clock = VirtualClock()
-        self._store = CrashingStore(crash_plan, self)
+        self._clock = VirtualClock(start_ms)
+        self._crashes = crashes
+        self._store = CrashingStore(crashes)
+        self._process = Process(crashes)
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._up = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self.engine = self._new_engine()
-        self.client = Client.over(SurvivingCaller(self))
+        self.client = Client.over(SurvivingCaller(self, EndlessWaits(self)))
 
     def _new_engine(self) -> Engine:
-        return Engine(self._app.deployment, self._store, self._clock, inactivity_timeout_ms=self._timeout_ms)
+        deployment = CrashingDeployment(self._app.deployment, self._process)
+        return Engine(deployment, self._store, self._clock, inactivity_timeout_ms=self._timeout_ms)
 
     async def start(self) -> None:
         """Start the engine."""
+        self._crashes.begin(self.die)
         await self.engine.start()
         if self._restarting is None:
             self._up.set()
@@ -85,12 +78,13 @@ class TestEnvironment(Engines):
         """Stop the engine, after a restart that is under way."""
         if self._restarting is not None:
             await self._restarting
+        self._crashes.end()
         await self.engine.stop()
 
     @property
     def crash_count(self) -> int:
         """How many planned crashes came."""
-        return self._store.crash_count
+        return len(self._crashes.places)
 
     @property
     def clock(self) -> VirtualClock:
@@ -113,16 +107,20 @@ class TestEnvironment(Engines):
 
     @override
     def die(self) -> None:
-        if self._restarting is not None and not self._restarting.done():
+        if self._process.dead:
             return
+        self._process.dead = True
         self.engine.die()
         self._up.clear()
-        self._restarting = asyncio.get_running_loop().create_task(self._restart())
+        if self._restarting is None or self._restarting.done():
+            self._restarting = asyncio.get_running_loop().create_task(self._restart())
 
     async def _restart(self) -> None:
-        await self.engine.crash()
-        self.engine = self._new_engine()
-        await self.engine.start()
+        while self._process.dead:  # it may die again while it starts
+            await self.engine.crash()
+            self._process = Process(self._crashes)
+            self.engine = self._new_engine()
+            await self.engine.start()
         self._crashed.set_result(None)
         self._crashed = asyncio.get_running_loop().create_future()
         self._up.set()
@@ -159,12 +157,21 @@ class TestEnvironment(Engines):
         """Let time pass. What becomes due happens in order, each with the clock at its time."""
         await self.settle()
         end_ms = self._clock.monotonic_ms() + by / timedelta(milliseconds=1)
+        self._expire_on_time(end_ms)
         while self._clock.step_to(end_ms):
             await self.settle()
+            self._expire_on_time(end_ms)
+
+    def _expire_on_time(self, end_ms: float) -> None:
+        """Let the engine look for what is expired only when something is: it would once a minute."""
+        left_ms = end_ms - self._clock.monotonic_ms()
+        self.engine.expire_on_time(self.engine.core.log.now_ms() + math.floor(left_ms))
 
 
 @asynccontextmanager
-async def run_test(app: App, *, replay_always: bool = False) -> AsyncGenerator[TestEnvironment]:
+async def run_test(
+    app: App, *, replay_always: bool = False, start: datetime = START
+) -> AsyncGenerator[TestEnvironment]:
     """Run an app on the engine in memory, under a clock that stands still until the test moves it.
 
         async with run_test(app) as env:
@@ -175,15 +182,22 @@ async def run_test(app: App, *, replay_always: bool = False) -> AsyncGenerator[T
     Args:
         app: What to run.
         replay_always: Replay handlers at every wait, which finds code that is not deterministic.
+        start: The time at which the clock stands first, with its zone, 1970 or later. Default: 2030-01-01 00:00 UTC.
+
+    Raises:
+        UsageError: `start` has no zone, or is before 1970.
     """
-    async with environment(app, replay_always=replay_always, crash_plan=never) as env:
+    async with environment(app, replay_always=replay_always, start=start) as env:
         yield env
 
 
 @asynccontextmanager
-async def environment(app: App, *, replay_always: bool, crash_plan: CrashPlan) -> AsyncGenerator[TestEnvironment]:
+async def environment(
+    app: App, *, replay_always: bool = False, start: datetime = START, crashes: Crashes | None = None
+) -> AsyncGenerator[TestEnvironment]:
     """Run an app whose process dies by a plan and starts again."""
-    env = TestEnvironment(app, replay_always=replay_always, crash_plan=crash_plan)
+    start_ms = unix_ms(start)
+    env = TestEnvironment(app, replay_always=replay_always, crashes=crashes or Crashes(), start_ms=start_ms)
     await env.start()
     try:
         yield env

@@ -14,6 +14,7 @@ import restate_patterns.admin
 import restate_patterns.server
 import restate_patterns.testing
 import restate_patterns.testing.contract
+import restate_patterns.testing.fixtures
 import restate_patterns.toolkit
 from tests.support.pages import ROOT
 
@@ -31,6 +32,7 @@ MODULES = (
     restate_patterns.server,
     restate_patterns.testing,
     restate_patterns.testing.contract,
+    restate_patterns.testing.fixtures,
     restate_patterns.toolkit,
 )
 PUBLIC = sorted(

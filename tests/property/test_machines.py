@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from restate_patterns import App, Client, ObjectContext, State, StateMachine, Status
 from restate_patterns.engine.backend import Backend
+from restate_patterns.testing.crashes import Crashes, after_commits
 from restate_patterns.testing.environment import environment
 from tests.support.engines.hosting import BACKENDS, backend_of
 from tests.support.programs.looms import EVENTS, Event, Loom, Model, Phase, check, send_and_check
@@ -29,8 +30,8 @@ def test_random_events_in_time_with_crashes(todo: list[Event | int], crashes: se
     """What a machine is, remembers and answers is what the model says, whichever commits the process dies after."""
 
     async def run() -> None:
-        plan = crashes.__contains__
-        async with environment(App([Loom()]), replay_always=replay_always, crash_plan=plan) as env:
+        plan = Crashes(after_commits(crashes.__contains__))
+        async with environment(App([Loom()]), replay_always=replay_always, crashes=plan) as env:
             model = Model()
             for what in todo:
                 if isinstance(what, int):

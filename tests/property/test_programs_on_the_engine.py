@@ -15,7 +15,8 @@ import sys
 import pytest
 
 from restate_patterns import App, AwakeableId, Context
-from restate_patterns.testing.environment import CrashPlan, TestEnvironment, environment, never
+from restate_patterns.testing.crashes import Crashes, CrashPlan, CrashPoint, never
+from restate_patterns.testing.environment import TestEnvironment, environment
 from tests.support.programs.program_services import ProgramPeer, ProgramRunner
 from tests.support.programs.programs import Program, Value, expected
 from tests.support.programs.random_programs import random_program
@@ -28,15 +29,15 @@ Waiting = dict[AwakeableId[str], str]
 
 
 class RandomCrashes:
-    """Crashes after about one commit in `one_in`, a bounded number of times."""
+    """Crashes at about one point in `one_in`, a bounded number of times."""
 
     def __init__(self, seed: int, one_in: int) -> None:
         self._random = random.Random(seed)
         self._one_in = one_in
         self._left = 12
 
-    def __call__(self, commit: int) -> bool:
-        if commit < 3 or self._left == 0 or self._random.randrange(self._one_in):
+    def __call__(self, point: CrashPoint) -> bool:
+        if point.number < 3 or self._left == 0 or self._random.randrange(self._one_in):
             return False
         self._left -= 1
         return True
@@ -70,7 +71,7 @@ async def run_on_engine(seed: int, plan: CrashPlan, *, replay_always: bool) -> i
         waiting[awakeable_id] = label
 
     runner = ProgramRunner(hand_out)
-    async with environment(App([runner, ProgramPeer()]), replay_always=replay_always, crash_plan=plan) as env:
+    async with environment(App([runner, ProgramPeer()]), replay_always=replay_always, crashes=Crashes(plan)) as env:
         runner.effects.clock_sleep = env.clock.sleep
         running = asyncio.ensure_future(env.client.object_client(ProgramRunner, "k").run(seed))
         await finish(env, waiting, running)

@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from restate_patterns import App, Cancelled, Context, InvocationHandle, Killed, Saga, Service, handler
 from restate_patterns.engine.errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
-from restate_patterns.testing.environment import environment, never
+from restate_patterns.testing.crashes import CRASH_KINDS, Crashes, CrashPoint, never
+from restate_patterns.testing.environment import environment
 from tests.support.sagas.sagas import TWICE, Refused
 
 Disturbance = Literal["nothing", "crash", "cancel", "kill", "crash and cancel"]
@@ -158,10 +159,9 @@ async def play(seed: int, disturbance: Disturbance) -> None:
     """Run one saga, disturb it, and check the ledger."""
     dice = random.Random(f"{seed} {disturbance}")
     plan, book = draw(dice, 3, "x"), Book()
-    crash_plan = dice.randrange(1, 25).__eq__ if "crash" in disturbance else never
-    async with environment(
-        App([Yard(book), RandomSagas(book)]), replay_always=seed % 3 == 0, crash_plan=crash_plan
-    ) as env:
+    crash_at = CrashPoint(dice.choice(CRASH_KINDS), dice.randrange(1, 25))
+    crashes = Crashes(crash_at.__eq__ if "crash" in disturbance else never)
+    async with environment(App([Yard(book), RandomSagas(book)]), replay_always=seed % 3 == 0, crashes=crashes) as env:
         handle = await env.client.service_client(RandomSagas).run.send(plan)
         await env.advance(timedelta(seconds=dice.randrange(LONGEST_S)))
         if "cancel" in disturbance:

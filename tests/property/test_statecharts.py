@@ -16,6 +16,7 @@ from statemachine import StateChart
 from statemachine.contrib.timeout import timeout
 
 from restate_patterns import App, Client, Statechart, chart_event
+from restate_patterns.testing.crashes import Crashes, after_commits
 from restate_patterns.testing.environment import environment
 from tests.support.engines.hosting import BACKENDS, backend_of
 from tests.support.programs.charts import PRESS_EVENTS, Press, PressChart, Tally
@@ -46,8 +47,8 @@ def new_machine() -> PressChart:
 @given(st.lists(st.sampled_from(PRESS_EVENTS), max_size=25), st.sets(st.integers(1, 80), max_size=5), st.booleans())
 def test_random_events_with_crashes(events: list[str], crashes: set[int], replay_always: bool) -> None:
     async def run() -> None:
-        plan = crashes.__contains__
-        async with environment(App([Press()]), replay_always=replay_always, crash_plan=plan) as env:
+        plan = Crashes(after_commits(crashes.__contains__))
+        async with environment(App([Press()]), replay_always=replay_always, crashes=plan) as env:
             await send_and_compare(env.client, "press", new_machine(), events)
 
     asyncio.run(run())

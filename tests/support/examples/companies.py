@@ -15,6 +15,7 @@ from examples.sagas import booking, registration, tickets
 from restate_patterns import App, InvocationHandle, Service
 from restate_patterns.engine.errors import InvocationCompleted
 from restate_patterns.testing import TestEnvironment
+from restate_patterns.testing.crashes import Crashes, after_commits
 from restate_patterns.testing.environment import environment
 from tests.support.examples.providers import api_of
 
@@ -123,7 +124,8 @@ async def _cancelled_after(
             loop.call_soon_threadsafe(reached.set)
         return False
 
-    async with environment(app(), replay_always=replay_always, crash_plan=watch) as env:
+    crashes = Crashes(after_commits(watch))
+    async with environment(app(), replay_always=replay_always, crashes=crashes) as env:
         handle = await send(env)
         result = asyncio.create_task(finish(env, handle.result()))
         moment = asyncio.create_task(reached.wait())

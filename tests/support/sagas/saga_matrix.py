@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -36,10 +36,10 @@ from restate_patterns import (
     saga_services,
 )
 from restate_patterns.testing import TestEnvironment
-from restate_patterns.testing.environment import CrashPlan, environment, never
+from restate_patterns.testing.crash_points import CrashPoints, run_at_every_crash_point
+from restate_patterns.testing.crashes import CRASH_KINDS, Crashes, CrashKind
+from restate_patterns.testing.environment import environment
 from tests.support.sagas.sagas import TWICE, Shop, World
-
-CRASH_POINTS_MAX = 1000
 
 
 class Plan(BaseModel, frozen=True):
@@ -208,19 +208,18 @@ def check(plan: Plan, world: World, outcome: Outcome, crash_count: int) -> None:
 
 
 async def run_once(
-    plan: Plan, crash_plan: CrashPlan, *, replay_always: bool = False, crash_at: str | None = None
-) -> bool:
-    """Run a saga with a crash of the process where `crash_plan` says, and check it; tell whether it came.
+    plan: Plan, crashes: Crashes | None = None, *, replay_always: bool = False, crash_at: str | None = None
+) -> None:
+    """Run a saga with a crash of the process where `crashes` says, and check it.
 
     `crash_at` says where an attempt crashes in a process that lives.
     """
     world, app = stage()
     prepare(world, plan)
     world.crash_at = crash_at
-    async with environment(app, replay_always=replay_always, crash_plan=crash_plan) as env:
+    async with environment(app, replay_always=replay_always, crashes=crashes) as env:
         outcome = await _finished(env, plan, world)
         check(plan, world, outcome, env.crash_count)
-        return env.crash_count > 0
 
 
 async def _finished(env: TestEnvironment, plan: Plan, world: World) -> Outcome:
@@ -235,17 +234,19 @@ async def _finished(env: TestEnvironment, plan: Plan, world: World) -> Outcome:
     raise AssertionError("it does not end")
 
 
-def run_everywhere(plan: Plan, *, replay_always: bool = False) -> int:
-    """Run a saga undisturbed, then with a crash after each commit in turn; give the number of runs."""
-    for crash_after in range(CRASH_POINTS_MAX):
-        try:
-            crash_plan = crash_after.__eq__ if crash_after else never
-            if not asyncio.run(run_once(plan, crash_plan, replay_always=replay_always)) and crash_after:
-                return crash_after + 1
-        except BaseException as error:
-            error.add_note(f"{plan!r} with a crash after commit {crash_after}")
-            raise
-    raise AssertionError("no end of crash points")
+def run_everywhere(
+    plan: Plan, kinds: Collection[CrashKind] = CRASH_KINDS, *, replay_always: bool = False
+) -> CrashPoints:
+    """Run a saga undisturbed, then with a crash at each point in turn; tell how many there were."""
+
+    async def run(crashes: Crashes) -> None:
+        await run_once(plan, crashes, replay_always=replay_always)
+
+    try:
+        return run_at_every_crash_point(run, kinds)
+    except BaseException as error:
+        error.add_note(repr(plan))
+        raise
 
 
 def main() -> None:
@@ -257,7 +258,7 @@ def main() -> None:
     logging.disable(logging.ERROR)
     started, runs = time.monotonic(), 0
     for plan in plans(arguments.steps):
-        runs += run_everywhere(plan, replay_always=arguments.replay_always)
+        runs += 1 + run_everywhere(plan, replay_always=arguments.replay_always).count
     print(f"{runs} runs in {time.monotonic() - started:.0f} s; all held")
 
 

@@ -11,7 +11,7 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, get_args
@@ -32,7 +32,9 @@ from restate_patterns import (
     TerminalError,
     handler,
 )
-from restate_patterns.testing.environment import CrashPlan, environment, never
+from restate_patterns.testing.crash_points import CrashPoints, run_at_every_crash_point
+from restate_patterns.testing.crashes import CRASH_KINDS, Crashes, CrashKind
+from restate_patterns.testing.environment import environment
 from tests.support.sagas.sagas import TWICE, Receipt, Refused
 
 Way = Literal["gather", "gather all", "wait first", "wait failed", "as completed", "group", "anyio", "parallel", "left"]
@@ -40,7 +42,6 @@ Kind = Literal["call", "step", "thread", "before", "local"]
 
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-CRASH_POINTS_MAX: Final = 1000
 PATIENCE_S = 30.0
 LINGER_S = 0.0005
 """How long the others go on after the one that is refused."""
@@ -306,7 +307,8 @@ def check(plan: Parallel, ledger: Ledger, outcome: Outcome, crash_count: int) ->
         return
     assert outcome.error is not None
     assert (outcome.error.name, record.state) == ("Refused", SagaState.UNDONE)
-    assert len(undos) - len(firsts) <= crash_count, "an undo was repeated without a crash"
+    beside_count = len(plan.kinds) if plan.way == "parallel" else 1
+    assert len(undos) - len(firsts) <= crash_count * beside_count, "an undo was repeated without a crash"
     assert sorted(firsts) == sorted(outcome.registered), "what was registered is undone, once"
     assert len(recorded) == len(firsts), "and is recorded once"
     may_not_have_happened = {name for name in firsts if plan.kind(name) == "before"}
@@ -329,31 +331,32 @@ def stage() -> tuple[Ledger, App]:
     return ledger, App([Depot(ledger), Beside(ledger)])
 
 
-async def run_once(plan: Parallel, crash_plan: CrashPlan, *, replay_always: bool = False) -> bool:
-    """Run a saga with a crash of the process where `crash_plan` says, and check it; tell whether it came."""
+async def run_once(plan: Parallel, crashes: Crashes | None = None, *, replay_always: bool = False) -> None:
+    """Run a saga with a crash of the process where `crashes` says, and check it."""
     ledger, app = stage()
     ledger.clear(str(plan.failing) if plan.failing else "")
-    async with environment(app, replay_always=replay_always, crash_plan=crash_plan) as env:
+    async with environment(app, replay_always=replay_always, crashes=crashes) as env:
         result = asyncio.ensure_future(env.client.service_client(Beside).book(plan))
         async with asyncio.timeout(PATIENCE_S):
             while not result.done():
                 await env.advance(timedelta(seconds=1))
         await env.advance(timedelta(hours=1))
         check(plan, ledger, result.result(), env.crash_count)
-        return env.crash_count > 0
 
 
-def run_everywhere(plan: Parallel, *, replay_always: bool = False) -> int:
-    """Run a saga undisturbed, then with a crash after each commit in turn; give the number of runs."""
-    for crash_after in range(CRASH_POINTS_MAX):
-        try:
-            crash_plan = crash_after.__eq__ if crash_after else never
-            if not asyncio.run(run_once(plan, crash_plan, replay_always=replay_always)) and crash_after:
-                return crash_after + 1
-        except BaseException as error:
-            error.add_note(f"{plan!r} with a crash after commit {crash_after}")
-            raise
-    raise AssertionError("no end of crash points")
+def run_everywhere(
+    plan: Parallel, kinds: Collection[CrashKind] = CRASH_KINDS, *, replay_always: bool = False
+) -> CrashPoints:
+    """Run a saga undisturbed, then with a crash at each point in turn; tell how many there were."""
+
+    async def run(crashes: Crashes) -> None:
+        await run_once(plan, crashes, replay_always=replay_always)
+
+    try:
+        return run_at_every_crash_point(run, kinds)
+    except BaseException as error:
+        error.add_note(repr(plan))
+        raise
 
 
 def main() -> None:
@@ -365,7 +368,7 @@ def main() -> None:
     logging.disable(logging.ERROR)
     started, runs, sagas = time.monotonic(), 0, 0
     for plan in plans(arguments.branches):
-        runs += run_everywhere(plan, replay_always=arguments.replay_always)
+        runs += 1 + run_everywhere(plan, replay_always=arguments.replay_always).count
         sagas += 1
     print(f"{sagas} sagas, {runs} runs in {time.monotonic() - started:.0f} s; all held")
 
