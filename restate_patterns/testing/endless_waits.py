@@ -19,7 +19,7 @@ from restate_patterns.limits import STILL_LOOK_S, STILL_LOOKS_MIN
 from restate_patterns.seam import InvocationRef
 from restate_patterns.testing.caller import Engines, WatchedWaits
 from restate_patterns.testing.errors import EndlessWait
-from restate_patterns.testing.loops import Surroundings, all_wait_for
+from restate_patterns.testing.loops import all_wait_for, may_act
 from restate_patterns.testing.reasons import Reasons
 
 
@@ -43,7 +43,6 @@ class EndlessWaits(WatchedWaits):
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._loop = asyncio.get_running_loop()
-        self._surroundings = Surroundings(self._loop)
         self._waits: dict[int, Wait] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._seen: Hashable = None
@@ -96,7 +95,7 @@ class EndlessWaits(WatchedWaits):
     def _still(self) -> Hashable:
         """Give what is the same at the next look if nothing moves; None where something may."""
         core = self._core()
-        if core is None or self._surroundings.may_act():
+        if core is None or may_act(self._loop):
             return None
         waiting = [task for wait in self._waits.values() for task in wait.tasks]
         between_tries = [step.task for step in core.steps.in_all()]

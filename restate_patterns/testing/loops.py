@@ -1,6 +1,6 @@
 """Whether anything in an event loop could still happen by itself.
 
-Where that can't be known the answer is that it could: another kind of loop, a thread that came since, a task that waits
+Where that can't be known the answer is that it could: another kind of loop, a thread of the test's, a task that waits
 for what anybody may bring. It knows nothing of engines.
 """
 
@@ -17,44 +17,36 @@ from typing import Any, Final
 
 from restate_patterns.execution.steps import STEP_THREADS
 
+_OF_NOBODY: Final = frozenset(
+    each for each in threading.enumerate() if each is not threading.main_thread() and each not in pools._threads_queues
+)
+"""Threads that were there before the tests were read: a debugger's, those that tell how tests go."""
+
+_HARMLESS: Final = (STEP_THREADS, "pytest_timeout ")
+"""What the names of threads begin with that do nothing by themselves, or end the test."""
+
 _RUNNERS: Final = frozenset({"TestRunner._call_in_runner_task"})
 """Coroutines of pytest plugins (anyio's) that wait for the task in which they run the test."""
 
 
-class Surroundings:
-    """A loop and the threads beside it, as they are when it is made; later ones may belong to the test.
+def may_act(loop: Any) -> bool:
+    """Return whether something other than a task may act: a callback, a timer, a connection, a thread.
 
     Args:
-        loop: The loop of the test.
+        loop: The loop that runs in this thread.
     """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop: Any = loop
-        self._known = {each for each in threading.enumerate() if not _is_of_a_pool(each)}
-
-    def may_act(self) -> bool:
-        """Return whether something other than a task may act: a callback, a timer, a connection, a thread."""
-        loop = self._loop
-        try:
-            if loop._ready or loop._signal_handlers:
-                return True
-            if any(not timer.cancelled() for timer in loop._scheduled):
-                return True
-            if any(key.fd != loop._ssock.fileno() for key in loop._selector.get_map().values()):
-                return True
-            idle = _idle_threads(loop._default_executor)
-        except AttributeError:
+    try:
+        if loop._ready or loop._signal_handlers:
             return True
-        return any(each not in self._known and each not in idle for each in _foreign_threads())
-
-
-def _foreign_threads() -> Iterable[threading.Thread]:
-    current = threading.current_thread()
-    return (each for each in threading.enumerate() if each is not current and not each.name.startswith(STEP_THREADS))
-
-
-def _is_of_a_pool(thread: threading.Thread) -> bool:
-    return thread in pools._threads_queues
+        if any(not timer.cancelled() for timer in loop._scheduled):
+            return True
+        if any(key.fd != loop._ssock.fileno() for key in loop._selector.get_map().values()):
+            return True
+        idle = _idle_threads(loop._default_executor)
+    except AttributeError:
+        return True
+    others = {*threading.enumerate()} - {threading.current_thread(), *_OF_NOBODY, *idle}
+    return not all(each.name.startswith(_HARMLESS) for each in others)
 
 
 def _idle_threads(executor: Any) -> Collection[threading.Thread]:

