@@ -12,7 +12,7 @@ import pytest
 from restate_patterns import App, Context, RetryPolicy, Saga, Service, Step, TerminalError, UsageError, handler
 from restate_patterns.testing import CrashPoints, TestEnvironment, at_every_crash_point
 from restate_patterns.testing.crash_points import run_at_every_crash_point
-from restate_patterns.testing.crashes import CRASH_KINDS, Crashes, CrashKind, CrashPoint
+from restate_patterns.testing.crashes import CRASH_KINDS, Crashes, CrashKind, CrashPoint, after_commits
 from restate_patterns.testing.environment import environment
 
 
@@ -76,6 +76,10 @@ class Shop(Service):
     @handler
     async def side_by_side(self, ctx: Context) -> None:
         await asyncio.gather(ctx.run("one", stock.at_once, 1), ctx.run("two", stock.at_once, 2))
+
+    @handler
+    async def on_the_loop(self, ctx: Context) -> None:
+        await asyncio.gather(ctx.run("one", stock.add, 1), ctx.run("two", stock.add, 2))
 
     @handler
     async def order(self, ctx: Context) -> None:
@@ -196,6 +200,40 @@ def test_of_steps_side_by_side_none_begins_in_a_dead_process() -> None:
             assert stock.count == 3 + extra, place
 
     assert run_at_every_crash_point(run, ["before", "after"]) == CrashPoints(before=2, after=2)
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_of_steps_side_by_side_none_goes_on_in_a_dead_process(number: int) -> None:
+    """One was to go on in the same turn of the loop in which the other met its end."""
+    before = list[int]()
+
+    def plan(point: CrashPoint) -> bool:
+        dies = point == CrashPoint("during", number)
+        before.extend([len(stock.events)] * dies)
+        return dies
+
+    async def run() -> None:
+        async with environment(shop(), crashes=Crashes(plan)) as env:
+            await env.client.service_client(Shop).on_the_loop()
+
+    asyncio.run(run())
+    again = stock.events[before[0] :]
+    assert sorted(again[:2]) == ["begin 1", "begin 2"]
+    assert len(again) == 6
+
+
+@pytest.mark.timeout(60)
+def test_a_process_that_dies_again_while_it_starts() -> None:
+    """The first commit of a process is that of its start."""
+
+    async def run() -> None:
+        crashes = Crashes(after_commits({1, 2, 4, 5, 6}.__contains__))
+        async with environment(shop(), crashes=crashes) as env:
+            await env.client.service_client(Shop).order()
+            assert list(stock.orders.values()) == [5]
+            assert crashes.places == [f"after commit {number}" for number in (1, 2, 4, 5, 6)]
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("kind", CRASH_KINDS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import timedelta
 
@@ -233,6 +235,20 @@ async def by_an_event_of_a_thread(env: TestEnvironment) -> None:
     await env.advance(QUARTER)
 
 
+async def by_what_nobody_sees(env: TestEnvironment) -> None:
+    """As a driver in C does it: its threads are not Python's."""
+    loop = asyncio.get_running_loop()
+    said: asyncio.Future[None] = loop.create_future()
+
+    def say() -> None:
+        time.sleep(LONG_S)
+        loop.call_soon_threadsafe(said.set_result, None)
+
+    _thread.start_new_thread(say, ())
+    await said
+    await env.advance(QUARTER)
+
+
 async def by_a_thread_of_asyncio(env: TestEnvironment) -> None:
     await asyncio.to_thread(threading.Event().wait, LONG_S)
     await env.advance(QUARTER)
@@ -254,7 +270,9 @@ async def by_a_connection(env: TestEnvironment) -> None:
         writer.close()
 
 
-@pytest.mark.parametrize("moved", [by_a_task, by_an_event_of_a_thread, by_a_thread_of_asyncio, by_a_connection])
+@pytest.mark.parametrize(
+    "moved", [by_a_task, by_an_event_of_a_thread, by_what_nobody_sees, by_a_thread_of_asyncio, by_a_connection]
+)
 async def test_whoever_lets_time_pass_beside_it_is_waited_for(
     env: TestEnvironment, moved: Callable[[TestEnvironment], Awaitable[None]]
 ) -> None:
