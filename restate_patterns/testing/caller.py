@@ -96,9 +96,11 @@ class SurvivingCaller(Caller):
             finally:
                 if not asking.done():
                     asking.cancel()
-            # A dead engine refuses what it is asked in the moment before the restart.
-            if asking.done() and not asking.cancelled() and not (asking.exception() and self._engines.down):
-                return asking.result()
+            if asking.done() and not asking.cancelled():
+                # A dead engine refuses what it is asked, also when the next one is up by now.
+                died = self._engines.down or crashed.done()
+                if not (died and asking.exception()):
+                    return asking.result()
             asked_before = True
 
     def _keyed(self, request: Request) -> Request:

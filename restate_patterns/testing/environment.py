@@ -49,6 +49,10 @@ class TestEnvironment(Engines):
     __test__: ClassVar[bool] = False
 
     client: Client
+    """Calls the app, through crashes."""
+
+    engine: Engine
+    """What operators do: `await env.engine.resume(invocation_id)`, `kill`, `pause`. Another one after each crash."""
 
     def __init__(self, app: App, *, replay_always: bool, crashes: Crashes, start_ms: int) -> None:
         self._app = app
