@@ -21,6 +21,7 @@ from restate_patterns import (
     VirtualObject,
     Workflow,
     WorkflowContext,
+    WorkflowSharedContext,
     handler,
 )
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
@@ -64,6 +65,21 @@ class Visit(Workflow, retention=timedelta(days=30)):
     async def run(self, ctx: WorkflowContext) -> str:
         self.name.set(ctx, ctx.key)
         return ctx.key
+
+
+class Stay(Workflow, retention=timedelta(hours=1)):
+    """Is over before its last visitor has left."""
+
+    name = State[str](default="")
+
+    @handler
+    async def run(self, ctx: WorkflowContext) -> None:
+        self.name.set(ctx, ctx.key)
+
+    @handler
+    async def visit(self, ctx: WorkflowSharedContext) -> str:
+        await asyncio.sleep(2 * 3600)
+        return await self.name.get(ctx)
 
 
 class Look(BaseModel, frozen=True):
@@ -186,6 +202,19 @@ async def test_what_expires_in_a_jump_is_gone_and_was_there_till_then(jump: time
             assert [await look.result() for look in looks] == ["kept", "gone"]
         with pytest.raises(InvocationNotFound):
             await note.output()
+
+
+async def test_what_is_expired_and_in_use_goes_when_it_is_free(clock: type[CountingClock]) -> None:
+    """It is put off from minute to minute, and time goes on meanwhile."""
+    async with run_test(App([Stay()])) as env:
+        assert isinstance(env.clock, clock)
+        stay = env.client.workflow_client(Stay, "s")
+        visit = await stay.visit.send()
+        await stay.run()
+        await env.advance(timedelta(hours=2, minutes=30))
+        assert await visit.result() == "s"
+        assert env.engine.core.store.read("SELECT name FROM state") == []
+        assert env.clock.woken_count < 200
 
 
 async def test_a_crash_in_between_forgets_no_retention() -> None:
