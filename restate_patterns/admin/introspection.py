@@ -28,6 +28,7 @@ SELECT: Final = f"SELECT {_COLUMNS} FROM sys_invocation"
 
 _STATUS: Final = {"pending": InvocationStatus.QUEUED} | {status.value: status for status in InvocationStatus}
 _WORD: Final = {status: word for word, status in _STATUS.items() if word != "queued"}
+_HANDLER_GONE: Final = "unexpected http status code: 404 Not Found"
 _FAILURE: Final = re.compile(r"\[(\d+)(?: [^\]]*)?\] ?(.*)", re.DOTALL)
 
 
@@ -105,7 +106,7 @@ def view_of(row: JsonObject, *, last_failure: str | None = None, waits_for: Sequ
         scheduled_ms=scheduled_ms,
         completed_ms=_time_ms(row, "completed_at"),
         attempt_count=number(row, "retry_count") or 0,
-        last_failure=last_failure or text(row, "last_failure"),
+        last_failure=_explained(last_failure or text(row, "last_failure"), target_of(row)),
         next_retry_ms=next_retry_ms,
         waits_for=waits_for,
         idempotency_key=text(row, "idempotency_key"),
@@ -151,6 +152,16 @@ def awaits_awakeable(row: JsonObject) -> bool:
     """Say whether a suspended invocation waits for an awakeable: a signal other than its own cancel."""
     signals = row.get("suspended_waiting_for_signals")
     return isinstance(signals, list) and any(signal != CANCEL_SIGNAL for signal in cast("list[int]", signals))
+
+
+def _explained(failure: str | None, target: Target) -> str | None:
+    """Add what a failure means that the server tells by a status only."""
+    if failure is None or not failure.endswith(_HANDLER_GONE):
+        return failure
+    return (
+        f"{failure}: what is served at the deployment that it began on has no {target.service}/{target.handler} any "
+        "more. Serve the code that has it there again, or kill it"
+    )
 
 
 def _failure(written: str | None) -> Failure | None:

@@ -28,15 +28,21 @@ def shortened(ids: Iterable[str]) -> Mapping[str, str]:
     return {each: each for each in whole}
 
 
+def is_whole(text: str) -> bool:
+    """Return whether a text is taken for an id as it is: it is whole, or no invocation's at all."""
+    gaps = text.replace("...", _GAP).count(_GAP)
+    return not text.startswith(_PREFIX) or gaps > 1 or (not gaps and len(text) in _WHOLE)
+
+
 async def whole_id(text: str, admin: AdminClient) -> str:
     """Return the id that somebody gave whole, by its beginning, or as a table shows it.
 
     Raises:
         CommandError: No invocation has such an id, or several have.
     """
-    parts = text.replace("...", _GAP).split(_GAP)
-    if len(parts) > 2 or not text.startswith(_PREFIX) or (len(parts) == 1 and len(text) in _WHOLE):
+    if is_whole(text):
         return text
+    parts = text.replace("...", _GAP).split(_GAP)
     chosen = InvocationFilter(id_start=parts[0], id_end="".join(parts[1:]))
     found = await admin.list_invocations(chosen, limit=_CANDIDATES + 1)
     if len(found) == 1:

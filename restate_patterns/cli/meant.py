@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import Final
 
-from restate_patterns.admin import AdminClient, AdminError, ServiceView
+from restate_patterns.admin import AdminError, ServiceView
+from restate_patterns.cli.beside import admin_by
 from restate_patterns.cli.suggestions import did_you_mean
-from restate_patterns.cli.tokens import ADMIN_TOKEN, ANY_TOKEN
 from restate_patterns.client.errors import ClientError
-from restate_patterns.client.urls import admin_beside
 from restate_patterns.seam import Target
 
 _LOOK_UP_S: Final = 3.0
@@ -20,10 +18,8 @@ _LOOK_UP_S: Final = 3.0
 
 async def target_meant(target: Target, ingress_url: str) -> str:
     """Return the end of a sentence that says which target may have been meant, or nothing."""
-    url = os.environ.get("RESTATE_ADMIN_URL") or admin_beside(ingress_url.rstrip("/"))
-    token = os.environ.get(ADMIN_TOKEN, os.environ.get(ANY_TOKEN))
     try:
-        async with asyncio.timeout(_LOOK_UP_S), AdminClient(url, token=token) as admin:
+        async with asyncio.timeout(_LOOK_UP_S), admin_by(ingress_url) as admin:
             return _meant(target, await admin.list_services())
     except (AdminError, ClientError, TimeoutError, ValueError):
         return ""

@@ -13,9 +13,14 @@ from argparse import Namespace
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
+from restate_patterns.admin import AdminError, EngineError
+from restate_patterns.cli.admin import command_error
+from restate_patterns.cli.beside import admin_by
 from restate_patterns.cli.exits import CommandError, Exit
+from restate_patterns.cli.ids import is_whole, whole_id
 from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say, say_lines
 from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
+from restate_patterns.cli.trying_sagas import TryingStep, trying_steps
 from restate_patterns.client import Client
 from restate_patterns.client.errors import ClientError, ServerUnavailable
 from restate_patterns.errors import TerminalError
@@ -34,6 +39,8 @@ _VERBS: Final = (
     ("skip", "let it be: the saga ends with an error that says so"),
     ("supply", "say that it was done by hand, and what the result is"),
 )
+
+_SECOND: Final = 2
 
 
 def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -96,6 +103,8 @@ async def _ask(arguments: Namespace, run: Callable[[Namespace, Client], Coroutin
                 raise CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}") from None
             sentence = "no app there hosts the desk of stuck sagas: write `App([..., *saga_services()])`"
             raise CommandError(Exit.NOT_FOUND, f"{sentence} ({error.message})") from None
+        except (AdminError, EngineError) as error:
+            raise command_error(error) from None
         except ClientError as error:
             code = Exit.REFUSED if isinstance(error, ServerUnavailable) else Exit.NO_SERVER
             raise CommandError(code, str(error)) from None
@@ -103,13 +112,19 @@ async def _ask(arguments: Namespace, run: Callable[[Namespace, Client], Coroutin
 
 async def _list(arguments: Namespace, client: Client) -> None:
     stuck = await client.object_client(StuckSagas, DESK).list_all()
+    trying = await trying_steps(arguments.ingress_url) or ()
     if arguments.json:
-        print_json({"stuck": [step.model_dump(mode="json") for step in stuck]})
+        again = [{"saga": each.saga, "target": str(each.target), **each.next_try._asdict()} for each in trying]
+        print_json({"stuck": [step.model_dump(mode="json") for step in stuck], "trying": again})
     elif not stuck:
         say("no saga is stuck")
     else:
         now_ms = wall_ms()
         print_table(("ID", "SAGA", "STEP", "SINCE", "ERROR"), [_row(step, now_ms) for step in stuck])
+    if trying and not arguments.json:
+        say()
+        say("not stuck yet, but refused and tried again:")
+        print_table(("ID", "TARGET", "STEP", "NOTE"), [_trying_row(step) for step in trying])
 
 
 def _row(step: StuckStep, now_ms: int) -> tuple[str, ...]:
@@ -117,8 +132,14 @@ def _row(step: StuckStep, now_ms: int) -> tuple[str, ...]:
     return step.saga, step.saga_name, f"{step.number} {step.name}", since, f"{step.error.code}: {step.error.message}"
 
 
+def _trying_row(step: TryingStep) -> tuple[str, ...]:
+    number, what, until = step.next_try
+    refused = "once" if number == _SECOND else f"{number - 1} times"
+    return step.saga, str(step.target), what, f"refused {refused}, waits until {until}"
+
+
 async def _show(arguments: Namespace, client: Client) -> None:
-    record = await client.object_client(SagaLog, arguments.saga).show()
+    record = await client.object_client(SagaLog, await _whole_saga(arguments)).show()
     if arguments.mermaid:
         say_lines(saga_diagram(record).removesuffix("\n"))
     elif arguments.json:
@@ -147,6 +168,15 @@ def _print(record: SagaRecord) -> None:
         )
 
 
+async def _whole_saga(arguments: Namespace) -> str:
+    """Return the id of a saga that may be given shortened, as that of its invocation may."""
+    invocation, dot, number = arguments.saga.replace("...", "…").partition(".")
+    if is_whole(invocation):
+        return str(arguments.saga)
+    async with admin_by(arguments.ingress_url) as admin:
+        return f"{await whole_id(invocation, admin)}{dot}{number}"
+
+
 def _note(step: SagaStep) -> str:
     error = [] if step.last_error is None else [f"{step.last_error.code}: {step.last_error.message}"]
     return "; ".join([*error, *step.decisions])
@@ -161,7 +191,7 @@ async def _decide(arguments: Namespace, client: Client) -> None:
             raise CommandError(
                 Exit.USAGE, f"the result is not JSON ({error}); write text with its quotes, as in '\"text\"'"
             ) from None
-    request = DecisionRequest(saga=arguments.saga, number=arguments.step, decision=decision)
+    request = DecisionRequest(saga=await _whole_saga(arguments), number=arguments.step, decision=decision)
     decided = await client.object_client(StuckSagas, DESK).decide(request)
     if arguments.json:
         print_json({"decided": [step.model_dump(mode="json") for step in decided]})

@@ -37,6 +37,7 @@ _WAITS = {
     CommandKind.AWAKEABLE: "an awakeable",
     CommandKind.ATTACH: "the invocation",
 }
+_UNKNOWN = Command(CommandKind.RUN, "?", b"")
 _SHORT = 200
 
 
@@ -70,16 +71,27 @@ def _waits(core: Core, record: Record) -> Sequence[str]:
         if holder is None:
             return ()
         return (f"the key {record.key!r}, held by {holder.target} ({holder.id}), which is {_state(holder)}",)
+    if record.status is Status.SUSPENDED:
+        core.records.load_rows(record)
+        return [_wait(core, record, *each) for each in record.commands() if _is_open(record, *each)]
     handles = _awaited(core, record)
     if not handles:
         return ()
     core.records.load_rows(record)
-    commands = {handle: (command.kind, command.name) for handle, command in record.commands()}
-    sentences = list[str]()
-    for handle in handles:
-        kind, name = commands.get(handle, (CommandKind.RUN, "?"))
-        sentences.append(f"{_WAITS.get(kind, kind.name.lower())} {name}".strip() + _detail(core, record, handle))
-    return sentences
+    commands = dict(record.commands())
+    return [_wait(core, record, handle, commands.get(handle, _UNKNOWN)) for handle in handles]
+
+
+def _wait(core: Core, record: Record, handle: OperationHandle, command: Command) -> str:
+    words = f"{_WAITS.get(command.kind, command.kind.name.lower())} {command.name}".strip()
+    return words + (f" {_until(command)}" if command.kind is CommandKind.SLEEP else _detail(core, record, handle))
+
+
+def _is_open(record: Record, handle: OperationHandle, command: Command) -> bool:
+    """Say whether one out of memory may wait for an operation; nobody does for a timer that was cancelled."""
+    if command.kind is CommandKind.SLEEP:
+        return handle in record.timers
+    return command.kind in _WAITS and handle not in record.done
 
 
 def _awaited(core: Core, record: Record) -> Sequence[OperationHandle]:
@@ -157,12 +169,15 @@ def _entry(
     completed = handle in answers or not waits
     value, failure = answers.get(handle, (None if waits else command.value, command.failure))
     detail = "" if completed else "open"
-    if command.kind is CommandKind.SLEEP and command.value is not None:
-        due = datetime.fromtimestamp(int(command.value) / 1000, UTC)
-        detail = f"until {due:%Y-%m-%d %H:%M:%S} UTC"
+    if command.kind is CommandKind.SLEEP:
+        detail = _until(command)
     elif failure is not None:
         detail = f"failed with {failure.code}: {failure.message}"
     elif completed and value is not None:
         detail = value[:_SHORT].decode(errors="replace")
     kind = command.kind.name.lower().replace("_", "-")
     return JournalEntryView(handle, kind, command.name, completed, detail)
+
+
+def _until(command: Command) -> str:
+    return f"until {datetime.fromtimestamp(int(command.value or 0) / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

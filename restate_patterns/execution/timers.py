@@ -14,6 +14,9 @@ from restate_patterns.seam import OperationHandle
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: how long an endless sleep lasts."""
 
+SLEEP_NAME: contextvars.ContextVar[str] = contextvars.ContextVar("sleep_name", default="sleep")
+"""What the journal calls a sleep that begins now."""
+
 _FLOAT_ERROR_MS = 0.01
 _ends_sleep = getattr(asyncio.futures, "_set_result_unless_cancelled", None)
 
@@ -80,11 +83,8 @@ class InnerTimer(asyncio.TimerHandle):
         if callback is _ends_sleep and isinstance(args[0], InnerFuture):
             self.sleeper = args[0]
             self.sleeper.sleeps = True
-
-    @property
-    def name(self) -> str:
+        self.name = "timeout" if self.sleeper is None else SLEEP_NAME.get()
         """What the journal calls it."""
-        return "timeout" if self.sleeper is None else "sleep"
 
     def run_if_wanted(self) -> None:
         """Run the callback, unless it was cancelled after its time had come."""

@@ -19,6 +19,7 @@ from restate_patterns.toolkit.errors import ATTEMPT_OVER, failure_name, from_fai
 from restate_patterns.toolkit.invocations import (
     break_off,
     handler_label,
+    has_ended,
     hosts,
     must_be_awaited,
     must_not_end,
@@ -27,6 +28,7 @@ from restate_patterns.toolkit.invocations import (
     stored_state,
     wait_for_end,
 )
+from restate_patterns.toolkit.sleeping import sleep_for
 from restate_patterns.toolkit.steps import BoundStep, bound_step
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "failure_name",
     "from_failure",
     "handler_label",
+    "has_ended",
     "hosts",
     "kept_arguments",
     "kept_for",
@@ -54,6 +57,7 @@ __all__ = [
     "owed",
     "read_definition",
     "service_name",
+    "sleep_for",
     "stored_state",
     "terminal",
     "to_failure",

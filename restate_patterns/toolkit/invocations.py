@@ -10,6 +10,7 @@ from restate_patterns.api.context import Context, ObjectSharedContext
 from restate_patterns.api.definition_reader import read_definition
 from restate_patterns.api.definitions import Definition
 from restate_patterns.api.scopes import scope_of
+from restate_patterns.errors import TerminalError
 from restate_patterns.execution.attempt import DurableAttempt
 
 T = TypeVar("T")
@@ -83,3 +84,11 @@ async def wait_for_end(ctx: Context, invocation_id: str) -> bytes:
         InvocationNotFound: There is no such invocation. Terminal.
     """
     return await scope_of(ctx).attempt.attach(invocation_id, None)
+
+
+async def has_ended(ctx: Context, invocation_id: str) -> bool:
+    """Return whether an invocation has ended, however it did; one that nobody knows any more has."""
+    try:
+        return await scope_of(ctx).attempt.output(invocation_id) is not None
+    except TerminalError:
+        return True

@@ -54,6 +54,33 @@ def shown(server: DevServer, saga: str, state: str) -> str:
         assert time.monotonic() < deadline, text
 
 
+def test_what_is_refused_and_tried_again_is_listed(server: DevServer) -> None:
+    """Before it is stuck, which takes hours here; and a saga that is killed is in no list."""
+    saga = server.command("send", "Orders/order_patiently", '"slow"').stdout.strip()
+    stuck = order(server, "killed")
+    deadline = time.monotonic() + PATIENCE_S
+    while saga not in (listed := server.command("sagas", "list").stdout):
+        assert time.monotonic() < deadline, listed
+    assert "not stuck yet, but refused and tried again:" in listed
+    assert "the undo Warehouse.take_back" in listed
+    assert "refused once, waits until " in listed
+    (trying,) = json.loads(server.command("sagas", "list", "--json").stdout)["trying"]
+    assert (trying["saga"], trying["number"]) == (saga, 2)
+    waiting = server.command("invocations", "list", "--handler", "order_patiently").stdout
+    assert "waits for the timer before try 2 of the undo Warehouse.take_back until " in waiting
+    assert server.command("invocations", "kill", "--yes", saga, f"{stuck[:5]}...{stuck[-9:]}").code == 0
+    listed = server.command("sagas", "list").stdout
+    assert saga not in listed
+    assert stuck not in listed
+
+
+def test_a_shortened_id_is_enough(server: DevServer) -> None:
+    saga = order(server, "short")
+    assert json.loads(server.command("sagas", "show", f"inv_1…{saga[-8:]}", "--json").stdout)["id"] == saga
+    assert server.command("sagas", "skip", f"inv_1…{saga[-8:]}", "--reason", "shown", "--by", "ann").code == 0
+    assert "skipped by ann: shown" in shown(server, saga, "failed")
+
+
 def test_what_is_stuck_is_listed_and_shown(server: DevServer) -> None:
     saga = order(server, "a")
     listed = server.command("sagas", "list").stdout
@@ -97,8 +124,9 @@ def test_supply(server: DevServer) -> None:
 
 
 def test_mistakes(server: DevServer) -> None:
-    assert server.command("sagas", "resume", "inv_nothing").code == Exit.NOT_FOUND
-    unknown = server.command("sagas", "show", "inv_nothing")
+    nothing = f"inv_1{0:040}"
+    assert server.command("sagas", "resume", nothing).code == Exit.NOT_FOUND
+    unknown = server.command("sagas", "show", nothing)
     assert unknown.code == Exit.NOT_FOUND
     assert "logged=True" in unknown.stderr
     nobody = server.command("sagas", "list", "--ingress-url", "http://127.0.0.1:1")

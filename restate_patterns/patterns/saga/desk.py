@@ -18,6 +18,7 @@ from restate_patterns.api.handlers import handler
 from restate_patterns.api.state import State
 from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
 from restate_patterns.patterns.saga.record import ErrorRecord, SagaRecord
+from restate_patterns.toolkit import has_ended
 
 DESK: Final = "all"
 """The key of the one desk."""
@@ -78,8 +79,11 @@ class StuckSagas(VirtualObject):
 
     @handler(name="list")
     async def list_all(self, ctx: ObjectSharedContext) -> list[StuckStep]:
-        """List what is stuck, oldest first."""
-        return list((await self.stuck.get(ctx)).values())
+        """List what is stuck, oldest first; a saga that was killed is not."""
+        stuck = (await self.stuck.get(ctx)).values()
+        sagas = dict.fromkeys(step.saga for step in stuck)
+        over = [saga for saga in sagas if await has_ended(ctx, invocation_of(saga))]
+        return [step for step in stuck if step.saga not in over]
 
     @handler(raises=[NotStuck])
     async def decide(self, ctx: ObjectContext, request: DecisionRequest) -> list[StuckStep]:
@@ -131,6 +135,11 @@ def saga_services() -> list[VirtualObject]:
     app = App([Trip(), *saga_services()])
     """
     return [StuckSagas(), SagaLog()]
+
+
+def invocation_of(saga: str) -> str:
+    """Return the id of the invocation that runs a saga; its second one and others have a number behind theirs."""
+    return saga.partition(".")[0]
 
 
 def _place(saga: str, number: int) -> str:

@@ -13,7 +13,8 @@ from restate_patterns.patterns.saga.desk import Decision
 from restate_patterns.patterns.saga.record import SagaStep, SagaStepKind, SagaStepState
 from restate_patterns.patterns.saga.stack import Duty, Group
 from restate_patterns.patterns.saga.teller import Teller
-from restate_patterns.toolkit import owed, terminal
+from restate_patterns.patterns.saga.trying import timer_name
+from restate_patterns.toolkit import owed, sleep_for, terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class Unwinding:
                 following = await self._after(duty, final, failed_count)
                 if following.wait_ms is None:
                     return GaveUp(duty, step, failed_count, following.rest)
-                await asyncio.sleep(following.wait_ms / 1000)
+                undoes = step.kind is SagaStepKind.UNDO
+                await sleep_for(following.wait_ms / 1000, timer_name(failed_count + 1, duty.name, undoes=undoes))
                 continue
             self._teller.step_stands(step, SagaStepState.DONE)
             await self._teller.tell()

@@ -22,6 +22,9 @@ from restate_patterns import (
 ONCE = UndoPolicy(retry=RetryPolicy(initial=timedelta(milliseconds=1), max_attempts=1, then="fail"))
 
 
+HOURLY = UndoPolicy(retry=RetryPolicy(initial=timedelta(hours=1), maximum=timedelta(hours=1)))
+
+
 class Warehouse(VirtualObject):
     """Reserves goods; it does not take them back while its door is shut."""
 
@@ -48,6 +51,13 @@ class Orders(Service):
     async def order(self, ctx: Context, goods: str) -> str:
         warehouse = ctx.object_client(Warehouse, goods)
         async with Saga(ctx, name="order", policy=ONCE, logged=True) as saga:
+            await saga.call(warehouse.reserve).undo(warehouse.take_back)
+            raise TerminalError("the card was declined", code=402)
+
+    @handler
+    async def order_patiently(self, ctx: Context, goods: str) -> str:
+        warehouse = ctx.object_client(Warehouse, goods)
+        async with Saga(ctx, policy=HOURLY) as saga:
             await saga.call(warehouse.reserve).undo(warehouse.take_back)
             raise TerminalError("the card was declined", code=402)
 
