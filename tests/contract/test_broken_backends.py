@@ -121,6 +121,11 @@ def hangs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Attempts, "_break_deadlock", lambda self, record, deadlock: None)
 
 
+def looks_at_keys_alone(patch: pytest.MonkeyPatch) -> None:
+    """Joins whatever comes under a key, whatever it asks for."""
+    patch.setattr(Admission, "_differs", lambda self, found, request: False)
+
+
 def sorts_no_groups(patch: pytest.MonkeyPatch) -> None:
     """Takes the errors of a group as they come."""
     patch.setattr(boundary, "_numbers", lambda failed: {})
@@ -140,6 +145,7 @@ def leaves_tasks(patch: pytest.MonkeyPatch) -> None:
         ),
         (lets_all_write, "keys.single_writer keys.first_in_first_out keys.holder_keeps_its_key"),
         (knows_no_keys, "idempotency.joins idempotency.scope workflows.two_at_the_same_time"),
+        (looks_at_keys_alone, "idempotency.another_argument"),
         (leaves_steps_behind, "undoing.timeout undoing.thread undoing.failing_sibling undoing.cancelled_task"),
         (spares_children, "cancelling.calls_too"),
         (is_early, "timers.never_early sends.delayed_from_outside sends.delayed_from_a_handler"),
