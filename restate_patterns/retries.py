@@ -175,17 +175,19 @@ def _as_seconds(value: Any) -> str:
     return f": write timedelta(seconds={value})" if _is_number(value) else ""
 
 
-def error_classes(what: str, given: Any) -> tuple[type[BaseException], ...]:
+def error_classes(what: str, given: object) -> tuple[type[BaseException], ...]:
     """Return classes of errors as a tuple.
 
     Raises:
         DefinitionError: They are none.
     """
-    classes = tuple(given) if isinstance(given, Sequence) else (given,)
-    for each in classes:
+    classes: list[type[BaseException]] = []
+    found = cast("Sequence[object]", given) if isinstance(given, Sequence) else (given,)
+    for each in found:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
-            raise DefinitionError(f"{what} must be classes of errors, as in [ConnectionError], not {shown(given)}")
-    return classes
+            raise DefinitionError(f"{what} must be classes of errors, as in [ConnectionError], not {shown(found)}")
+        classes.append(each)
+    return tuple(classes)
 
 
 def asked_wait_ms(error: BaseException) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin
 
 from restate_patterns.api.handlers import Handler, declarations, wire_name
 from restate_patterns.api.members import Declared
@@ -113,7 +113,7 @@ def _check_shape(definition: type[Defined]) -> None:
                     f"{own}.{name} overrides the handler {klass.__qualname__}.{name} with something that is none; "
                     "put @handler on it too"
                 )
-            made_of = get_origin(member) or member
+            made_of = cast("object", get_origin(member) or member)
             if isinstance(made_of, type) and issubclass(made_of, Declared):
                 raise DefinitionError(
                     f"{own}.{name}: {_called(member)} is a class; call it: `{name} = {_called(member)}()`"
