@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from restate_patterns.admin.introspection import by_ids, holders, in_flight_children, listing, pauses
+from restate_patterns.admin.introspection import by_ids, holders, in_flight_children, listing, pauses, view_of
 from restate_patterns.admin.journal import journal_query
 from restate_patterns.admin.key_state import state_query
 from restate_patterns.client.sql import among, equals, literal, resolving
@@ -42,6 +42,7 @@ def test_conditions() -> None:
         resolving(IdempotencyRef(Target(EVIL, EVIL, EVIL), EVIL)),
         resolving(WorkflowRef(EVIL, EVIL)),
         listing(InvocationFilter(service=EVIL, handler=EVIL, key=EVIL), 1, "2026-11-24T11:17:13.707Z", EVIL),
+        listing(InvocationFilter(without=frozenset({EVIL}), id_start=EVIL, id_end=EVIL), 1, None, None),
         by_ids([EVIL]),
         in_flight_children([EVIL], 1),
         holders([(EVIL, EVIL)]),
@@ -66,6 +67,27 @@ def test_statuses_are_the_words_of_the_server() -> None:
     chosen = InvocationFilter(statuses=frozenset({InvocationStatus.QUEUED, InvocationStatus.BACKING_OFF}))
     assert "status IN ('backing-off', 'pending')" in listing(chosen, 5, None, None)
     assert "WHERE" not in listing(InvocationFilter(), 5, None, None)
+
+
+def test_only_failed_ones_and_parts_of_ids() -> None:
+    chosen = InvocationFilter(failed=True, without=frozenset({"B", "A"}), id_start="inv_1a", id_end="z")
+    query = listing(chosen, 5, None, None)
+    assert "completion_failure IS NOT NULL AND NOT target_service_name IN ('A', 'B')" in query
+    assert "starts_with(id, 'inv_1a') AND ends_with(id, 'z')" in query
+
+
+def test_a_handler_that_is_gone_is_said() -> None:
+    """The server tells it by a status only."""
+    row: dict[str, object] = {
+        "id": "inv_1",
+        "target_service_name": "Shop",
+        "target_handler_name": "buy",
+        "status": "backing-off",
+        "last_failure": "[500 Internal] unexpected http status code: 404 Not Found",
+    }
+    assert "has no Shop/buy any more. Serve the code" in (view_of(row).last_failure or "")
+    other = "[500 Internal] no route"
+    assert view_of({**row, "last_failure": other}).last_failure == other
 
 
 def test_a_page_begins_after_the_last_one() -> None:

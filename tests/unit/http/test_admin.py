@@ -256,6 +256,13 @@ async def test_list_invocations(admin: httpx.AsyncClient, engine: FakeEngine, ru
     assert found["waits_for"] == ["sleep until 2026-11-22T04:06:55Z"]
 
 
+async def test_list_by_more(admin: httpx.AsyncClient, engine: FakeEngine) -> None:
+    await admin.get("/embedded/invocations?failed=true&without=SagaLog,StuckSagas&id_start=inv_1&id_end=ff")
+    without = frozenset({"SagaLog", "StuckSagas"})
+    chosen = InvocationFilter(failed=True, without=without, id_start="inv_1", id_end="ff")
+    assert [asked for asked, _, _ in engine.filters] == [chosen]
+
+
 @pytest.mark.parametrize("query", ["status=hungry", "limit=0", "limit=x", "limit=1001", "limit=-1", "service=%FF"])
 async def test_bad_list(admin: httpx.AsyncClient, query: str) -> None:
     assert (await admin.get(f"/embedded/invocations?{query}")).status_code == 400
