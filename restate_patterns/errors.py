@@ -306,10 +306,7 @@ class AlreadyCompleted(TerminalError, code=409):
 class IdempotencyKeyReused(TerminalError, code=422):
     """A request came under an idempotency key that named another one before, with another argument."""
 
-    message = (
-        "the idempotency key was used before, with another argument: repeat the request as it was, or take a key of "
-        "its own"
-    )
+    message = "the idempotency key was used before with another argument: repeat that request, or take another key"
 
 
 class InvalidInput(TerminalError, code=400):

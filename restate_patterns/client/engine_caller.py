@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from typing_extensions import override
 
+from restate_patterns.client.errors import RequestRefused
 from restate_patterns.client.translate import outside_error, terminal_error
 from restate_patterns.engine.errors import EngineError, InvocationCompleted
 from restate_patterns.engine.interface import CompletedResult, EngineInterface
@@ -32,10 +33,12 @@ class EngineCaller(Caller):
         request = self._checked(request)
         try:
             if timeout_s is None:
-                return _output(await self._engine.call(request))
-            return _output(await _within(timeout_s, self._engine.call(request), str(request.target)))
-        except EngineError as error:
+                result = await self._engine.call(request)
+            else:
+                result = await _within(timeout_s, self._engine.call(request), str(request.target))
+        except (EngineError, TerminalError) as error:
             raise outside_error(error) from None
+        return _output(result)
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
@@ -46,13 +49,14 @@ class EngineCaller(Caller):
     @override
     async def attach(self, ref: InvocationRef, timeout_s: float | None) -> bytes:
         with _translated():
-            return _output(await _within(timeout_s, self._engine.result(checked_ref(ref)), str(ref)))
+            result = await _within(timeout_s, self._engine.result(checked_ref(ref)), str(ref))
+        return _output(result)
 
     @override
     async def output(self, ref: InvocationRef) -> bytes | None:
         with _translated():
             found = await self._engine.output(checked_ref(ref))
-            return None if found is None else _output(found)
+        return None if found is None else _output(found)
 
     @override
     async def cancel(self, ref: InvocationRef) -> None:
@@ -78,11 +82,10 @@ class EngineCaller(Caller):
         if handler is None:
             return request
         if handler.options.private:
-            raise TerminalError("the invoked service is not public", code=400)
+            raise RequestRefused(message="the invoked service is not public")
         if handler.kind is HandlerKind.WORKFLOW and request.idempotency_key:
-            raise TerminalError(
-                "a workflow runs once per key: an idempotency key cannot be given to its run handler",
-                code=400,
+            raise RequestRefused(
+                message="a workflow runs once per key: an idempotency key cannot be given to its run handler"
             )
         return request
 
@@ -107,5 +110,5 @@ def _output(result: CompletedResult) -> bytes:
 def _translated() -> Generator[None]:
     try:
         yield
-    except EngineError as error:
+    except (EngineError, TerminalError) as error:
         raise outside_error(error) from None

@@ -94,5 +94,8 @@ class UnexpectedAnswer(ClientError):
         self.status = status
 
 
-class RequestRefused(TerminalError):
-    """The server itself refused the request: no such path, no argument of the handler. No handler has failed."""
+class RequestRefused(TerminalError, code=400):
+    """The server itself refused the request: no such handler, a private one, a key that does not fit. Nothing has run.
+
+    A handler that makes such a call gets a plain `TerminalError`.
+    """

@@ -41,8 +41,10 @@ def terminal_error(failure: Failure) -> TerminalError:
     return from_failure(failure)
 
 
-def outside_error(error: EngineError) -> Exception:
-    """Return what a caller outside sees for an error of the engine."""
+def outside_error(error: EngineError | TerminalError) -> Exception:
+    """Return what a caller outside sees for what the engine raises instead of a result."""
+    if isinstance(error, TerminalError):
+        return errors.RequestRefused(message=error.message, code=error.code) if type(error) is TerminalError else error
     if isinstance(error, InvocationPaused):
         return errors.InvocationPaused(error.subject, error.reason, str(error))
     if isinstance(error, EngineStopped):

@@ -24,10 +24,6 @@ from restate_patterns.values.json_text import same_json
 from restate_patterns.values.targets import fits, key_refusal
 
 
-class TargetNotFoundError(TerminalError, code=404):
-    """The app has no such service or handler."""
-
-
 class Submitted(NamedTuple):
     """An invocation that a client asked for."""
 
@@ -108,11 +104,10 @@ class Admission:
         """Give the error for a target that this app does not have, or whose key is missing or too many."""
         service = self._services.get(target.service)
         if service is None:
-            return TargetNotFoundError(message=f"service '{target.service}' not found, make sure to add it to the App")
+            return TerminalError(f"service '{target.service}' not found, make sure to add it to the App", code=404)
         if target.handler not in service.handlers:
-            return TargetNotFoundError(
-                message=f"the service '{target.service}' exists, but the handler '{target.handler}' was not found"
-            )
+            said = f"the service '{target.service}' exists, but the handler '{target.handler}' was not found"
+            return TerminalError(said, code=404)
         return None if fits(service, target.key) else key_refusal(service, target.key)
 
     def identity_of(self, request: Request) -> IdempotencyId | None:

@@ -59,8 +59,7 @@ def problem_of(error: engine_errors.EngineError | errors.TerminalError) -> Probl
     """Translate what an engine raised."""
     name = type(error).__name__
     if isinstance(error, errors.TerminalError):
-        known = type(error).__module__ == errors.__name__  # others mean nothing to a client
-        return Problem(error.code, error.message, error=name, metadata=to_failure(error).metadata if known else None)
+        return Problem(error.code, error.message, error=name, metadata=to_failure(error).metadata)
     about = (engine_errors.WorkflowAlreadyInvoked, engine_errors.InvocationPaused)
     invocation_id = error.subject if isinstance(error, about) else None
     paused_because = error.reason if isinstance(error, engine_errors.InvocationPaused) else None

@@ -9,6 +9,7 @@ from restate_patterns.api.context import Context, ObjectContext
 from restate_patterns.api.definitions import Service, VirtualObject
 from restate_patterns.api.handlers import handler
 from restate_patterns.api.state import State
+from restate_patterns.client.errors import RequestRefused
 from restate_patterns.errors import TerminalError
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -189,7 +190,7 @@ async def keys_are_any_text(stage: Stage) -> None:
 async def private_from_inside_only(stage: Stage) -> None:
     """A private handler is called by other handlers; from outside it is refused with 400."""
     equal(await stage.client.service_client(Caller).secret(), "inside only")
-    error = await raised(TerminalError, stage.client.service_client(Callee).secret())
+    error = await raised(RequestRefused, stage.client.service_client(Callee).secret())
     equal(error.code, 400)
 
 

@@ -13,6 +13,7 @@ from restate_patterns.api.handlers import handler
 from restate_patterns.api.invocation_handles import NotReady
 from restate_patterns.api.promises import DurablePromise
 from restate_patterns.api.state import State
+from restate_patterns.client.errors import RequestRefused
 from restate_patterns.errors import (
     AlreadyCompleted,
     AlreadyInvoked,
@@ -211,7 +212,7 @@ async def failure_is_kept(stage: Stage) -> None:
 async def no_idempotency_key(stage: Stage) -> None:
     """An idempotency key on a run is refused with 400: the workflow's key is one."""
     run = stage.client.workflow_client(Claim, stage.key()).run.with_options(idempotency_key="k")
-    equal((await raised(TerminalError, run(5))).code, 400)
+    equal((await raised(RequestRefused, run(5))).code, 400)
 
 
 @guarantee
