@@ -48,6 +48,12 @@ DESCRIPTORS_RESERVED: Final = 256
 VALUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Largest value that is stored: an argument, a result, a state, an answer. SQLite's own end is at 10^9 bytes."""
 
+GZIP_MEMBERS_MAX: Final = 16
+"""Members that a compressed body may have one after the other; empty ones cost much and unpack to nothing."""
+
+JSON_COMPARED_BYTES_MAX: Final = 64 * 1024
+"""Largest argument that is compared as JSON with that of an earlier request; larger ones are compared byte by byte."""
+
 VALUE_BYTES_WARNING: Final = 8 * 1024 * 1024
 """Size from which a value is warned of: it is read and written whole each time, and the limit is near."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self, cast
 
 from restate_patterns.errors import DefinitionError
 from restate_patterns.system.clock import wall_ms
-from restate_patterns.text.durations import duration_ms, retry_after_ms
+from restate_patterns.text.durations import DELAY_MS_MAX, duration_ms, retry_after_ms
 from restate_patterns.text.wording import shown
 
 _ZERO = timedelta(0)
@@ -56,11 +56,12 @@ class RetryableError(Exception):
     def after(cls, response: HttpResponse, message: str = "", /) -> Self:
         """Return the error that waits as the header `Retry-After` of a response says (RFC 9110, 10.2.3).
 
-        That is seconds, or a time. Without the header, or where it says neither, the wait is the policy's.
+        That is seconds, or a time. Without the header, or where it says neither or no wait at all, the wait is the
+        policy's: a provider that is busy is not asked again at once, whatever its clock says.
         """
         asked = response.headers.get("retry-after")
         wait_ms = None if asked is None else retry_after_ms(asked, wall_ms())
-        return cls(message, retry_after=None if wait_ms is None else timedelta(milliseconds=wait_ms))
+        return cls(message, retry_after=timedelta(milliseconds=wait_ms) if wait_ms else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +194,7 @@ def error_classes(what: str, given: object) -> tuple[type[BaseException], ...]:
 def asked_wait_ms(error: BaseException) -> int | None:
     """Return the longest wait that an error asks for, or one of its group; None where none does."""
     asked = [each.retry_after for each in leaves_of(error) if isinstance(each, RetryableError)]
-    return max((duration_ms(wait) for wait in asked if wait is not None), default=None)
+    return max((min(duration_ms(wait), DELAY_MS_MAX) for wait in asked if wait is not None), default=None)
 
 
 def _is_number(value: Any) -> bool:

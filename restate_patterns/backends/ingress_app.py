@@ -79,9 +79,13 @@ class IngressApp(AsgiApp):
     async def _running(self) -> AsyncGenerator[Client]:
         if self._runs:
             raise UsageError("the ingress runs already: enter its running() once, in the lifespan of the outermost app")
-        engine = self._make_engine()
-        await engine.start()
         self._runs = True
+        try:
+            engine = self._make_engine()
+            await engine.start()
+        except BaseException:
+            self._runs = False
+            raise
         self._ingress.door = Door(Ingress(engine), self._exposure.ingress_guard())
         if self._exposure.admin_token is not None:
             self._admin.door = Door(Admin(engine, ingress_url=""), self._admin_guard())

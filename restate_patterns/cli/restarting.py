@@ -10,9 +10,12 @@ from restate_patterns.admin import AdminClient, EngineError, InvocationDetail, I
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.output import confirmed, need_a_person, say
 from restate_patterns.errors import InvocationNotFound
+from restate_patterns.patterns.saga.trying import NEXT_TRY
 
 _EFFECTS: Final = {"run": "step", "call": "call of", "send": "send to"}
 """Entries of a journal that have changed something outside of it."""
+_WITHOUT_EFFECT: Final = (NEXT_TRY,)
+"""How the names of steps begin that only note something."""
 
 
 async def confirm_restart(ids: Sequence[str], admin: AdminClient) -> None:
@@ -60,7 +63,7 @@ def what_was_done(detail: InvocationDetail) -> Sequence[str]:
 
 
 def _effects(journal: Iterable[JournalEntryView]) -> Sequence[JournalEntryView]:
-    return [entry for entry in journal if entry.kind in _EFFECTS]
+    return [entry for entry in journal if entry.kind in _EFFECTS and not (entry.name or "").startswith(_WITHOUT_EFFECT)]
 
 
 def _counted(entries: Iterable[JournalEntryView]) -> Iterable[str]:

@@ -18,7 +18,7 @@ from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.beside import admin_by
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.ids import is_whole, whole_id
-from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say, say_lines
+from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say, say_lines, tell
 from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
 from restate_patterns.cli.trying_sagas import TryingStep, trying_steps
 from restate_patterns.client import Client
@@ -112,9 +112,14 @@ async def _ask(arguments: Namespace, run: Callable[[Namespace, Client], Coroutin
 
 async def _list(arguments: Namespace, client: Client) -> None:
     stuck = await client.object_client(StuckSagas, DESK).list_all()
-    trying = await trying_steps(arguments.ingress_url) or ()
+    known = await trying_steps(arguments.ingress_url)
+    trying = known or ()
+    if known is None:
+        tell("what is tried again is not shown: the admin API, which knows it, does not answer")
     if arguments.json:
-        again = [{"saga": each.saga, "target": str(each.target), **each.next_try._asdict()} for each in trying]
+        again = None
+        if known is not None:
+            again = [{"saga": each.saga, "target": str(each.target), **each.next_try._asdict()} for each in known]
         print_json({"stuck": [step.model_dump(mode="json") for step in stuck], "trying": again})
     elif not stuck:
         say("no saga is stuck")

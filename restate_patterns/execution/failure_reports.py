@@ -48,8 +48,8 @@ class _Kind:
 class FailureReports:
     """Warns of failed tries of handlers and steps.
 
-    Failures are of one kind when the handler, the step and the class of the error are the same, whatever invocation
-    they are of: a provider that is down fails thousands alike.
+    Failures are of one kind when the handler and the class of the error are the same, in steps or beside them, whatever
+    invocation they are of: a provider that is down fails thousands alike.
 
     Args:
         clock: Tells how long ago a kind was told of.
@@ -87,7 +87,8 @@ class FailureReports:
         retry_in_ms: int | None,
     ) -> None:
         now_ms = self._clock.monotonic_ms()
-        place = (target.service, target.handler, step, type(error))
+        # Not the step's name: it may have a number in it, and is in the line.
+        place = (target.service, target.handler, step is None, type(error))
         kind = self._kinds.pop(place, None)
         is_new = kind is None or now_ms - kind.at_ms > FAILURE_FORGOTTEN_MS
         if kind is None or is_new:
@@ -101,13 +102,13 @@ class FailureReports:
         _logger.warning(
             "%s%s: %s%s",
             what,
-            _next_try(failed_count, retry_in_ms),
+            _next_try("attempt" if step is None else "try", failed_count, retry_in_ms),
             sentence_of(error),
             f" ({unsaid} more like it since the last such line)" if unsaid else "",
             exc_info=error if is_new else None,
         )
 
 
-def _next_try(failed_count: int | None, retry_in_ms: int | None) -> str:
-    count = "" if failed_count is None else f", try {failed_count}"
+def _next_try(what: str, failed_count: int | None, retry_in_ms: int | None) -> str:
+    count = "" if failed_count is None else f", {what} {failed_count}"
     return count + (", and will be tried again" if retry_in_ms is None else f", next in {retry_in_ms} ms")

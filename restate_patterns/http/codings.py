@@ -8,7 +8,7 @@ from typing import Final
 
 from restate_patterns.http.asgi import Scope
 from restate_patterns.http.problems import Problem
-from restate_patterns.limits import BODY_BYTES_MAX
+from restate_patterns.limits import BODY_BYTES_MAX, GZIP_MEMBERS_MAX
 
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
@@ -44,7 +44,7 @@ def decoded(body: bytes, codings: Sequence[str]) -> bytes:
 def _unzipped(body: bytes) -> bytes:
     parts: list[bytes] = []
     left_bytes = BODY_BYTES_MAX
-    while body:  # one member may follow another
+    for _ in range(GZIP_MEMBERS_MAX):  # one may follow another; each look copies the rest
         member = zlib.decompressobj(_GZIP_WBITS)
         try:
             parts.append(member.decompress(body, left_bytes + 1))
@@ -56,4 +56,6 @@ def _unzipped(body: bytes) -> bytes:
         if not member.eof:
             raise Problem(400, "the gzip of the body is cut off, so nothing was accepted: send it again, whole")
         body = member.unused_data
-    return b"".join(parts)
+        if not body:
+            return b"".join(parts)
+    raise Problem(400, f"the gzip of the body has more than {GZIP_MEMBERS_MAX} members: compress it as one")

@@ -191,6 +191,10 @@ def node_config(config: ServerConfig, cluster_name: str, ports: NodePorts, node_
 def _retry(policy: RetryPolicy | None) -> dict[str, object]:
     if policy is None:
         return {}
+    plain = RetryPolicy()
+    unknown = [each for each in ("jitter", "retry_on", "give_up_on") if getattr(policy, each) != getattr(plain, each)]
+    if unknown:
+        raise ValueError(f"retry_policy: a server does not know {' or '.join(unknown)}; give that to handlers or steps")
     return {
         "initial-interval": _duration(policy.initial),
         "exponentiation-factor": policy.factor,

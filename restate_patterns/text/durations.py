@@ -110,7 +110,8 @@ def _unreadable(text: str) -> ValueError:
 
 def duration_ms(value: timedelta) -> int:
     """Give the whole milliseconds of a duration, rounded up."""
-    return -(-value // timedelta(milliseconds=1)) if value >= timedelta(0) else value // timedelta(milliseconds=1)
+    whole, rest = divmod(value, timedelta(milliseconds=1))
+    return whole + 1 if rest and whole >= 0 else whole
 
 
 def retry_after_ms(header: str, now_ms: int) -> int | None:

@@ -89,6 +89,7 @@ async def wait_for_end(ctx: Context, invocation_id: str) -> bytes:
 async def has_ended(ctx: Context, invocation_id: str) -> bool:
     """Return whether an invocation has ended, however it did; one that nobody knows any more has."""
     try:
-        return await scope_of(ctx).attempt.output(invocation_id) is not None
+        with ctx.shielded():  # or a cancellation of who asks would pass for the end of the other
+            return await scope_of(ctx).attempt.output(invocation_id) is not None
     except TerminalError:
         return True

@@ -122,3 +122,15 @@ def test_a_response_says_when() -> None:
     error = RetryableError.after(httpx.Response(429, headers={"Retry-After": "7"}), "the provider is busy")
     assert (str(error), error.retry_after) == ("the provider is busy", timedelta(seconds=7))
     assert RetryableError.after(httpx.Response(503)).retry_after is None
+
+
+def test_a_response_never_says_at_once() -> None:
+    """Else a provider that is busy, or whose clock is wrong, is asked again thousands of times a second."""
+    past = format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)
+    for said in ("0", past):
+        error = RetryableError.after(httpx.Response(429, headers={"Retry-After": said}))
+        assert TEN_SECONDS.delay_ms(1, error) == 10_000
+
+
+def test_a_wait_has_an_end() -> None:
+    assert TEN_SECONDS.delay_ms(1, RetryableError(retry_after=timedelta.max)) == DELAY_MS_MAX

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from restate_patterns.errors import DefinitionError, TerminalError
+from restate_patterns.errors import DefinitionError, TerminalError, UsageError
 from restate_patterns.patterns.saga.final import is_final
 from restate_patterns.retries import check_duration, error_classes
 from restate_patterns.toolkit import leaves_of
@@ -41,9 +41,16 @@ class Bounds:
             await self._limit.__aenter__()
 
     def lift(self) -> None:
-        """Let it take as long as it likes from here."""
-        if self._limit is not None:
-            self._limit.reschedule(None)
+        """Let it take as long as it likes from here.
+
+        Raises:
+            UsageError: It is over already.
+        """
+        if self._limit is None:
+            return
+        if self._limit.expired():
+            raise UsageError("saga.pivot() after the saga's timeout: the block must not catch its cancellation")
+        self._limit.reschedule(None)
 
     async def end(self, error: BaseException | None, name: str) -> BaseException | None:
         """Return the error that the saga called `name` ends with, whose block was left with this one."""

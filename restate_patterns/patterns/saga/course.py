@@ -11,7 +11,7 @@ from typing import Literal
 from typing_extensions import override
 
 from restate_patterns.api.context import Context
-from restate_patterns.errors import UsageError
+from restate_patterns.errors import TerminalError, UsageError
 from restate_patterns.patterns.saga.bounds import Bounds
 from restate_patterns.patterns.saga.errors import SagaFailed
 from restate_patterns.patterns.saga.final import failure_of, is_final, recorded
@@ -66,8 +66,12 @@ class Course(Owing, Going, Parted):
         self._task = asyncio.current_task()
         self._root.outer = innermost()
         self._token = enter(self._root)
+        try:
+            await self.teller.tell()
+        except BaseException:
+            leave(self._token)
+            raise
         await self._bounds.begin()
-        await self.teller.tell()
 
     async def end_all(self, left_with: BaseException | None) -> None:
         """End the saga itself, which its block was left with an error or without.
@@ -85,7 +89,8 @@ class Course(Owing, Going, Parted):
                 return
             cancelled = await self._all_ended() if error is None else None
             self._root.is_failing = error is not None or cancelled is not None
-            await self._see_to_the_end(self._end(error or cancelled), error or cancelled)
+            chosen = error if error is not left_with and isinstance(error, TerminalError) else None
+            await self._see_to_the_end(self._end(error or cancelled, chosen), error or cancelled)
             if cancelled is not None:
                 raise cancelled
             if error is not None and error is not left_with:
@@ -197,8 +202,11 @@ class Course(Owing, Going, Parted):
             return error
         return None
 
-    async def _end(self, error: BaseException | None) -> SagaFailed | None:
+    async def _end(self, error: BaseException | None, chosen: TerminalError | None) -> SagaFailed | None:
         failure: SagaFailed | None = None
+        if chosen is not None:
+            # Nothing else in the journal says that it came: a replay without it must not pass for another saga.
+            await self.ctx.run(f"undo {self._name}", self._because, chosen.message)
         if error is None:
             state = SagaState.COMMITTED
             self._root.close("the saga has ended")
@@ -223,6 +231,9 @@ class Course(Owing, Going, Parted):
         await self._unwinding.undo(part)
         self.teller.undone(rest_fails=self._root.is_failing)
         return failure_of(error, self.teller.skipped_undos(before))
+
+    async def _because(self, said: str) -> str:
+        return said
 
     def _lost(self, error: BaseException) -> None:
         """Take the error of an action that nobody awaits any more: what must be tried again is."""

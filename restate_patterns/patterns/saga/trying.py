@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+NEXT_TRY: Final = "next try of "
+"""How the names of steps begin that only note what a policy decided."""
+
 _WORDS: Final = {True: "the undo", False: "the action"}
 _TIMER: Final = re.compile(r"the timer before try (\d+) of (the (?:undo|action) .*) until ([^\n]*? UTC)", re.DOTALL)
 

@@ -13,7 +13,7 @@ from restate_patterns.patterns.saga.desk import Decision
 from restate_patterns.patterns.saga.record import SagaStep, SagaStepKind, SagaStepState
 from restate_patterns.patterns.saga.stack import Duty, Group
 from restate_patterns.patterns.saga.teller import Teller
-from restate_patterns.patterns.saga.trying import timer_name
+from restate_patterns.patterns.saga.trying import NEXT_TRY, timer_name
 from restate_patterns.toolkit import owed, sleep_for, terminal
 
 
@@ -126,7 +126,7 @@ class Unwinding:
             is_last = duty.last is not None and isinstance(error, duty.last)
             return NextTry(None if is_last else duty.policy.retry.delay_ms(failed_count, error), duty.policy.rest)
 
-        return await self._ctx.run(f"next try of {duty.name}", decide, failed_count)
+        return await self._ctx.run(f"{NEXT_TRY}{duty.name}", decide, failed_count)
 
     async def _with_a_person(self, gave_up: GaveUp) -> Any:
         duty, step, failed_count, _ = gave_up

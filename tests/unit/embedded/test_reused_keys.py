@@ -21,6 +21,7 @@ from restate_patterns import (
     handler,
 )
 from restate_patterns.client.http_caller import HttpCaller
+from restate_patterns.limits import JSON_COMPARED_BYTES_MAX
 from restate_patterns.values.json_text import same_json
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,9 @@ SAME = [
     (b'"\\u00e9"', '"é"'.encode()),
     (None, None),
 ]
+LARGE = b"[" + b"1," * JSON_COMPARED_BYTES_MAX + b"1]"
 OTHER = [
+    pytest.param(LARGE, LARGE + b" ", id="large: byte by byte"),
     (b"1", b"2"),
     (b"1", b"true"),
     (b"1", b'"1"'),
@@ -106,7 +109,8 @@ async def test_another_value_is_another_request(
     for path in ("/Taker/take", "/Taker/take/send"):
         refused = await take(http, again, path)
         assert refused.status_code == 422
-        assert refused.json() == {"code": 422, "message": IdempotencyKeyReused.message, "source": "ingress"}
+        said = refused.json()
+        assert (said["code"], said["message"], said["source"]) == (422, IdempotencyKeyReused.message, "ingress")
     assert (await take(http, first)).content == before.content
 
 

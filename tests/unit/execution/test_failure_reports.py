@@ -95,9 +95,9 @@ def test_what_repeats_is_told_now_and_then_and_nothing_goes_uncounted(
     assert f"({100 - FAILURE_LINES_AT_ONCE} more like it since the last such line)" in lines[-1].getMessage()
 
 
-def test_another_key_is_the_same_kind(reports: FailureReports, lines: list[logging.LogRecord]) -> None:
+def test_another_key_or_step_is_the_same_kind(reports: FailureReports, lines: list[logging.LogRecord]) -> None:
     for number in range(100):
-        fail(reports, Target("Trip", "book", f"user {number}"))
+        fail(reports, Target("Trip", "book", f"user {number}"), f"pay {number}")
     assert len(lines) == FAILURE_LINES_AT_ONCE
 
 
@@ -106,7 +106,6 @@ def test_another_key_is_the_same_kind(reports: FailureReports, lines: list[loggi
     [
         (Target("Trip", "cancel", "ann"), "pay", OSError()),
         (Target("Cart", "book", "ann"), "pay", OSError()),
-        (TRIP, "reserve", OSError()),
         (TRIP, "pay", ValueError()),
     ],
 )
@@ -122,7 +121,7 @@ def test_another_kind_is_told_of_at_once(
 
 def test_kinds_without_end_take_no_memory_without_end(reports: FailureReports) -> None:
     for number in range(FAILURE_KINDS_MAX + 50):
-        fail(reports, step=f"step {number}")
+        fail(reports, Target("Trip", f"book_{number}"))
     assert len(reports._kinds) == FAILURE_KINDS_MAX
 
 
@@ -159,6 +158,7 @@ async def test_an_engine_tells_of_each_try(where: str, lines: list[logging.LogRe
         await env.advance(timedelta(seconds=1))
         assert await sent.result() == "done"
     said = [line.getMessage() for line in lines]
-    assert [f"try {number}" in text for number, text in enumerate(said, 1)] == [True] * 3
+    word = "try" if where == "in_step" else "attempt"
+    assert [f", {word} {number}, next in " in text for number, text in enumerate(said, 1)] == [True] * 3
     assert all(sent.id in text and "ConnectionError: no route" in text for text in said)
     assert [line.exc_info is None for line in lines] == [False, True, True]

@@ -54,6 +54,7 @@ async def test_an_awakeable_is_resolved_with_what_was_packed(ingress: httpx.Asyn
         ("gzip", b"1", 400),
         pytest.param("gzip", gzip.compress(b"1")[:-3], 400, id="cut off"),
         pytest.param("gzip", gzip.compress(b"1") + b"more", 400, id="something behind it"),
+        pytest.param("gzip", gzip.compress(b"") * 500_000, 400, id="empty without end"),
         pytest.param("gzip", gzip.compress(bytes(BODY_BYTES_MAX + 1)), 413, id="too large"),
         pytest.param("gzip", gzip.compress(bytes(BODY_BYTES_MAX)) + gzip.compress(b"1"), 413, id="too large in two"),
     ],

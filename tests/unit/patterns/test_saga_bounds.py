@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from restate_patterns import Context, DefinitionError, Saga, TerminalError, TimedOut
+from restate_patterns import Cancelled, Context, DefinitionError, Saga, TerminalError, TimedOut
 from tests.support.sagas.sagas import Refused, Run, Shop, World, bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -169,3 +169,58 @@ async def test_what_makes_no_sense(options: dict[str, Any], says: str) -> None:
 
     async with bench(body) as at:
         assert says.replace("\\", "") in await at.run()
+
+
+async def test_a_replay_without_the_error_is_no_other_saga() -> None:
+    """What undid it was mended, or does not come again: the invocation pauses, and says at what."""
+    tries: list[str] = []
+
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> str:
+        async with Saga(ctx, name="trip", undo_on=[LookupError]) as saga:
+            saga.undo(shop.slow, "a")
+            tries.append("try")
+            if len(tries) == 1:
+                raise KeyError("seat")
+        return "went on"
+
+    async with bench(body, replay_always=False) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await at.env.settle()
+        await at.env.crash()
+        await at.env.settle()
+        assert "the journal has run 'undo trip'" in await at.why_paused(handle.id)
+
+
+async def test_a_pivot_after_the_time_is_over_is_named() -> None:
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> None:
+        async with Saga(ctx, timeout=MINUTE) as saga:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                saga.pivot()
+
+    async with bench(body) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await at.env.advance(2 * MINUTE)
+        assert "saga.pivot() after the saga's timeout" in await at.why_paused(handle.id)
+
+
+async def test_a_saga_that_does_not_begin_leaves_no_limit() -> None:
+    """The first one's pivot has held back the cancellation, so the second one meets it as it begins."""
+
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> str:
+        async with Saga(ctx) as first:
+            first.pivot()
+            await asyncio.sleep(60)
+        try:
+            async with Saga(ctx, logged=True, timeout=60 * MINUTE):
+                raise AssertionError("it has begun")
+        except Cancelled:
+            await asyncio.sleep(7200)
+            return "cleaned up"
+
+    async with bench(body) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await at.env.settle()
+        await handle.cancel()
+        assert await at.end(handle) == "cleaned up"

@@ -142,3 +142,15 @@ def test_what_cannot_be_is_refused(options: dict[str, int], sentence: str) -> No
     """With the value, and what it may be."""
     with pytest.raises(ValueError, match=sentence):
         ServerConfig(binary=BINARY, **options)  # type: ignore[arg-type]  # the keys are names of int fields
+
+
+@pytest.mark.parametrize(
+    ("policy", "named"),
+    [
+        (RetryPolicy(jitter=0.5), "jitter"),
+        (RetryPolicy(retry_on=[OSError], give_up_on=[ValueError]), "retry_on or give_up_on"),
+    ],
+)
+def test_what_only_our_own_policies_know_is_refused(policy: RetryPolicy, named: str) -> None:
+    with pytest.raises(ValueError, match=f"a server does not know {named}"):
+        told(ServerConfig(binary=BINARY, retry_policy=policy))
