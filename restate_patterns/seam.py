@@ -185,6 +185,10 @@ class StepProgress(Protocol):
         """Record one more failed try; the next one starts in `retry_in_ms`."""
         ...
 
+    def gave_up(self, error: BaseException) -> None:
+        """Note that a try failed and no other follows; what it comes to follows from the step's policy."""
+        ...
+
 
 class Operations(Protocol):
     """What one attempt may ask of its backend. Every method is synchronous and only appends.

@@ -14,6 +14,7 @@ from restate_patterns.patterns.saga.trying import NEXT_TRY
 
 _EFFECTS: Final = {"run": "step", "call": "call of", "send": "send to"}
 """Entries of a journal that have changed something outside of it."""
+_RESTARTABLE: Final = (InvocationStatus.COMPLETED, InvocationStatus.PAUSED)
 _WITHOUT_EFFECT: Final = (NEXT_TRY,)
 """How the names of steps begin that only note something."""
 
@@ -31,10 +32,11 @@ async def confirm_restart(ids: Sequence[str], admin: AdminClient) -> None:
     for detail in done:
         for line in what_was_done(detail):
             say(line)
-    say(
-        "It begins anew with another id, so the idempotency keys that ctx.uuid4() makes are others: no company will "
-        "see that it is a repeat."
-    )
+    if any(detail.view.status is InvocationStatus.COMPLETED for detail in done):
+        say(
+            "What has completed begins anew with another id, so the idempotency keys that ctx.uuid4() makes are "
+            "others: no company will see that it is a repeat."
+        )
     if not confirmed("Restart?"):
         raise CommandError(Exit.USAGE, "nothing was restarted")
 
@@ -45,13 +47,15 @@ async def _completed(invocation_id: str, admin: AdminClient) -> InvocationDetail
         detail = await admin.describe_invocation(invocation_id)
     except (EngineError, InvocationNotFound):
         return None
-    return detail if detail.view.status is InvocationStatus.COMPLETED else None
+    return detail if detail.view.status in _RESTARTABLE else None
 
 
 def what_was_done(detail: InvocationDetail) -> Sequence[str]:
     """Return what an invocation has done, and what may be done of what it was in the middle of, a line each."""
     view = detail.view
     how = "completed" if view.failure is None else f"failed with {view.failure.code}: {view.failure.message}"
+    if view.status is InvocationStatus.PAUSED:
+        how = "paused"
     effects = _effects(detail.journal)
     done = _counted(entry for entry in effects if entry.completed)
     begun = _counted(entry for entry in effects if not entry.completed)

@@ -18,7 +18,7 @@ from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.wait_graph import Deadlock, WaitGraph
 from restate_patterns.errors import DeadlockError, Failure
-from restate_patterns.execution.failure_reports import FailureReports
+from restate_patterns.execution.failure_reports import FailureReports, following
 from restate_patterns.retries import RetryPolicy
 from restate_patterns.seam import (
     Attempt,
@@ -262,8 +262,9 @@ class Attempts:
         record.failure = sentence_of(error)
         policy = (record.info.options.retry if record.info is not None else None) or _RETRY
         delay_ms = policy.delay_ms(record.failed_count, error)
+        which = following("attempt", record.failed_count, delay_ms)
+        self._reports.attempt_failed(record.target, record.id, error, which)
         if delay_ms is not None:
-            self._reports.attempt_failed(record.target, record.id, error, record.failed_count, delay_ms)
             self._pauses.back_off(record, delay_ms)
         elif policy.then == "fail":
             self._steps.drop(record.num)

@@ -125,6 +125,12 @@ class RunningStep(StepProgress, Job):
             self._steps.log.open.steps[(self.record.num, self.handle)] = (self._failed_count, self.last_failure)
             self._steps.log.touch(self.record)
 
+    @override
+    def gave_up(self, error: BaseException) -> None:
+        if not self.dropped:
+            record = self.record
+            self._steps.reports.step_failed(record.target, record.id, self.name, error, self._failed_count + 1, None)
+
     def start(self) -> None:
         """Run it soon: what came before it is durable."""
         self._steps.tasks.start(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from datetime import timedelta
 from typing import Final
 
 from restate_patterns.limits import (
@@ -14,6 +15,7 @@ from restate_patterns.limits import (
 )
 from restate_patterns.seam import Target
 from restate_patterns.system.clock import Clock
+from restate_patterns.text.durations import duration_text
 from restate_patterns.text.log_lines import logger_named
 from restate_patterns.text.wording import sentence_of
 
@@ -59,36 +61,28 @@ class FailureReports:
         self._clock = clock
         self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
 
-    def attempt_failed(
+    def attempt_failed(self, target: Target, invocation_id: str, error: BaseException, following: str) -> None:
+        """Warn that an attempt of a handler failed; `following` says which one, and what comes next."""
+        self._report(f"{target} ({invocation_id}) failed, {following}", (target, "attempt"), error)
+
+    def step_failed(
         self,
         target: Target,
         invocation_id: str,
+        step: str,
         error: BaseException,
-        failed_count: int | None = None,
-        retry_in_ms: int | None = None,
-    ) -> None:
-        """Warn that an attempt of a handler failed and another one follows; the last two where they are known."""
-        self._report(f"{target} ({invocation_id}) failed", target, None, error, failed_count, retry_in_ms)
-
-    def step_failed(
-        self, target: Target, invocation_id: str, step: str, error: BaseException, failed_count: int, retry_in_ms: int
-    ) -> None:
-        """Warn that a try of a step failed and another one follows."""
-        what = f"the step {step!r} of {target} ({invocation_id}) failed"
-        self._report(what, target, step, error, failed_count, retry_in_ms)
-
-    def _report(
-        self,
-        what: str,
-        target: Target,
-        step: str | None,
-        error: BaseException,
-        failed_count: int | None,
+        failed_count: int,
         retry_in_ms: int | None,
     ) -> None:
+        """Warn that a try of a step failed, and say when the next one is; None after the last."""
+        what = f"the step {step!r} of {target} ({invocation_id}) failed, {following('try', failed_count, retry_in_ms)}"
+        self._report(what, (target, "step"), error)
+
+    def _report(self, what: str, of: tuple[Target, str], error: BaseException) -> None:
+        target, part = of
         now_ms = self._clock.monotonic_ms()
         # Not the step's name: it may have a number in it, and is in the line.
-        place = (target.service, target.handler, step is None, type(error))
+        place = (target.service, target.handler, part, type(error))
         kind = self._kinds.pop(place, None)
         is_new = kind is None or now_ms - kind.at_ms > FAILURE_FORGOTTEN_MS
         if kind is None or is_new:
@@ -100,15 +94,16 @@ class FailureReports:
             return
         unsaid, kind.unsaid_count = kind.unsaid_count, 0
         _logger.warning(
-            "%s%s: %s%s",
+            "%s: %s%s",
             what,
-            _next_try("attempt" if step is None else "try", failed_count, retry_in_ms),
             sentence_of(error),
             f" ({unsaid} more like it since the last such line)" if unsaid else "",
             exc_info=error if is_new else None,
         )
 
 
-def _next_try(what: str, failed_count: int | None, retry_in_ms: int | None) -> str:
-    count = "" if failed_count is None else f", {what} {failed_count}"
-    return count + (", and will be tried again" if retry_in_ms is None else f", next in {retry_in_ms} ms")
+def following(what: str, failed_count: int, retry_in_ms: int | None) -> str:
+    """Say which try it was, and when the next one is; None after the last."""
+    if retry_in_ms is None:
+        return f"{what} {failed_count}, the last"
+    return f"{what} {failed_count}, next in {duration_text(timedelta(milliseconds=retry_in_ms))}"

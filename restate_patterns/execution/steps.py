@@ -90,13 +90,25 @@ class StepRunner(StepAction):
             raise StepExhausted(self._step.name, error) from error
         wait_ms = self._retry.delay_ms(progress.failed_count + 1, error)
         if wait_ms is None:
+            progress.gave_up(error)
             return self._exhausted(error), 0
         progress.failed(error, wait_ms)
         return None, wait_ms
 
     async def _try(self, clock: Clock, timeout: timedelta) -> bytes | None:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(None) as scope:
+        limit = asyncio.timeout(None)
+        try:
+            return await self._within(clock, timeout, limit, loop)
+        except TimeoutError:
+            if limit.expired():
+                raise TimeoutError(f"the try took over {timeout}, its timeout") from None
+            raise
+
+    async def _within(
+        self, clock: Clock, timeout: timedelta, limit: asyncio.Timeout, loop: asyncio.AbstractEventLoop
+    ) -> bytes | None:
+        async with limit as scope:
             alarm = clock.call_later(timeout / timedelta(milliseconds=1), lambda: scope.reschedule(loop.time()))
             try:
                 return await self._action()

@@ -181,7 +181,9 @@ class Drive:
             except (Exception, JournalMismatch) as error:  # noqa: BLE001 - as above
                 end = _without_output(error)
         if isinstance(end, Crashed):
-            self._host.reports.attempt_failed(self._invocation.target, self._invocation.id, end.error)
+            self._host.reports.attempt_failed(
+                self._invocation.target, self._invocation.id, end.error, "and will be tried again"
+            )
             self._machine.failed(sentence_of(end.error), _trace(end.error), asked_wait_ms(end.error))
         elif isinstance(end, MustPause):
             of = f"{self._invocation.target} ({self._invocation.id})"
@@ -195,6 +197,7 @@ class Drive:
         policy = self._host.deployment.services[target.service].handlers[target.handler].options.retry
         if policy is None or not policy.gives_up_on(end.error):
             return end
+        self._host.reports.attempt_failed(target, self._invocation.id, end.error, "for good")
         if policy.then == "pause":
             return MustPause(end.error)
         return Failed(Failure(500, sentence_of(end.error)), broken_off=True)

@@ -31,7 +31,8 @@ class RunningStep(StepProgress):
 
     Args:
         clock: On which its tries wait and time out.
-        failed: Hears of each failed try: its error, which one it was, and the wait after it in milliseconds.
+        failed: Hears of each failed try: its error, which one it was, and the wait after it in milliseconds, or None
+            after the last.
         name: Its name.
         fingerprint: Of its arguments.
     """
@@ -39,7 +40,7 @@ class RunningStep(StepProgress):
     __slots__ = ("_clock", "_failed", "_failed_count", "ended", "fingerprint", "name", "on_end", "stopping", "task")
 
     def __init__(
-        self, clock: Clock, failed: Callable[[BaseException, int, int], None], name: str, fingerprint: str
+        self, clock: Clock, failed: Callable[[BaseException, int, int | None], None], name: str, fingerprint: str
     ) -> None:
         self._clock = clock
         self._failed = failed
@@ -67,6 +68,10 @@ class RunningStep(StepProgress):
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._failed_count += 1
         self._failed(error, self._failed_count, retry_in_ms)
+
+    @override
+    def gave_up(self, error: BaseException) -> None:
+        self._failed(error, self._failed_count + 1, None)
 
     def leave(self, listener: Callable[[RunningStep], None] | None) -> None:
         """Tell `listener` no more; another attempt that has adopted the step since is still told."""

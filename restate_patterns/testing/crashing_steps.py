@@ -196,6 +196,11 @@ class _Tries(StepProgress):
         if not self._process.dead:
             self._progress.failed(error, retry_in_ms)
 
+    @override
+    def gave_up(self, error: BaseException) -> None:
+        if not self._process.dead:
+            self._progress.gave_up(error)
+
 
 class _TryClock(Clock):
     """The clock of a step, on which it sleeps between its tries."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar, overload
 
+from restate_patterns.errors import UsageError
 from restate_patterns.options import Step
 from restate_patterns.patterns.saga.undos import Undos
 
@@ -49,6 +50,7 @@ class SagaAction(Generic[R]):
         Returns:
             The action, to await.
         """
+        _check(argument, "undo")
         register = self._registrar()
         self._register.append(lambda result: register.undo(undo, _from(result, argument)))
         return self
@@ -72,6 +74,7 @@ class SagaAction(Generic[R]):
         Returns:
             The action, to await.
         """
+        _check(argument, "undo_step")
         register = self._registrar()
         self._register.append(lambda result: register.undo_step(step, undo, _from(result, argument)))
         return self
@@ -91,6 +94,16 @@ class SagaAction(Generic[R]):
     def _succeeded(self, result: R) -> None:
         for register in self._register:
             register(result)
+
+
+def _check(argument: object, verb: str) -> None:
+    """Check that an argument is made from the result, before anything is done that could not be undone."""
+    if argument is not None and not callable(argument):
+        raise UsageError(
+            f".{verb}(...): the argument is made from the result, by a function as in "
+            f"`lambda flight: flight.id`, and a {type(argument).__name__} is none. What is known before the action "
+            f"is given to `saga.{verb}(...)`, on a line of its own"
+        )
 
 
 def _from(result: R, argument: Callable[[R], Any] | None) -> Any:

@@ -146,6 +146,10 @@ class _Progress(StepProgress):
     def failed(self, error: BaseException, retry_in_ms: int) -> None:
         self._world.tries[self._handle] = self.failed_count + 1
 
+    @override
+    def gave_up(self, error: BaseException) -> None:
+        """Nobody looks."""
+
 
 class MemoryOperations(Operations):
     """The operations of one attempt: matched against the journal first, then appended."""

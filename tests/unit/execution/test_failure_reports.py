@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from typing_extensions import override
@@ -61,14 +62,19 @@ def test_a_step_is_named_with_its_try_and_the_next(reports: FailureReports, line
     fail(reports)
     (line,) = lines
     assert line.getMessage() == (
-        "the step 'pay' of Trip/ann/book (inv_1) failed, try 3, next in 200 ms: OSError: no route"
+        "the step 'pay' of Trip/ann/book (inv_1) failed, try 3, next in 200ms: OSError: no route"
     )
     assert line.levelno == logging.WARNING
 
 
 def test_a_handler_whose_tries_others_count(reports: FailureReports, lines: list[logging.LogRecord]) -> None:
-    reports.attempt_failed(TRIP, "inv_1", OSError("no route"))
+    reports.attempt_failed(TRIP, "inv_1", OSError("no route"), "and will be tried again")
     assert lines[0].getMessage() == "Trip/ann/book (inv_1) failed, and will be tried again: OSError: no route"
+
+
+def test_the_last_try_is_told_as_the_last(reports: FailureReports, lines: list[logging.LogRecord]) -> None:
+    reports.step_failed(TRIP, "inv_1", "pay", OSError("no route"), 4, None)
+    assert lines[0].getMessage() == "the step 'pay' of Trip/ann/book (inv_1) failed, try 4, the last: OSError: no route"
 
 
 def test_the_traceback_is_told_once_until_the_kind_was_silent(
@@ -148,6 +154,27 @@ class Flaky(Service):
         return self.work()
 
 
+class Impatient(Service, retry=RetryPolicy(max_attempts=1, then="fail")):
+    """Tries once."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.policy = policy
+
+    def work(self) -> str:
+        """Fail."""
+        raise ConnectionError("no route")
+
+    @handler
+    async def in_step(self, ctx: Context) -> str:
+        """Fail in a step."""
+        return await ctx.run(Step("work", retry=self.policy), self.work)
+
+    @handler
+    async def beside(self, ctx: Context) -> str:
+        """Fail in the handler."""
+        return self.work()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("where", ["in_step", "beside"])
 async def test_an_engine_tells_of_each_try(where: str, lines: list[logging.LogRecord]) -> None:
@@ -162,3 +189,16 @@ async def test_an_engine_tells_of_each_try(where: str, lines: list[logging.LogRe
     assert [f", {word} {number}, next in " in text for number, text in enumerate(said, 1)] == [True] * 3
     assert all(sent.id in text and "ConnectionError: no route" in text for text in said)
     assert [line.exc_info is None for line in lines] == [False, True, True]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("then", ["fail", "pause"])
+async def test_an_engine_tells_of_the_last_try(then: Literal["fail", "pause"], lines: list[logging.LogRecord]) -> None:
+    async with run_test(App([Impatient(RetryPolicy(max_attempts=1, then=then))])) as env:
+        sent = await env.client.service_client(Impatient).in_step.send()
+        await env.settle()
+        other = await env.client.service_client(Impatient).beside.send()
+        await env.settle()
+    last = [line for line in lines if ", the last: ConnectionError: no route" in line.getMessage()]
+    assert [sent.id in last[0].getMessage(), other.id in last[1].getMessage()] == [True, True]
+    assert all(line.exc_info for line in last)

@@ -224,3 +224,15 @@ async def test_a_saga_that_does_not_begin_leaves_no_limit() -> None:
         await at.env.settle()
         await handle.cancel()
         assert await at.end(handle) == "cleaned up"
+
+
+async def test_an_undo_that_is_given_a_value_is_refused_before_the_action() -> None:
+    async def body(run: Run, ctx: Context, shop: Shop, world: World) -> None:
+        async with Saga(ctx) as saga:
+            await saga.call(shop.do, "a").undo(shop.undo, "a")  # type: ignore[call-overload]  # the mistake under test
+
+    async with bench(body) as at:
+        handle = await at.env.client.service_client(Run).run.send()
+        await at.env.settle()
+        assert "and a str is none" in await at.why_paused(handle.id)
+        assert at.world.effects == []

@@ -175,10 +175,10 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 def test_a_lambda_function_answers() -> None:
     handle = Restate().lambda_handler(APP)
-    loop = asyncio.get_event_loop()  # the SDK makes one for the life of the function
     event = {"path": "/health", "httpMethod": "GET", "headers": {}, "body": "", "isBase64Encoded": True}
     try:
         assert [handle(event, None)["statusCode"] for _ in range(2)] == [200, 200]
     finally:
+        loop = asyncio.get_event_loop()  # the SDK has made one for the life of the function
         asyncio.set_event_loop(None)
         loop.close()
