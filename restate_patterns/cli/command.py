@@ -17,6 +17,7 @@ from restate_patterns.cli import (
     embedded,
     invocations,
     kv,
+    logs,
     migrate,
     sagas,
     serve,
@@ -115,6 +116,7 @@ def _add_dev(commands: Subparsers) -> None:
         "dev", help="serve an app, again after each change of its code", description="Serve an app."
     )
     add_app(sub)
+    logs.add_level(sub, default="info")
     embedded.add_options(sub)
     sub.add_argument("--no-reload", dest="reload", action="store_false", help="keep serving the old code")
     sub.set_defaults(run=dev.dev)

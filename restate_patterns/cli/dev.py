@@ -7,7 +7,6 @@ what kills the command kills the server, and nothing of the old code is left.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 from argparse import Namespace
@@ -20,6 +19,7 @@ from restate_patterns.cli.changes import SourceWatch
 from restate_patterns.cli.embedded import backend_of, file_of
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
+from restate_patterns.cli.logs import print_logs
 from restate_patterns.cli.output import complain, tell
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
@@ -36,7 +36,6 @@ _RELOAD_GRACE_S: Final = 2.0 + ENGINE_GRACE_S
 
 def dev(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     sources = SourceWatch(Path(arguments.app_dir).resolve())
     # A .pyc is taken for fresh by the whole second and the size of its source: an edit can be quicker than that.
     sys.dont_write_bytecode = arguments.reload
@@ -48,6 +47,7 @@ def dev(arguments: Namespace) -> None:
         complain(str(error))
         changed = asyncio.run(_wait_for_mending(sources))
     else:
+        print_logs(arguments)
         changed = run_serving(_serve(app, arguments, sources))
     if changed is not None:
         _start_again(changed)

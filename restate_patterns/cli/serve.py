@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from argparse import Namespace
 from datetime import timedelta
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from restate_patterns.admin import AdminError
 from restate_patterns.backends.restate import Restate
-from restate_patterns.cli import embedded
+from restate_patterns.cli import embedded, logs
 from restate_patterns.cli.admin import command_error
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import add_app, load_app
@@ -35,6 +34,7 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
         description="Serve an app until SIGTERM or SIGINT.",
     )
     add_app(sub)
+    logs.add_level(sub, default="warning")
     sub.add_argument("--backend", choices=("embedded", "restate"), default="embedded", help="(default: %(default)s)")
     embedded.add_options(sub.add_argument_group("on a file (--backend embedded)"))
     restate = sub.add_argument_group("on a Restate server (--backend restate)")
@@ -70,8 +70,8 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 def serve(arguments: Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     app = load_app(arguments.app, Path(arguments.app_dir))
+    logs.print_logs(arguments)
     try:
         app.serve(_backend(arguments))
     except (FileError, PortError) as error:

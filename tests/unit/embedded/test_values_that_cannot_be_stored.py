@@ -226,6 +226,7 @@ APP: Final = AppDeployment([Asker(), Target(), Registration(), Well()])
 def lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the bounds small."""
     monkeypatch.setattr(limits, "VALUE_BYTES_MAX", 1_000)
+    monkeypatch.setattr(limits, "VALUE_BYTES_WARNING", 900)
     monkeypatch.setattr(limits, "TEXT_CHARS_MAX", 1_000)
     monkeypatch.setattr(limits, "COMMANDS_BYTES_MAX", 4_000)
 
