@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 from hypothesis import settings
+
+from restate_patterns.testing import loops
 
 pytest_plugins = ["tests.support.restate.servers", "tests.support.side_by_side"]
 
@@ -18,6 +21,12 @@ settings.load_profile("project")
 def anyio_backend() -> str:
     """The only loop the framework runs on; for tests marked `anyio`."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def threads_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a test that waits in vain told so beside threads that other tests have left."""
+    monkeypatch.setattr(loops, "_OF_NOBODY", frozenset(threading.enumerate()) - {threading.main_thread()})
 
 
 @pytest.fixture(autouse=True)
