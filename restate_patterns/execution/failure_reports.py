@@ -25,13 +25,14 @@ _logger: Final = logger_named("restate_patterns")
 class _Kind:
     """What was said of the failures of one kind."""
 
-    __slots__ = ("at_ms", "lines_left", "refilled_ms", "unsaid_count")
+    __slots__ = ("at_ms", "lines_left", "refilled_ms", "unsaid_count", "was_told")
 
     def __init__(self, now_ms: float) -> None:
         self.at_ms = now_ms
         self.refilled_ms = now_ms
         self.lines_left = FAILURE_LINES_AT_ONCE
         self.unsaid_count = 0
+        self.was_told = False
 
     def may_say(self, now_ms: float) -> bool:
         """Whether there is a line for one more failure; takes it."""
@@ -63,7 +64,7 @@ class FailureReports:
 
     def attempt_failed(self, target: Target, invocation_id: str, error: BaseException, following: str) -> None:
         """Warn that an attempt of a handler failed; `following` says which one, and what comes next."""
-        self._report(f"{target} ({invocation_id}) failed, {following}", (target, "attempt"), error)
+        self._report(f"{target} ({invocation_id}) failed, {following}", target, "attempt", error)
 
     def step_failed(
         self,
@@ -76,29 +77,28 @@ class FailureReports:
     ) -> None:
         """Warn that a try of a step failed, and say when the next one is; None after the last."""
         what = f"the step {step!r} of {target} ({invocation_id}) failed, {following('try', failed_count, retry_in_ms)}"
-        self._report(what, (target, "step"), error)
+        self._report(what, target, "step", error)
 
-    def _report(self, what: str, of: tuple[Target, str], error: BaseException) -> None:
-        target, part = of
+    def _report(self, what: str, target: Target, part: str, error: BaseException) -> None:
         now_ms = self._clock.monotonic_ms()
         # Not the step's name: it may have a number in it, and is in the line.
         place = (target.service, target.handler, part, type(error))
         kind = self._kinds.pop(place, None)
-        is_new = kind is None or now_ms - kind.at_ms > FAILURE_FORGOTTEN_MS
-        if kind is None or is_new:
+        if kind is None or now_ms - kind.at_ms > FAILURE_FORGOTTEN_MS:
             kind = _Kind(now_ms)
         self._kinds[place] = kind
         if len(self._kinds) > FAILURE_KINDS_MAX:
             self._kinds.popitem(last=False)
         if not kind.may_say(now_ms):
             return
-        unsaid, kind.unsaid_count = kind.unsaid_count, 0
+        is_first, unsaid = not kind.was_told, kind.unsaid_count
+        kind.was_told, kind.unsaid_count = True, 0
         _logger.warning(
             "%s: %s%s",
             what,
             sentence_of(error),
             f" ({unsaid} more like it since the last such line)" if unsaid else "",
-            exc_info=error if is_new else None,
+            exc_info=error if is_first else None,
         )
 
 
