@@ -45,7 +45,7 @@ async def register(arguments: Namespace, admin: AdminClient) -> None:
             {"id": done.deployment_id, "created": done.created, "changes": list(done.changes), "services": services}
         )
         return
-    if not done.changes:
+    if not done.created and not done.changes:
         say(f"{done.deployment_id}: {done.url} was registered before, and nothing has changed")
     else:
         say(f"{done.deployment_id}: {done.url} is registered")
