@@ -53,4 +53,6 @@ def outside_error(error: EngineError | TerminalError) -> Exception:
         return errors.ServerUnavailable(str(error))
     if isinstance(error, WorkflowAlreadyInvoked):
         return AlreadyInvoked()
-    return TerminalError(str(error), code=400 if isinstance(error, MalformedId) else 409)
+    if isinstance(error, MalformedId):
+        return errors.RequestRefused(message=str(error))
+    return TerminalError(str(error), code=409)

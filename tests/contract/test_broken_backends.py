@@ -9,6 +9,7 @@ from contextlib import nullcontext
 
 import pytest
 
+from restate_patterns.embedded import admission
 from restate_patterns.embedded.admission import Admission
 from restate_patterns.embedded.attempts import Attempts
 from restate_patterns.embedded.batch import IdempotencyId, TimerMark
@@ -123,7 +124,7 @@ def hangs(patch: pytest.MonkeyPatch) -> None:
 
 def looks_at_keys_alone(patch: pytest.MonkeyPatch) -> None:
     """Joins whatever comes under a key, whatever it asks for."""
-    patch.setattr(Admission, "_differs", lambda self, found, request: False)
+    patch.setattr(admission, "_differs", lambda found, request, handler: False)
 
 
 def sorts_no_groups(patch: pytest.MonkeyPatch) -> None:

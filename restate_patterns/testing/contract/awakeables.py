@@ -10,6 +10,7 @@ from restate_patterns.api.awakeables import AwakeableId
 from restate_patterns.api.context import Context
 from restate_patterns.api.definitions import Service
 from restate_patterns.api.handlers import handler
+from restate_patterns.client.errors import RequestRefused
 from restate_patterns.errors import TerminalError
 from restate_patterns.testing.contract.expect import equal, raised, true
 from restate_patterns.testing.contract.guarantee import guarantee
@@ -187,6 +188,6 @@ async def over_a_restart(stage: Stage) -> None:
 @guarantee
 async def malformed_id(stage: Stage) -> None:
     """An id that is none is refused with 400."""
-    error = await raised(TerminalError, AwakeableId[str]("no-id").resolve(stage.client, "x"))
+    error = await raised(RequestRefused, AwakeableId[str]("no-id").resolve(stage.client, "x"))
     equal(error.code, 400)
     true("no-id" in error.message, f"the sentence does not show the id: {error.message}")
