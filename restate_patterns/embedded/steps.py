@@ -23,7 +23,7 @@ from restate_patterns.execution.failure_reports import FailureReports
 from restate_patterns.execution.steps import thread_of
 from restate_patterns.limits import LOG_GRACE_S
 from restate_patterns.seam import STEP_NOT_RUN, STEP_STOPPED, OperationHandle, StepAction, StepProgress, ValueOrFailure
-from restate_patterns.system.clock import Cancellable, Clock
+from restate_patterns.system.clock import Clock, ClockOf
 from restate_patterns.system.grace import Grace
 from restate_patterns.text.log_lines import logger_named
 from restate_patterns.text.wording import sentence_of
@@ -32,36 +32,20 @@ _logger = logger_named("restate_patterns.embedded")
 _NO_STEPS: Final[Mapping[OperationHandle, RunningStep]] = {}
 
 
-class _StepClock(Clock):
+class _StepClock(ClockOf):
     """The engine's clock, as one step uses it: it knows until when the step waits for its next try."""
 
-    __slots__ = ("_clock", "until_ms")
+    __slots__ = ("until_ms",)
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self.until_ms: float | None = None
-
-    @override
-    def wall_ms(self) -> int:
-        return self._clock.wall_ms()
-
-    @override
-    def monotonic_ms(self) -> float:
-        return self._clock.monotonic_ms()
-
-    @override
-    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
-        return self._clock.call_later(delay_ms, callback)
-
-    @override
-    def watch(self, moved: Callable[[], None]) -> Cancellable:
-        return self._clock.watch(moved)
 
     @override
     async def sleep(self, delay_ms: float) -> None:
         self.until_ms = self._clock.monotonic_ms() + delay_ms
         try:
-            await self._clock.sleep(delay_ms)
+            await super().sleep(delay_ms)
         finally:
             self.until_ms = None
 

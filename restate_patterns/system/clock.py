@@ -84,6 +84,39 @@ class SystemClock(Clock):
         return _Watch(self, moved)
 
 
+class ClockOf(Clock):
+    """Another clock, as somebody uses it who does more when it sleeps.
+
+    Args:
+        clock: The other one.
+    """
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @override
+    def wall_ms(self) -> int:
+        return self._clock.wall_ms()
+
+    @override
+    def monotonic_ms(self) -> float:
+        return self._clock.monotonic_ms()
+
+    @override
+    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
+        return self._clock.call_later(delay_ms, callback)
+
+    @override
+    def watch(self, moved: Callable[[], None]) -> Cancellable:
+        return self._clock.watch(moved)
+
+    @override
+    async def sleep(self, delay_ms: float) -> None:
+        await self._clock.sleep(delay_ms)
+
+
 class _Watch(Cancellable):
     """Compares the two clocks of the machine every `CLOCK_LOOK_MS`, by the monotonic one."""
 

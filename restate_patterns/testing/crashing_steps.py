@@ -27,7 +27,7 @@ from restate_patterns.seam import (
     Target,
     ValueOrFailure,
 )
-from restate_patterns.system.clock import Cancellable, Clock
+from restate_patterns.system.clock import Clock, ClockOf
 from restate_patterns.testing.crashes import Crashes, CrashKind
 
 
@@ -202,31 +202,15 @@ class _Tries(StepProgress):
             self._progress.gave_up(error)
 
 
-class _TryClock(Clock):
+class _TryClock(ClockOf):
     """The clock of a step, on which it sleeps between its tries."""
 
     def __init__(self, clock: Clock, tries: _Tries) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._tries = tries
-
-    @override
-    def wall_ms(self) -> int:
-        return self._clock.wall_ms()
-
-    @override
-    def monotonic_ms(self) -> float:
-        return self._clock.monotonic_ms()
-
-    @override
-    def call_later(self, delay_ms: float, callback: Callable[[], None]) -> Cancellable:
-        return self._clock.call_later(delay_ms, callback)
-
-    @override
-    def watch(self, moved: Callable[[], None]) -> Cancellable:
-        return self._clock.watch(moved)
 
     @override
     async def sleep(self, delay_ms: float) -> None:
         await self._tries.stay_dead()
-        await self._clock.sleep(delay_ms)
+        await super().sleep(delay_ms)
         await self._tries.begin()
