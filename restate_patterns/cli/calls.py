@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -47,7 +48,7 @@ async def _call(arguments: Namespace) -> bytes:
     except TerminalError as error:
         raise await _failed(error, arguments) from None
     except TimeoutError as error:
-        raise CommandError(Exit.FAILED, str(error)) from None
+        raise CommandError(Exit.NOT_ENDED, f"{error}; {_where_listed(arguments)}") from None
     except ClientError as error:
         raise _no_server(error) from None
     finally:
@@ -139,8 +140,16 @@ async def _failed(error: TerminalError, arguments: Namespace) -> CommandError:
     return CommandError(Exit.NOT_FOUND, f"{error.message}{meant}")
 
 
+def _where_listed(arguments: Namespace) -> str:
+    target = _target(arguments.target)
+    key = "" if target.key is None else f" --key {shlex.quote(target.key)}"
+    again = ", and the same call with its key waits for it again" if arguments.idempotency_key else ""
+    listing = f"restate-patterns invocations list --service {target.service} --handler {target.handler}{key}"
+    return f"see it with {listing}{again}"
+
+
 def _no_server(error: ClientError) -> CommandError:
     if isinstance(error, InvocationPaused):
-        return CommandError(Exit.FAILED, str(error))
+        return CommandError(Exit.NOT_ENDED, str(error))
     code = Exit.REFUSED if isinstance(error, ServerUnavailable) else Exit.NO_SERVER
     return CommandError(code, str(error))

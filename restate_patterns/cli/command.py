@@ -51,9 +51,12 @@ exit codes:
   5  the server refuses, or a file cannot be carried whole
   6  a server cannot start or died: port taken, file not usable, not installed
   7  it was done, and what it has to say cannot be written: the disk is full
+  8  the call goes on: its --timeout ran out, or it is paused
 """
 
 _ID_HELP: Final = "the invocation id; its beginning is enough, or what a table shows of it, if no other has the same"
+
+_INTERNAL_HELP: Final = "the framework's own services, too"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,7 +155,8 @@ def _add_invocations(commands: Subparsers) -> None:
     known = ",".join(status.value for status in InvocationStatus)
     listing.add_argument("--status", metavar="STATUS[,STATUS]", help=f"in one of these: {known}")
     listing.add_argument("--failed", action="store_true", help="those that have ended with an error")
-    listing.add_argument("--all", action="store_true", help="completed ones too, and those of our own services")
+    listing.add_argument("--all", action="store_true", help="completed ones too")
+    listing.add_argument("--internal", action="store_true", help=_INTERNAL_HELP)
     listing.add_argument(
         "--watch",
         nargs="?",
@@ -182,7 +186,7 @@ def _add_services(commands: Subparsers) -> None:
     group = commands.add_parser("services", help="what the server hosts")
     verbs = group.add_subparsers(metavar="VERB", required=True)
     listing = _admin_command(verbs, "list", services.list_services, "list services and their handlers")
-    listing.add_argument("--all", action="store_true", help="the framework's own, too")
+    listing.add_argument("--internal", action="store_true", help=_INTERNAL_HELP)
     describe = _admin_command(verbs, "describe", services.describe, "show the handlers of a service")
     describe.add_argument("name", help="the service")
     document = _admin_command(verbs, "openapi", services.openapi, "print the OpenAPI document of a service")

@@ -24,6 +24,8 @@ class Exit(enum.IntEnum):
     """A server cannot start or died: a port is taken, the file can't be used, it is not installed."""
     OUTPUT_LOST = 7
     """It was done, and what it has to say cannot be written."""
+    NOT_ENDED = 8
+    """The call goes on: its `--timeout` ran out, or it is paused until a person has seen to it."""
 
 
 class CommandError(Exception):

@@ -41,6 +41,8 @@ from restate_patterns.system.clock import wall_ms
 from restate_patterns.text.durations import rfc3339
 
 _IN_FLIGHT: Final = frozenset(InvocationStatus) - {InvocationStatus.COMPLETED}
+_TIMER: Final = "the timer"
+"""How what is waited for begins where it is a timer, from every server."""
 _DONE: Final = {
     "cancel": "cancelling",
     "kill": "killed",
@@ -207,7 +209,7 @@ def _chosen(arguments: Namespace) -> InvocationFilter:
         key=arguments.key,
         statuses=statuses,
         failed=arguments.failed,
-        without=frozenset() if arguments.all or arguments.service else OWN_SERVICES,
+        without=frozenset() if arguments.internal or arguments.service else OWN_SERVICES,
     )
 
 
@@ -229,7 +231,8 @@ def _note(found: InvocationView, now_ms: int) -> str:
     if found.status in (InvocationStatus.BACKING_OFF, InvocationStatus.PAUSED) and found.last_failure:
         retry = "" if found.next_retry_ms is None else f"; next try {_ago(found.next_retry_ms, now_ms)}"
         return f"{found.last_failure}{retry}"
-    waits = found.waits_for
+    # A timer beside something else is most often a bound on it.
+    waits = sorted(found.waits_for, key=lambda wait: wait.startswith(_TIMER))
     return f"waits for {waits[0]}" + (f" and {len(waits) - 1} more" if len(waits) > 1 else "") if waits else ""
 
 

@@ -13,7 +13,7 @@ from restate_patterns.cli.own_services import without_own
 async def list_services(arguments: Namespace, admin: AdminClient) -> None:
     """List the services with their handlers."""
     found = await admin.list_services()
-    if not arguments.all:
+    if not arguments.internal:
         found = without_own(found)
     if arguments.json:
         print_json({"services": [service_json(each) for each in found]})

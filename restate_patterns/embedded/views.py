@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from restate_patterns.embedded.core import Core
 from restate_patterns.embedded.records import Command, CommandKind, Record, Status
+from restate_patterns.embedded.steps import RunningStep
 from restate_patterns.embedded.timers import START_TIMER
 from restate_patterns.engine.interface import (
     InvocationDetail,
@@ -19,6 +20,7 @@ from restate_patterns.engine.interface import (
 from restate_patterns.errors import Failure
 from restate_patterns.limits import LIST_LIMIT_MAX, PARTIAL_IDS_MAX
 from restate_patterns.seam import OperationHandle
+from restate_patterns.text.durations import duration_text
 
 _STATUS = {
     Status.SCHEDULED: InvocationStatus.SCHEDULED,
@@ -113,8 +115,20 @@ def _detail(core: Core, record: Record, handle: OperationHandle) -> str:
         return f" ({callee.id}), which is {_state(callee)}"
     for step in core.steps.of(record.num):
         if step.handle == handle and step.last_failure is not None:
-            return f", which failed {step.failed_count} times, last with {step.last_failure}"
+            return f", which failed {_times(step.failed_count)}, last with {step.last_failure}{_next_try(step)}"
     return ""
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _next_try(step: RunningStep) -> str:
+    wait_ms = step.next_try_in_ms
+    if wait_ms is None:
+        return ""
+    wait = timedelta(seconds=wait_ms // 1000) if wait_ms >= 1000 else timedelta(milliseconds=max(0, wait_ms))
+    return f"; next try in {duration_text(wait)}"
 
 
 def list_views(core: Core, chosen: InvocationFilter, limit: int, after_num: int | None) -> Sequence[InvocationView]:

@@ -87,8 +87,10 @@ def test_call_that_fails(workshop: Workshop) -> None:
 
 def test_call_times_out(workshop: Workshop) -> None:
     done = workshop.command("call", "Shop/nap", "3600", "--timeout", "50ms")
-    assert done.code == Exit.FAILED
-    assert "took over 0.05 s; the invocation goes on" in done.stderr
+    assert done.code == Exit.NOT_ENDED
+    assert "took over 0.05 s; the invocation goes on; see it with" in done.stderr
+    listing = done.stderr.partition("see it with restate-patterns ")[2].split()
+    assert "Shop/nap" in workshop.command(*listing).stdout
 
 
 def test_life_of_an_invocation(workshop: Workshop) -> None:
@@ -228,6 +230,37 @@ def test_cancel_and_paused(workshop: Workshop) -> None:
     assert "no route to the bank" in listed
     assert workshop.command("invocations", "resume", broken).stdout == f"{broken}: resumed\n"
     assert workshop.command("invocations", "kill", "-y", broken).code == 0
+
+
+@pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
+def test_a_call_that_pauses_has_not_ended(workshop: Workshop) -> None:
+    paused = workshop.command("call", "Shop/broken")
+    assert paused.code == Exit.NOT_ENDED
+    assert "no route to the bank" in paused.stderr
+    for each in parsed(workshop, "invocations", "list", "--status", "paused")["invocations"]:
+        assert workshop.command("invocations", "kill", "-y", each["id"]).code == 0
+
+
+@pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
+def test_a_step_that_waits_for_its_next_try(workshop: Workshop) -> None:
+    """A listing and `describe` say how often it failed, with what, and when it is tried again."""
+    sent = workshop.command("send", "Shop/dial").stdout.strip()
+    said = "the step dial, which failed once, last with OSError: engaged; next try in 59m"
+    deadline = time.monotonic() + PATIENCE_S
+    while said not in (listed := workshop.command("invocations", "list", "--handler", "dial").stdout):
+        assert time.monotonic() < deadline, listed
+    assert said in workshop.command("invocations", "describe", sent).stdout
+    assert workshop.command("invocations", "kill", "-y", sent).code == 0
+
+
+@pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
+def test_what_is_waited_for_comes_before_its_bound(workshop: Workshop) -> None:
+    sent = workshop.command("send", "Shop/wait_at_most", "3600").stdout.strip()
+    said = "waits for an awakeable"
+    deadline = time.monotonic() + PATIENCE_S
+    while said not in (listed := workshop.command("invocations", "list", "--handler", "wait_at_most").stdout):
+        assert time.monotonic() < deadline, listed
+    assert workshop.command("invocations", "kill", "-y", sent).code == 0
 
 
 def test_delayed_send(workshop: Workshop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from restate_patterns import (
     App,
@@ -14,6 +15,7 @@ from restate_patterns import (
     RetryPolicy,
     Service,
     State,
+    Step,
     TerminalError,
     VirtualObject,
     Workflow,
@@ -21,6 +23,8 @@ from restate_patterns import (
     WorkflowSharedContext,
     handler,
 )
+
+HOUR = timedelta(hours=1)
 
 
 class OutOfStockError(TerminalError, code=410):
@@ -50,6 +54,10 @@ class Counter(VirtualObject):
         await asyncio.sleep(3600)
 
 
+def engaged() -> None:
+    raise OSError("engaged")
+
+
 class Shop(Service):
     @handler
     async def buy(self, ctx: Context, item: str) -> str:
@@ -74,6 +82,16 @@ class Shop(Service):
     @handler(retry=RetryPolicy(max_attempts=1))
     async def broken(self, ctx: Context) -> str:
         raise RuntimeError("no route to the bank")
+
+    @handler
+    async def dial(self, ctx: Context) -> None:
+        await ctx.run(Step("dial", retry=RetryPolicy(initial=HOUR, maximum=HOUR)), engaged)
+
+    @handler
+    async def wait_at_most(self, ctx: Context, seconds: float) -> str:
+        bell: Awakeable[str] = ctx.awakeable(str)
+        async with asyncio.timeout(seconds):
+            return await bell
 
     @handler(private=True)
     async def secret(self, ctx: Context) -> None: ...
