@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.sides import PROJECT_DIR
 from restate_patterns.server import RunningServer, free_ports
 
 WAIT_S = 60.0
+
+
+class Process(Protocol):
+    """What is known of a process, as of a `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class ServiceProcess:
@@ -39,7 +59,7 @@ class ServiceProcess:
         self._server = server
         self._options = options
         self._environment = dict(environment or {})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         (self.port,) = free_ports(1)
         self.log = folder / "services.log"
         self.starts_ns: list[int] = []
@@ -47,19 +67,24 @@ class ServiceProcess:
 
     def start(self, *, register: bool = True) -> None:
         """Start it; returns when it serves, and with `register` when the server knows it."""
-        command = [sys.executable, "-m", "restate_patterns.cli", "serve", self._app, "--backend", "restate"]
-        command += ["--bind", f"127.0.0.1:{self.port}", "--ingress-url", self._server.ingress_url]
-        command += ["--register" if register else "--admin-url", self._server.admin_url, *self._options]
+        arguments = ["serve", self._app, "--backend", "restate"]
+        arguments += ["--bind", f"127.0.0.1:{self.port}", "--ingress-url", self._server.ingress_url]
+        arguments += ["--register" if register else "--admin-url", self._server.admin_url, *self._options]
         environment = {**os.environ, **self._environment}
         before = self.printed.count("serving ")
         self.starts_ns.append(time.monotonic_ns())
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
+            self._process = self._begin(arguments, environment, log.fileno())
         deadline = time.monotonic() + WAIT_S
         while self.printed.count("serving ") == before:
             assert self._process.poll() is None, f"it left with {self._process.returncode}:\n{self.printed}"
             assert time.monotonic() < deadline, f"it does not serve:\n{self.printed}"
             time.sleep(0.02)
+
+    def _begin(self, arguments: Sequence[str], environment: Mapping[str, str], log: int) -> Process:
+        """Start our command; `log` is the descriptor that it writes to."""
+        command = [sys.executable, "-m", "restate_patterns.cli", *arguments]
+        return subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
 
     @property
     def printed(self) -> str:
@@ -67,7 +92,7 @@ class ServiceProcess:
         return self.log.read_text() if self.log.exists() else ""
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         """The process of the moment."""
         assert self._process is not None
         return self._process
@@ -84,5 +109,5 @@ class ServiceProcess:
 
     def terminate(self) -> int:
         """Send SIGTERM; gives how it left."""
-        os.kill(self.process.pid, signal.SIGTERM)
+        self.process.terminate()
         return self.process.wait(WAIT_S)

@@ -106,19 +106,25 @@ class Report:
         return asdict(self)
 
 
-async def run(plan: Plan, directory: Path, tell: Callable[[str], None] = print) -> Report:
+async def run(
+    plan: Plan,
+    directory: Path,
+    tell: Callable[[str], None] = print,
+    service_process: type[ServiceProcess] = ServiceProcess,
+) -> Report:
     """Make a run.
 
     Args:
         plan: What it does.
         directory: Where logs and data go; keep it when something is wrong.
         tell: Takes progress, a line at a time.
+        service_process: How the process of the services is started.
     """
     config = ServerConfig(binary=plan.binary, nodes=plan.nodes, base_dir=directory / "server", retry_policy=RETRIES)
     trouble = Trouble(random.Random(plan.seed), tell)
     with _providers(directory) as providers:
         async with running_server(config) as server, _caller(server) as caller:
-            with _services(server, providers, directory) as services:
+            with _services(service_process, server, providers, directory) as services:
                 load = Load(Client.over(caller), plan.seed)
                 start_s = time.monotonic()
                 async with loading(load, DRAIN_S) as working:
@@ -202,10 +208,13 @@ def _providers(directory: Path) -> Iterator[Mapping[str, RunningProvider]]:
 
 @contextlib.contextmanager
 def _services(
-    server: RunningServer, providers: Mapping[str, RunningProvider], directory: Path
+    service_process: type[ServiceProcess],
+    server: RunningServer,
+    providers: Mapping[str, RunningProvider],
+    directory: Path,
 ) -> Iterator[ServiceProcess]:
     addresses = {f"{name.upper()}_URL": provider.url for name, provider in providers.items()}
-    services = ServiceProcess(APP, server, directory, environment=addresses)
+    services = service_process(APP, server, directory, environment=addresses)
     services.start()
     try:
         yield services

@@ -18,7 +18,7 @@ from restate_patterns.cli.exits import Exit
 from restate_patterns.cli.ids import shortened
 from tests.support.bounds import PATIENCE_S
 from tests.support.pages import ROOT
-from tests.support.processes.dev_server import COMMAND, DevServer, clean_environment, run_here, run_process
+from tests.support.processes.dev_server import COMMAND, DevServer, clean_environment, run_here
 from tests.support.processes.workshops import Workshop
 
 pytestmark = [pytest.mark.slow]
@@ -62,7 +62,7 @@ def rows(table: str) -> list[list[str]]:
 
 
 def test_call(workshop: Workshop) -> None:
-    done = workshop.command_process("call", "Counter/call/add", "3")
+    done = workshop.command("call", "Counter/call/add", "3")
     assert (done.code, done.stdout, done.stderr) == (0, "3\n", "")
     slashed = workshop.command_process("call", "Counter/a%2Fb/add", "-", stdin="4")
     assert slashed.stdout == "4\n"
@@ -100,7 +100,7 @@ def test_life_of_an_invocation(workshop: Workshop) -> None:
     queued = json.loads(workshop.command("send", "Counter/life/add", "1", "--json").stdout)["invocationId"]
     workshop.until_status(queued, "queued")
 
-    listed = workshop.command_process("invocations", "list", "--key", "life")
+    listed = workshop.command("invocations", "list", "--key", "life")
     header, newest, oldest = rows(listed.stdout)
     assert header == ["ID", "TARGET", "STATUS", "CREATED", "NOTE"]
     assert newest[:3] == [queued, "Counter/life/add", "queued"]
@@ -126,7 +126,7 @@ def test_life_of_an_invocation(workshop: Workshop) -> None:
     restarted = workshop.command("invocations", "restart", queued).stdout
     assert restarted.startswith(f"{queued}: restarted as inv_")
     assert workshop.command("invocations", "purge", queued, holder).code == 0
-    gone = workshop.command_process("invocations", "describe", holder)
+    gone = workshop.command("invocations", "describe", holder)
     assert gone.code == Exit.NOT_FOUND
 
 
@@ -404,10 +404,10 @@ def test_second_server_on_the_same_file_or_port(tmp_path: Path) -> None:
         server.start()
         port = server.ingress_url.rpartition(":")[2]
         ports = ("--ingress-port", port, "--admin-port", "0", "--no-reload")
-        same_port = run_process("dev", APP, "--db", str(tmp_path / "other.db"), *ports)
+        same_port = run_here("dev", APP, "--db", str(tmp_path / "other.db"), *ports)
         assert same_port.code == Exit.CANNOT_START
         assert f"the ingress port {port} on 127.0.0.1 is taken" in same_port.stderr
-        same_file = run_process("dev", APP, "--db", str(tmp_path / "workshop.db"), *ports)
+        same_file = run_here("dev", APP, "--db", str(tmp_path / "workshop.db"), *ports)
         assert same_file.code == Exit.CANNOT_START
         assert str(server.process.pid) in same_file.stderr
     finally:
@@ -424,13 +424,13 @@ def test_second_server_on_the_same_file_or_port(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_app(app: str, sentence: str) -> None:
-    done = run_process("dev", app)
+    done = run_here("dev", app)
     assert done.code == Exit.USAGE
     assert sentence in done.stderr
 
 
 def test_exit_codes_are_documented() -> None:
-    text = run_process("--help").stdout
+    text = run_here("--help").stdout
     for code in Exit:
         assert f"  {code.value}  " in text
 
@@ -444,15 +444,15 @@ def test_tokens_come_from_the_environment(tmp_path: Path) -> None:
         assert server.ingress_url.startswith("http://127.0.0.2:")
         urls = {"RESTATE_INGRESS_URL": server.ingress_url, "RESTATE_ADMIN_URL": server.admin_url}
         called, listed = ("call", "Counter/k/add", "1"), ("services", "list")
-        assert run_process(*called, environment={**urls, **tokens}).stdout == "1\n"
-        assert "Counter" in run_process(*listed, environment={**urls, **tokens}).stdout
+        assert run_here(*called, environment={**urls, **tokens}).stdout == "1\n"
+        assert "Counter" in run_here(*listed, environment={**urls, **tokens}).stdout
         for arguments in (called, listed):
-            refused = run_process(*arguments, environment=urls)
+            refused = run_here(*arguments, environment=urls)
             assert refused.code == Exit.NO_SERVER
             assert "the token is missing or not accepted" in refused.stderr
         calling = {**urls, "RESTATE_TOKEN": "for-calls"}
-        assert run_process(*called, environment=calling).stdout == "2\n"
-        assert run_process(*listed, environment=calling).code == Exit.NO_SERVER
+        assert run_here(*called, environment=calling).stdout == "2\n"
+        assert run_here(*listed, environment=calling).code == Exit.NO_SERVER
         assert "for-" not in server.printed
         shown = Path(f"/proc/{server.process.pid}/cmdline")
         assert not shown.exists() or b"for-" not in shown.read_bytes()
@@ -472,9 +472,7 @@ def test_tokens_come_from_the_environment(tmp_path: Path) -> None:
 def test_a_server_open_to_others_is_refused(
     tmp_path: Path, command: str, options: tuple[str, ...], sentence: str
 ) -> None:
-    done = run_process(
-        command, APP, "--db", str(tmp_path / "w.db"), "--ingress-port", "0", "--admin-port", "0", *options
-    )
+    done = run_here(command, APP, "--db", str(tmp_path / "w.db"), "--ingress-port", "0", "--admin-port", "0", *options)
     assert done.code == Exit.USAGE
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

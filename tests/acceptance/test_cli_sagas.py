@@ -13,6 +13,7 @@ import pytest
 
 from restate_patterns.cli.exits import Exit
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.processes import shipping
 from tests.support.processes.dev_server import DevServer
 
@@ -41,7 +42,7 @@ def order(server: DevServer, goods: str) -> str:
 
 
 def result(server: DevServer, saga: str) -> httpx.Response:
-    return httpx.get(f"{server.ingress_url}/restate/invocation/{saga}/attach", timeout=PATIENCE_S, trust_env=False)
+    return loopback.get(f"{server.ingress_url}/restate/invocation/{saga}/attach", timeout=PATIENCE_S)
 
 
 def shown(server: DevServer, saga: str, state: str) -> str:
@@ -106,7 +107,7 @@ def test_resume(server: DevServer) -> None:
 
 def test_skip_needs_a_reason_and_tells_the_caller(server: DevServer) -> None:
     saga = order(server, "c")
-    assert server.command_process("sagas", "skip", saga).code == Exit.USAGE
+    assert server.command("sagas", "skip", saga).code == Exit.USAGE
     assert server.command("sagas", "skip", saga, "--reason", "they may keep it", "--by", "ann").code == 0
     answer = result(server, saga)
     assert answer.status_code == 402

@@ -25,6 +25,7 @@ from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.engine import Engine
 from restate_patterns.http.server import HttpServer
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.processes.workshop import Approval, Bell, Counter, OutOfStockError, Shop, make
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +60,7 @@ async def client(request: pytest.FixtureRequest, running: Running) -> AsyncItera
 
 @pytest.fixture
 async def http(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.server.ingress_url, timeout=PATIENCE_S) as client:
+    async with loopback.async_client(base_url=running.server.ingress_url, timeout=PATIENCE_S) as client:
         yield client
 
 

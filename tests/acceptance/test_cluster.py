@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cluster.run import Plan, run
+from tests.support.restate.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.restate]
 
@@ -27,7 +28,7 @@ STALL_MAX_S = 20.0
 @pytest.mark.timeout(240)
 def test_nodes_killed_in_turn(restate_binary: Path, tmp_path: Path) -> None:
     plan = Plan(binary=restate_binary, nodes=3, seconds=SECONDS, kills=KILLS, trips=TRIPS, seed=20261124)
-    report = asyncio.run(run(plan, tmp_path))
+    report = asyncio.run(run(plan, tmp_path, service_process=ServiceProcess))
     assert not report.wrong, report.summary()
     assert report.node_kills >= KILLS
     assert report.failures, "no client noticed that a node died: nothing was tried"

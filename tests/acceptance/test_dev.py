@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.processes.dev_server import DevServer
 
 pytestmark = [pytest.mark.slow]
@@ -55,7 +56,7 @@ def edit(server: DevServer, old: str, new: str) -> None:
 
 
 def greeting(server: DevServer) -> object:
-    return httpx.post(f"{server.ingress_url}/Greeter/greet").json()
+    return loopback.post(f"{server.ingress_url}/Greeter/greet").json()
 
 
 def test_default_file_is_named_after_the_module(server: DevServer) -> None:
@@ -80,17 +81,17 @@ def test_reload(server: DevServer) -> None:
 
 
 def test_invocations_go_on_after_a_reload(server: DevServer) -> None:
-    sent = httpx.post(f"{server.ingress_url}/Greeter/nap/send", json=0.5).json()["invocationId"]
+    sent = loopback.post(f"{server.ingress_url}/Greeter/nap/send", json=0.5).json()["invocationId"]
     edit(server, '"rested"', '"rested well"')
     server.until_printed("ingress http", 2)
-    answer = httpx.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=PATIENCE_S)
+    answer = loopback.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=PATIENCE_S)
     assert answer.json() == "rested well"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_lets_requests_finish(server: DevServer, number: signal.Signals) -> None:
     async def main() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        async with loopback.async_client(timeout=PATIENCE_S) as client:
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Greeter/nap", json=1.5))
             async with asyncio.timeout(PATIENCE_S):
                 await until_running(client, server)
@@ -112,7 +113,7 @@ async def until_running(client: httpx.AsyncClient, server: DevServer) -> None:
 
 def test_second_signal_leaves_at_once_and_the_work_goes_on(server: DevServer) -> None:
     async def main() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        async with loopback.async_client(timeout=PATIENCE_S) as client:
             headers = {"idempotency-key": "nap"}
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Greeter/nap", json=5, headers=headers))
             async with asyncio.timeout(PATIENCE_S):
@@ -127,14 +128,14 @@ def test_second_signal_leaves_at_once_and_the_work_goes_on(server: DevServer) ->
     assert server.process.wait(PATIENCE_S) == 0
     server.start()
     attach = f"{server.ingress_url}/restate/invocation/Greeter/nap/nap/attach"
-    assert httpx.get(attach, timeout=PATIENCE_S).json() == "rested"
+    assert loopback.get(attach, timeout=PATIENCE_S).json() == "rested"
 
 
 async def refused(server: DevServer) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
-                async with httpx.AsyncClient() as client:
+                async with loopback.async_client() as client:
                     await client.get(f"{server.ingress_url}/restate/health")
             except httpx.TransportError:
                 return
@@ -142,10 +143,10 @@ async def refused(server: DevServer) -> None:
 
 
 def test_kill_kills_the_server_itself(server: DevServer) -> None:
-    sent = httpx.post(f"{server.ingress_url}/Greeter/nap/send", json=0.2).json()["invocationId"]
+    sent = loopback.post(f"{server.ingress_url}/Greeter/nap/send", json=0.2).json()["invocationId"]
     server.signal(signal.SIGKILL)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.ingress_url}/restate/health")
+        loopback.get(f"{server.ingress_url}/restate/health")
     server.start()
-    answer = httpx.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=PATIENCE_S)
+    answer = loopback.get(f"{server.ingress_url}/restate/invocation/{sent}/attach", timeout=PATIENCE_S)
     assert answer.json() == "rested"

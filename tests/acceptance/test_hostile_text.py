@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.pages import ROOT
 from tests.support.processes.dev_server import DevServer, clean_environment
 
@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
 def _fill(server: DevServer) -> None:
     """Leave hostile text wherever a caller can."""
     key, headers = quote(HOSTILE, safe=""), {b"idempotency-key": "[red]\u202e".encode()}
-    with httpx.Client() as client:
+    with loopback.client() as client:
         for handler in ("put", "burn", "refuse", "refuse/send", "burn/send?delay=1h"):
             url = f"{server.ingress_url}/Thing/{key}/{handler}"
             url = url if "/send" in url or handler != "burn" else f"{url}/send"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cluster.run import Plan, run
+from tests.support.restate.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.restate, pytest.mark.timeout(900)]
 
@@ -28,7 +29,7 @@ def test_services_killed_during_sagas(restate_binary: Path, tmp_path: Path) -> N
         trips=TRIPS,
         seed=20261124,
     )
-    report = asyncio.run(run(plan, tmp_path))
+    report = asyncio.run(run(plan, tmp_path, service_process=ServiceProcess))
     assert not report.wrong, report.summary()
     assert report.service_kills >= KILLS
     assert report.repeats > 0, f"no kill found a step under way: nothing was tried\n{report.summary()}"

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from restate_patterns.limits import SHUTDOWN_GRACE_S
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.processes.dev_server import COMMAND, clean_environment
 
 pytestmark = [pytest.mark.slow]
@@ -117,7 +117,7 @@ class Served:
     def send(self, how: str, seconds: float) -> str:
         """Send, and wait until the action has begun; gives the invocation id."""
         url = f"http://127.0.0.1:{self.ports[0]}/Acts/act/send"
-        sent = httpx.post(url, json=f"{how} {seconds}", timeout=PATIENCE_S).raise_for_status().json()
+        sent = loopback.post(url, json=f"{how} {seconds}", timeout=PATIENCE_S).raise_for_status().json()
         deadline = time.monotonic() + PATIENCE_S
         while not self.count("begun"):
             assert time.monotonic() < deadline
@@ -126,7 +126,7 @@ class Served:
 
     def output(self, invocation_id: str) -> object:
         url = f"http://127.0.0.1:{self.ports[0]}/restate/invocation/{invocation_id}/attach"
-        return httpx.get(url, timeout=PATIENCE_S).raise_for_status().json()
+        return loopback.get(url, timeout=PATIENCE_S).raise_for_status().json()
 
     def count(self, name: str) -> int:
         path = self.folder / name
@@ -196,7 +196,7 @@ def test_the_child_of_a_step_keeps_neither_the_file_nor_the_ports_of_a_server_th
     served.process.wait(PATIENCE_S)
     os.kill(int((served.folder / "child").read_text()), 0)
     served.start()
-    listed = httpx.get(f"http://127.0.0.1:{served.ports[1]}/embedded/invocations", timeout=PATIENCE_S).json()
+    listed = loopback.get(f"http://127.0.0.1:{served.ports[1]}/embedded/invocations", timeout=PATIENCE_S).json()
     assert [each["id"] for each in listed["invocations"]] == [invocation_id]
 
 

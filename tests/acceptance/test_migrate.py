@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from restate_patterns import App, Embedded
@@ -24,6 +23,7 @@ from restate_patterns.moving.courier import COURIER
 from restate_patterns.server import RunningServer
 from restate_patterns.text.durations import parse_rfc3339_ms
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.pages import ROOT
 from tests.support.processes.depots import Depot, Letters, Route
 from tests.support.processes.dev_server import COMMAND, DevServer, Done, clean_environment, run_here
@@ -60,7 +60,9 @@ def digest(file: Path) -> str:
 
 def on_server(server: RunningServer, path: str, body: object = None) -> Any:
     answer = (
-        httpx.post(f"{server.ingress_url}/{path}", json=body) if body else httpx.post(f"{server.ingress_url}/{path}")
+        loopback.post(f"{server.ingress_url}/{path}", json=body)
+        if body
+        else loopback.post(f"{server.ingress_url}/{path}")
     )
     assert answer.is_success, answer.text
     return answer.json() if answer.content else None
@@ -86,7 +88,7 @@ def arrived(server: RunningServer, prefix: str) -> list[str]:
 
 def _invocations(server: RunningServer, where: str) -> list[str]:
     sql = f"SELECT target FROM sys_invocation WHERE {where}"
-    answer = httpx.post(f"{server.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
+    answer = loopback.post(f"{server.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
     return [row["target"] for row in answer.json()["rows"]]
 
 
@@ -135,10 +137,10 @@ def test_a_file_moves(server: RunningServer, tmp_path: Path) -> None:
     until_came(server, "move1", ["letter rot & grün"])
     assert asyncio.run(state_of(server, "Depot", "move7")) == {"owner": b'"owner 7"'}
     on_server(server, "Route/mover/tell", "home")
-    answer = httpx.get(f"{server.ingress_url}/restate/workflow/Route/mover/attach")
+    answer = loopback.get(f"{server.ingress_url}/restate/workflow/Route/mover/attach")
     assert answer.json() == "home"
     # The idempotency key of a client is known there.
-    again = httpx.post(
+    again = loopback.post(
         f"{server.ingress_url}/Depot/move0/put/send", json="keyed", headers={"idempotency-key": "move-once"}
     )
     assert again.json()["status"] == "PreviouslyAccepted"
@@ -296,7 +298,7 @@ def test_a_promise_goes_through_a_handler_of_its_workflow(server: RunningServer,
     assert migrate(file, server, "--yes").code == Exit.REFUSED
     on_server(server, "Route/told/tell", "soon")
     assert migrate(file, server, "--yes").code == 0
-    assert httpx.get(f"{server.ingress_url}/restate/workflow/Route/told/attach").json() == "soon"
+    assert loopback.get(f"{server.ingress_url}/restate/workflow/Route/told/attach").json() == "soon"
 
 
 def test_services_that_are_not_there_are_named(restate_server: RunningServer, tmp_path: Path) -> None:

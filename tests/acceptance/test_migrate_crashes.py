@@ -22,6 +22,7 @@ from restate_patterns.moving.refusals import Why
 from restate_patterns.server import RunningServer
 from restate_patterns.system.clock import wall_ms
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.processes.depots import Depot, Letters, Route
 from tests.support.restate.service_process import services_of
 
@@ -117,7 +118,7 @@ def check(server: RunningServer, prefix: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
 
     def listed(key: str) -> list[str]:
-        found: list[str] = httpx.post(f"{server.ingress_url}/Depot/{prefix}{key}/list").json()
+        found: list[str] = loopback.post(f"{server.ingress_url}/Depot/{prefix}{key}/list").json()
         return found
 
     while len(came := listed("a")) < len(CAME) or len(listed("b")) < 1:
@@ -126,7 +127,7 @@ def check(server: RunningServer, prefix: str) -> None:
     assert came == CAME, prefix
     assert listed("b") == ["letter -"], prefix
     sql = f"SELECT id FROM sys_invocation WHERE target = 'Route/{prefix}r/run'"
-    query = httpx.post(f"{server.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
+    query = loopback.post(f"{server.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
     assert len(query.json()["rows"]) == 1, prefix
 
 
@@ -163,7 +164,10 @@ def test_state_that_somebody_writes_meanwhile_is_not_overwritten(server: Running
 
     async def interfere() -> None:
         with ParkedFile(file) as parked:
-            async with Destination(server.admin_url, server.ingress_url) as destination, httpx.AsyncClient() as other:
+            async with (
+                Destination(server.admin_url, server.ingress_url) as destination,
+                loopback.async_client() as other,
+            ):
                 mover = Mover(parked, destination, now_ms=wall_ms, courier=True)
                 plan = await mover.plan()
                 await other.post(f"{server.ingress_url}/Depot/meanwhile-b/own", json="somebody")
@@ -176,7 +180,7 @@ def test_state_that_somebody_writes_meanwhile_is_not_overwritten(server: Running
         ]
 
     asyncio.run(interfere())
-    owner = httpx.post(
+    owner = loopback.post(
         f"{server.admin_url}/query",
         json={
             "query": "SELECT value_utf8 FROM state WHERE service_name = 'Depot' AND service_key = 'meanwhile-b' "

@@ -8,7 +8,6 @@ import http.server
 import json
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,17 +16,16 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from benchmarks.service_process import ServiceProcess
 from restate_patterns import Client
 from restate_patterns.admin import AdminClient, InvocationDetail, InvocationStatus
 from restate_patterns.cli.exits import Exit
 from restate_patterns.server import RunningServer, ServerConfig, free_ports
 from tests.support.bounds import PATIENCE_S
-from tests.support.pages import ROOT
-from tests.support.processes.dev_server import DevServer
+from tests.support.processes.dev_server import DevServer, run_here
 from tests.support.processes.slow_services import LONG_S, Lines, SlowSteps
 from tests.support.restate.identity_keys import PUBLIC_KEYS, private_key
 from tests.support.restate.servers import QUICK_RETRIES, served
+from tests.support.restate.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.restate]
 
@@ -36,10 +34,9 @@ APP = "tests.support.processes.slow_services:app"
 
 def serve(*options: str) -> tuple[int, str]:
     """Try to serve, which must not succeed; gives exit code and what was printed."""
-    command = [sys.executable, "-m", "restate_patterns.cli", "serve", APP, "--backend", "restate", *options]
-    bind = [] if "--bind" in options else ["--bind", "127.0.0.1:0"]
-    ended = subprocess.run([*command, *bind], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    return ended.returncode, ended.stderr
+    bind = () if "--bind" in options else ("--bind", "127.0.0.1:0")
+    ended = run_here("serve", APP, "--backend", "restate", *options, *bind)
+    return ended.code, ended.stderr
 
 
 def assert_refused(found: tuple[int, str], code: Exit, *parts: str) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from restate_patterns.server import (
@@ -18,6 +17,7 @@ from restate_patterns.server import (
     free_ports,
     running_server,
 )
+from tests.support.http import loopback
 from tests.support.restate.raw_endpoint import ANSWER, call, raw_endpoint, register
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ async def test_a_cluster_goes_on_without_a_node_and_takes_it_back(restate_binary
 
 
 async def metadata_members(admin_url: str) -> set[int]:
-    async with httpx.AsyncClient() as client:
+    async with loopback.async_client() as client:
         answer = (await client.get(f"{admin_url}/cluster-health")).json()
         return set(answer["metadata_cluster_health"]["members"])
 

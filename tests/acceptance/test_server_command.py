@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from restate_patterns.server import VERSION, free_ports, installed, npm
 from restate_patterns.server.release import package_directory
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.pages import ROOT, Page
 from tests.support.processes.dev_server import COMMAND, clean_environment
 from tests.support.restate.servers import INSTALL_DIRECTORY
@@ -161,7 +161,7 @@ def test_a_server_runs_until_a_signal(number: signal.Signals, tmp_path: Path) ->
         command.until_printed("stop: Ctrl-C")
         assert f"curl http://127.0.0.1:{admin}/deployments" in command.printed
         assert without_numbers(shown_on_the_page()) in without_numbers(command.printed)
-        with httpx.Client() as client:
+        with loopback.client() as client:
             assert client.get(f"http://127.0.0.1:{ingress}/restate/health").is_success
         taken = server_command(
             "run", "--server-dir", str(INSTALL_DIRECTORY), "--ingress-port", str(ingress), "--dir", "b", folder=tmp_path

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import hypercorn.asyncio
 import hypercorn.config
 import pytest
@@ -22,6 +21,7 @@ from granian.server.embed import Server as Granian
 from restate_patterns import Client, Embedded, IngressApp
 from restate_patterns.server.ports import free_ports
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.processes.workshop import Counter, make
 
 WEB = """
@@ -71,7 +71,7 @@ def test_of_several_workers_one_serves_and_the_others_say_who_has_the_file(tmp_p
             assert server.poll() is None, said.read_text()
             time.sleep(0.05)
         url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_S) as http:
+        with loopback.client(base_url=url, timeout=PATIENCE_S) as http:
             assert http.post("/add/k").json() == 1
             assert http.post("/durable/Counter/k/add", json=1).json() == 2
         assert "One process owns an embedded file at a time" in said.read_text()

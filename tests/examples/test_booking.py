@@ -18,6 +18,7 @@ from tests.support.examples.trips import (
     steps,
     without_repeats,
 )
+from tests.support.http import loopback
 
 PLACES = pytest.mark.parametrize("place", range(len(PLAN)), ids=["-".join(step) for step in PLAN])
 UNDOABLE = pytest.mark.parametrize("place", range(len(OWED)), ids=["-".join(step) for step in PLAN[: len(OWED)]])
@@ -36,7 +37,7 @@ def status(stage: Stage, trip: str) -> str:
 
 
 def cancel(stage: Stage, invocation_id: str) -> None:
-    answer = httpx.patch(f"{stage.admin_url}/invocations/{invocation_id}/cancel")
+    answer = loopback.patch(f"{stage.admin_url}/invocations/{invocation_id}/cancel")
     assert answer.status_code == 202, answer.text
 
 

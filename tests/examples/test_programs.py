@@ -14,6 +14,7 @@ from examples.providers.__main__ import USUAL_PORTS
 from examples.stage import Stage, own_server
 from tests.support.examples.carts import Box
 from tests.support.examples.trips import PLAN, TRIP, new_trip, steps
+from tests.support.http import loopback
 
 
 def ports_are_free() -> bool:
@@ -37,12 +38,12 @@ def test_all_providers_on_their_usual_ports(tmp_path: Path) -> None:
         program.wait_until(lambda: READY[-1] in program.output, "ready")
         assert program.output.splitlines() == READY
         for name, port in USUAL_PORTS.items():
-            assert httpx.get(f"http://127.0.0.1:{port}/health").json() == {"name": name}
+            assert loopback.get(f"http://127.0.0.1:{port}/health").json() == {"name": name}
 
 
 def is_up(ingress_port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{ingress_port}/restate/health").is_success
+        return loopback.get(f"http://127.0.0.1:{ingress_port}/restate/health").is_success
     except httpx.TransportError:
         return False
 
@@ -63,7 +64,9 @@ def test_an_example_brings_its_providers(tmp_path: Path, module: str, services: 
     with Program([module, "--db", str(db), *ports], log=tmp_path / "log") as program:
         program.wait_until(lambda: is_up(ingress) and READY[-1] in program.output, "ready")
         if module.endswith("booking"):
-            answer = httpx.post(f"http://127.0.0.1:{ingress}/BookingWorkflow/{new_trip()}/run", json=TRIP, timeout=30)
+            answer = loopback.post(
+                f"http://127.0.0.1:{ingress}/BookingWorkflow/{new_trip()}/run", json=TRIP, timeout=30
+            )
             assert answer.status_code == 200
         program.send_signal(signal.SIGTERM)
         assert program.wait_for_end() == 0

@@ -16,6 +16,7 @@ from examples.providers.faults import Fault, FaultKind
 from examples.providers.ledger import Record
 from examples.providers.provider import Answer, Provider, Request
 from examples.providers.remote_control import RunningProvider, running_provider
+from tests.support.http import loopback
 
 
 def post(provider: Provider, path: str, body: dict[str, JsonValue] | None = None, key: str | None = None) -> Answer:
@@ -150,7 +151,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningProvid
 
 
 def charge(provider: RunningProvider, key: str, timeout_s: float = 5) -> httpx.Response:
-    return httpx.post(f"{provider.url}/payments", json={}, headers={"idempotency-key": key}, timeout=timeout_s)
+    return loopback.post(f"{provider.url}/payments", json={}, headers={"idempotency-key": key}, timeout=timeout_s)
 
 
 def test_over_http_it_answers(running: RunningProvider) -> None:
@@ -186,12 +187,12 @@ def test_over_http_half_a_request_is_none(running: RunningProvider, sent: bytes)
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"operation": "charge", "kind": "odd"}'])
 def test_over_http_nonsense_is_refused(running: RunningProvider, content: bytes) -> None:
-    assert httpx.post(f"{running.url}/faults", content=content).status_code == 400
+    assert loopback.post(f"{running.url}/faults", content=content).status_code == 400
 
 
 def test_over_http_unknown_paths_are_404(running: RunningProvider) -> None:
-    assert httpx.post(f"{running.url}/reservations").status_code == 404
-    assert httpx.get(f"{running.url}/payments").status_code == 404
+    assert loopback.post(f"{running.url}/reservations").status_code == 404
+    assert loopback.get(f"{running.url}/payments").status_code == 404
 
 
 def test_the_program_says_that_a_port_is_taken(tmp_path: Path, running: RunningProvider) -> None:

@@ -25,6 +25,7 @@ from restate_patterns.api.deployment import AppDeployment
 from restate_patterns.restate.remote import RemoteServer
 from restate_patterns.server import RunningServer, free_ports
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.pages import ROOT
 from tests.support.restate import sdk_branches
 from tests.support.restate.restate_host import RestateRunning
@@ -155,7 +156,7 @@ async def _sdk_branches_with_a_crash(server: RunningServer, folder: Path) -> htt
     process = spawn(command, log, cwd=ROOT)
     try:
         await asyncio.to_thread(wait_for_listener, process, port, log)
-        async with AdminClient(server.admin_url) as admin, httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        async with AdminClient(server.admin_url) as admin, loopback.async_client(timeout=PATIENCE_S) as http:
             registered = await admin.register(f"http://127.0.0.1:{port}")
             call = asyncio.ensure_future(http.post(f"{server.ingress_url}/{sdk_branches.SERVICE}/run"))
             assert await asyncio.to_thread(process.wait, PATIENCE_S) < 0, log.read_text()

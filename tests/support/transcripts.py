@@ -23,6 +23,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.pages import ROOT, Block, Page
 
 READY_S = 60.0
@@ -113,7 +114,7 @@ class Terminal:
         """Look at the server's invocations until something is said of one; faster than any command starts."""
         deadline = time.monotonic() + PATIENCE_S
         url = f"http://127.0.0.1:{self.admin_port}/embedded/invocations"
-        while seen not in (listed := httpx.get(url).text):
+        while seen not in (listed := loopback.get(url).text):
             assert time.monotonic() < deadline, f"{seen} was never listed:\n{listed}"
             time.sleep(0.05)
 
@@ -149,7 +150,7 @@ class Terminal:
         while time.monotonic() < deadline:
             assert server.poll() is None, f"the server ended:\n{self.served}"
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"http://127.0.0.1:{self.ingress_port}/restate/health").is_success:
+                if loopback.get(f"http://127.0.0.1:{self.ingress_port}/restate/health").is_success:
                     return
             time.sleep(0.05)
         raise AssertionError(f"the server was not ready in {READY_S} s:\n{self.served}")

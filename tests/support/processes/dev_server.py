@@ -10,16 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
 
+from benchmarks.service_process import Process
 from restate_patterns.cli import main
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.pages import ROOT
+from tests.support.processes.warm import WarmProcess
 
 COMMAND = (sys.executable, "-m", "restate_patterns.cli")
 
@@ -48,7 +51,7 @@ class DevServer:
         self._secrets = secrets or {}
         self._arguments = (app, *options)
         self._ports: tuple[str, str] = ("0", "0")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self.log = folder / "server.log"
         self.ingress_url = self.admin_url = ""
 
@@ -57,13 +60,7 @@ class DevServer:
         ports = ("--ingress-port", self._ports[0], "--admin-port", self._ports[1])
         before = self.printed.count("ingress http")
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*COMMAND, "dev", *self._arguments, *ports],
-                cwd=self.folder,
-                env={**clean_environment(), **self._secrets},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            self._process = self._begin(["dev", *self._arguments, *ports], log.fileno())
         if self._descriptors is not None:
             resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
         self.until_printed("ingress http", before + 1)
@@ -71,13 +68,21 @@ class DevServer:
         self.ingress_url, self.admin_url = line.removeprefix("ingress ").split(", admin ")
         self._ports = (self.ingress_url.rpartition(":")[2], self.admin_url.rpartition(":")[2])
 
+    def _begin(self, arguments: Sequence[str], log: int) -> Process:
+        """Start it; what is to start itself again when its code changes begins from nothing, as that does."""
+        environment = {**clean_environment(), **self._secrets}
+        if "--no-reload" in arguments:
+            return WarmProcess(arguments, cwd=self.folder, env=environment, stdout=log, stderr=log)
+        command = [*COMMAND, *arguments]
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+
     @property
     def printed(self) -> str:
         """All that it has printed, over all starts."""
         return self.log.read_text() if self.log.exists() else ""
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         """The process of the moment."""
         assert self._process is not None
         return self._process
@@ -105,10 +110,6 @@ class DevServer:
         """Run the command against this server, in this process."""
         return run_here(*arguments, environment=self._environment)
 
-    def command_process(self, *arguments: str, stdin: str = "") -> Done:
-        """Run the command against this server as a process of its own."""
-        return run_process(*arguments, stdin=stdin, environment=self._environment)
-
     @property
     def _environment(self) -> Mapping[str, str]:
         return {"RESTATE_ADMIN_URL": self.admin_url, "RESTATE_INGRESS_URL": self.ingress_url}
@@ -116,7 +117,7 @@ class DevServer:
     def until_status(self, invocation_id: str, status: str) -> Mapping[str, object]:
         """Wait until an invocation has a status; gives what the admin API says of it."""
         deadline = time.monotonic() + PATIENCE_S
-        with httpx.Client() as client:
+        with loopback.client() as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     answer = client.get(f"{self.admin_url}/embedded/invocations/{invocation_id}").json()
@@ -146,7 +147,10 @@ def run_here(*arguments: str, environment: Mapping[str, str] | None = None) -> D
         for name, value in (environment or {}).items():
             patch.setenv(name, value)
         patch.setattr("sys.stdin", io.StringIO())
-        code = main(arguments)
+        try:
+            code = main(arguments)
+        except SystemExit as left:
+            code = int(left.code or 0)
     stdout.seek(0)
     return Done(code, stdout.read(), stderr.getvalue())
 

@@ -12,9 +12,8 @@ import json
 import struct
 from collections.abc import AsyncIterator
 
-import httpx
-
 from restate_patterns.server import free_ports
+from tests.support.http import loopback
 
 SERVICE, HANDLER, ANSWER = "Raw", "answer", b'"answered"'
 
@@ -66,14 +65,14 @@ async def raw_endpoint() -> AsyncIterator[str]:
 
 async def register(admin_url: str, endpoint_url: str) -> None:
     """Make the endpoint known to a server."""
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with loopback.async_client(timeout=30) as client:
         answer = await client.post(f"{admin_url}/deployments", json={"uri": endpoint_url, "use_http_11": True})
         assert answer.is_success, answer.text
 
 
 async def call(ingress_url: str) -> bytes:
     """Call the endpoint's handler through a server and give the answer; fails when none comes."""
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with loopback.async_client(timeout=30) as client:
         answer = await client.post(f"{ingress_url}/{SERVICE}/{HANDLER}")
         assert answer.is_success, answer.text
         return answer.content

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.service_process import ServiceProcess
-from restate_patterns.server import RunningServer
+from typing_extensions import override
 
-__all__ = ["ServiceProcess", "services_of"]
+from benchmarks.service_process import Process
+from benchmarks.service_process import ServiceProcess as ColdServiceProcess
+from restate_patterns.server import RunningServer
+from tests.support.pages import ROOT
+from tests.support.processes.warm import WarmProcess
+
+
+class ServiceProcess(ColdServiceProcess):
+    """One that begins warm."""
+
+    @override
+    def _begin(self, arguments: Sequence[str], environment: Mapping[str, str], log: int) -> Process:
+        return WarmProcess(arguments, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
 @contextmanager

@@ -256,7 +256,9 @@ async def came_to(b: Bench, invocation_id: str, *, once: bool) -> tuple[str, str
         return PAUSED, view.last_failure or ""
     if view.status is InvocationStatus.BACKING_OFF:
         return RETRIED, view.last_failure or ""
-    return RETRIED if re.search(r"failed \d times", str(view.waits_for)) else view.status.value, str(view.waits_for)
+    return RETRIED if re.search(r"failed (once|\d+ times)", str(view.waits_for)) else view.status.value, str(
+        view.waits_for
+    )
 
 
 def plain(text: str) -> str:

@@ -16,6 +16,7 @@ from restate_patterns.http.hosts import Hosts, is_loopback
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.server import HttpServer
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -262,7 +263,7 @@ async def test_the_host_on_the_wire(engine: FakeEngine, head: bytes, status: int
 async def test_the_authority_of_http_2_is_a_host_too(engine: FakeEngine) -> None:
     async with (
         HttpServer(engine, ingress_port=0, admin_port=0) as server,
-        httpx.AsyncClient(http1=False, http2=True) as client,
+        loopback.async_client(http1=False, http2=True) as client,
     ):
         for host, status in (("evil.example", 403), ("localhost:1", 200)):
             answer = await client.post(f"{server.ingress_url}/Greeter/ping", headers={"host": host})

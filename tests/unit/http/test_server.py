@@ -18,6 +18,7 @@ from restate_patterns.http.server import HttpServer
 from restate_patterns.limits import BODY_BYTES_MAX
 from restate_patterns.seam import ValueOrFailure
 from tests.support.bounds import PATIENCE_S
+from tests.support.http import loopback
 from tests.support.http.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +33,7 @@ async def server(engine: FakeEngine, anyio_backend: str) -> HttpServer:
 
 @pytest.mark.parametrize(("http1", "http2"), [(True, False), (False, True)])
 async def test_both_versions_of_http(server: HttpServer, http1: bool, http2: bool) -> None:
-    async with server, httpx.AsyncClient(http1=http1, http2=http2) as client:
+    async with server, loopback.async_client(http1=http1, http2=http2) as client:
         answer = await client.post(f"{server.ingress_url}/Counter/a%2Fb/add", json=1)
         assert answer.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
         assert (answer.status_code, answer.json()) == (200, 1)
@@ -80,7 +81,7 @@ async def test_oversized_body_gets_its_answer(server: HttpServer, engine: FakeEn
         for start in range(0, len(body), 1 << 20):
             yield body[start : start + (1 << 20)]
 
-    async with server, httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with server, loopback.async_client(timeout=PATIENCE_S) as client:
         url = f"{server.ingress_url}/Greeter/greet"
         content = chunks() if chunked else body
         answer = await client.post(url, content=content, headers=JSON)  # type: ignore[arg-type]  # a generator
@@ -92,7 +93,7 @@ async def test_oversized_body_gets_its_answer(server: HttpServer, engine: FakeEn
 async def test_disconnect_leaves_the_invocation(server: HttpServer, engine: FakeEngine) -> None:
     engine.behaviours["Counter/add"] = lambda request: None
     async with server:
-        async with httpx.AsyncClient() as client:
+        async with loopback.async_client() as client:
             call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
             await engine.until_waiting(1)
             call.cancel()
@@ -101,7 +102,7 @@ async def test_disconnect_leaves_the_invocation(server: HttpServer, engine: Fake
         await engine.until_waiting(0)
         assert not engine.invocations["inv_1"].done.done()
         engine.invocations["inv_1"].done.set_result(ValueOrFailure(b"7", None))
-        async with httpx.AsyncClient() as client:
+        async with loopback.async_client() as client:
             answer = await client.get(f"{server.ingress_url}/restate/invocation/inv_1/attach")
             assert answer.json() == 7
 
@@ -109,7 +110,7 @@ async def test_disconnect_leaves_the_invocation(server: HttpServer, engine: Fake
 async def test_stop_lets_requests_finish(server: HttpServer, engine: FakeEngine) -> None:
     engine.behaviours["Counter/add"] = lambda request: None
     await server.start()
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with loopback.async_client(timeout=PATIENCE_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
         await engine.until_waiting(1)
         stopping = asyncio.ensure_future(server.stop(grace_s=PATIENCE_S))
@@ -123,7 +124,7 @@ async def test_stop_lets_requests_finish(server: HttpServer, engine: FakeEngine)
 async def test_stop_leaves_after_its_bound(server: HttpServer, engine: FakeEngine) -> None:
     engine.behaviours["Counter/add"] = lambda request: None
     await server.start()
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with loopback.async_client(timeout=PATIENCE_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
         await engine.until_waiting(1)
         await server.stop(grace_s=0.05)
@@ -136,7 +137,7 @@ async def test_stop_leaves_after_its_bound(server: HttpServer, engine: FakeEngin
 
 async def test_stop_is_quick_with_idle_connections(server: HttpServer) -> None:
     await server.start()
-    async with httpx.AsyncClient() as h1, httpx.AsyncClient(http1=False, http2=True) as h2:
+    async with loopback.async_client() as h1, loopback.async_client(http1=False, http2=True) as h2:
         for client in (h1, h2):
             assert (await client.post(f"{server.ingress_url}/Greeter/ping")).status_code == 200
         async with asyncio.timeout(5):
@@ -146,7 +147,7 @@ async def test_stop_is_quick_with_idle_connections(server: HttpServer) -> None:
 async def test_port_is_free_after_stop(server: HttpServer, engine: FakeEngine) -> None:
     async with server:
         port = int(server.ingress_url.rsplit(":", 1)[1])
-    async with HttpServer(engine, ingress_port=port, admin_port=0) as again, httpx.AsyncClient() as client:
+    async with HttpServer(engine, ingress_port=port, admin_port=0) as again, loopback.async_client() as client:
         assert (await client.post(f"{again.ingress_url}/Greeter/ping")).status_code == 200
 
 
@@ -167,7 +168,7 @@ async def test_second_signal_cuts_the_grace_short(server: HttpServer, engine: Fa
     engine.behaviours["Counter/add"] = lambda request: None
     serving = asyncio.ensure_future(server.serve_until_signal(grace_s=600))
     await answering(server)
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with loopback.async_client(timeout=PATIENCE_S) as client:
         call = asyncio.ensure_future(client.post(f"{server.ingress_url}/Counter/k/add", json=1))
         await engine.until_waiting(1)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -186,7 +187,7 @@ async def test_granian_leaves_no_thread_running_python(server: HttpServer) -> No
 
 
 async def answering(server: HttpServer) -> None:
-    async with asyncio.timeout(PATIENCE_S), httpx.AsyncClient() as client:
+    async with asyncio.timeout(PATIENCE_S), loopback.async_client() as client:
         while True:
             with contextlib.suppress(httpx.TransportError, httpx.InvalidURL):
                 if not server.admin_url.endswith(":0"):
@@ -199,7 +200,7 @@ async def refused(url: str) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
-                async with httpx.AsyncClient() as client:
+                async with loopback.async_client() as client:
                     await client.get(f"{url}/restate/health")
             except httpx.TransportError:
                 return
