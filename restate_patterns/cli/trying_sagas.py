@@ -30,7 +30,12 @@ async def trying_steps(ingress_url: str) -> Sequence[TryingStep] | None:
     chosen = InvocationFilter(statuses=_WAITING)
     try:
         async with asyncio.timeout(_LOOK_UP_S), admin_by(ingress_url) as admin:
-            found = await admin.list_invocations(chosen, limit=LIST_LIMIT_MAX)
+            found = [*await admin.list_invocations(chosen, limit=LIST_LIMIT_MAX)]
+            page_count = len(found)
+            while page_count == LIST_LIMIT_MAX:
+                page = await admin.list_invocations(chosen, limit=LIST_LIMIT_MAX, after=found[-1].id)
+                found += page
+                page_count = len(page)
     except (AdminError, ClientError, EngineError, TimeoutError, ValueError):
         return None
     waits = [(view, next_try(wait)) for view in found for wait in view.waits_for]
