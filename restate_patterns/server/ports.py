@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from restate_patterns.server.errors import PortTakenError, ServerError
 
@@ -35,7 +35,7 @@ class _Given:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ports: set[int] = set()
-        self._file: BinaryIO | None = None
+        self._file: int | None = None
         self._next = (os.getpid() * _STRIDE) % _COUNT
 
     def take(self) -> int:
@@ -52,7 +52,8 @@ class _Given:
     def _reserve(self, port: int) -> bool:
         if self._file is None:
             path = Path(tempfile.gettempdir()) / f"restate-patterns-ports-{os.getuid()}"
-            self._file = path.open("ab", buffering=0)
+            # A descriptor, not a file object: it is held for as long as this process lives.
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with contextlib.suppress(BlockingIOError, PermissionError):
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             return True

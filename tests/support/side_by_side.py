@@ -1,8 +1,8 @@
 """How the tests run side by side: how many at once, and in which order.
 
-A file stays with one process, for what its tests share. Many start processes of their own and wait for them, within
-bounds that more at once than there are processors would break. What takes longest begins first: it must not be alone
-at the end.
+A file stays with one process, for what its tests share. Half of the time they wait, for processes of their own and for
+clocks, so there is one more than there are processors. What takes longest begins first: it must not be alone at the
+end.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections import defaultdict
 
 import pytest
 
-PER_PROCESSOR = 1
+MORE_THAN_PROCESSORS = 1
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Give the number of processes of `-n auto`."""
-    return PER_PROCESSOR * len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) + MORE_THAN_PROCESSORS
 
 
 @pytest.hookimpl(trylast=True)

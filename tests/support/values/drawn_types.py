@@ -164,7 +164,9 @@ def _typed_dicts(draw: st.DrawFn, depth: int) -> Drawn:
     (one, ones), (two, twos) = draw(_types(depth)), draw(_types(depth))
     made: Any = TypedDict
     type_ = made("Row", {"one": one, "two": two}, total=draw(st.booleans()))
-    return type_, st.fixed_dictionaries({"one": ones}, optional={"two": twos, "three": st.integers()})
+    rows = st.fixed_dictionaries({"one": ones}, optional={"two": twos, "three": st.integers()})
+    # It is read in the order of its declaration: equal to what was given, which may be drawn in another.
+    return type_, rows.map(lambda row: {name: row[name] for name in ("one", "two", "three") if name in row})
 
 
 _BASE64: Final = {"ser_json_bytes": "base64", "val_json_bytes": "base64", "ser_json_inf_nan": "constants"}
