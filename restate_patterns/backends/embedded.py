@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -117,7 +118,8 @@ class Embedded(Backend):
         def listening() -> None:
             services = ", ".join(sorted(deployment.services))
             print(  # noqa: T201 - what a person who starts a server looks for
-                f"serving {services} from {self._file}: ingress {server.ingress_url}, admin {server.admin_url}",
+                f"serving {services} from {self._file}, process {os.getpid()}: "
+                f"ingress {server.ingress_url}, admin {server.admin_url}",
                 file=sys.stderr,
                 flush=True,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -101,7 +102,7 @@ class Restate(Backend):
                 services = ", ".join(sorted(deployment.services))
                 at = f", registered at {self._admin_url}" if self._register else ""
                 print(  # noqa: T201 - what a person who starts a server looks for
-                    f"serving {services} at {server.url}{at}", file=sys.stderr, flush=True
+                    f"serving {services} at {server.url}, process {os.getpid()}{at}", file=sys.stderr, flush=True
                 )
                 started()
 

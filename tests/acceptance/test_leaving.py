@@ -108,6 +108,7 @@ class Served:
             assert self.process.poll() is None, self.printed
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        assert f"serving Acts from program.db, process {self.process.pid}: " in self.printed
         self.ports = [found[1], found[2]]
 
     @property

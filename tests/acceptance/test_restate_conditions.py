@@ -278,6 +278,7 @@ def test_sigterm_lets_open_attempts_suspend(
         assert "Traceback" not in services.printed
         services.start(register=False)
         second = services.process.pid
+        assert f", process {second}" in services.printed
         assert asyncio.run(result(server, working)) == ["before", "slow", "after"]
         assert asyncio.run(result(server, napping)) == ["lie down", "get up"]
     assert lines.of("slow begins") == [first], "its result was recorded before the process left"
