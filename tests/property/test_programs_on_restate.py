@@ -35,6 +35,9 @@ UP_SHARE = (0.05, 0.4)
 """How long the process lives before it is killed, once it serves, as a share of what its start took: a busy machine
 comes as far in a life as a quiet one."""
 
+PROGRAMS_A_KILL = 3
+"""After one kill for so many programs no more come: lives that are too short for a busy machine would never end it."""
+
 APP = "tests.support.programs.program_services:app"
 
 
@@ -61,16 +64,18 @@ async def run_programs(server: RunningServer, services: ServiceProcess, seeds: r
         checks = [check(client, seed) for seed in seeds]
         checks += [check_cancelled(client, seed) for seed in seeds if seed % 2]
         running = asyncio.gather(*checks)
-        kills = asyncio.ensure_future(_kill_at_random(services, running, seeds.start))
+        kills = asyncio.ensure_future(_kill_at_random(services, running, seeds.start, len(seeds) // PROGRAMS_A_KILL))
         async with asyncio.timeout(limit_s):
             await running
         return await kills
 
 
-async def _kill_at_random(services: ServiceProcess, running: asyncio.Future[list[None]], seed: int) -> int:
+async def _kill_at_random(
+    services: ServiceProcess, running: asyncio.Future[list[None]], seed: int, kills_max: int
+) -> int:
     dice = random.Random(seed)
     kills, start_s = 0, 1.0
-    while not running.done():
+    while not running.done() and kills < kills_max:
         await asyncio.wait({running}, timeout=dice.uniform(*UP_SHARE) * start_s)
         if not running.done():
             kills += 1
