@@ -27,6 +27,7 @@ from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.engine.errors import EngineStopped
 from restate_patterns.http.server import HttpServer
 from restate_patterns.seam import ValueOrFailure
+from tests.support.bounds import PATIENCE_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -73,7 +74,7 @@ class Verbs:
 async def _within(waiting: Awaitable[Any]) -> BaseException | None:
     """Give what it raised, soon."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await waiting
     except Exception as error:  # noqa: BLE001 - which one it is, is the question
         return error

@@ -13,6 +13,7 @@ import pytest
 from restate_patterns import App, Client, Context, ObjectContext, Restate, Service, State, VirtualObject, handler
 from restate_patterns.admin import AdminClient
 from restate_patterns.server import RunningServer, free_ports
+from tests.support.bounds import PATIENCE_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -80,7 +81,7 @@ async def hosted(server: RunningServer) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         stop.set()
-        await asyncio.wait({serving}, timeout=10)
+        await asyncio.wait({serving}, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("http1", [False, True], ids=["http2", "http1"])
@@ -103,5 +104,5 @@ async def test_a_journal_of_many_small_entries_is_read(suspending_restate_server
         admin_url=suspending_restate_server.admin_url,
         bind="127.0.0.1:0",
     )
-    async with App([Hosted(), HostedTally()]).start(backend) as client, asyncio.timeout(60):
+    async with App([Hosted(), HostedTally()]).start(backend) as client, asyncio.timeout(PATIENCE_S):
         assert await client.object_client(HostedTally, "many").count_up(count) == count

@@ -60,13 +60,13 @@ async def borrow(seconds: float) -> str:
 
 def sleep(seconds: float) -> None:
     pathlib.Path("child").write_text(str(os.getpid()))
+    mark("begun")
     time.sleep(seconds)
 
 
 def fork(seconds: float) -> str:
     process = multiprocessing.get_context("fork").Process(target=sleep, args=(seconds,))
     process.start()
-    mark("begun")
     process.join()
     return "done"
 

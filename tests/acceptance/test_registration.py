@@ -33,6 +33,7 @@ from restate_patterns.client.http_caller import HttpCaller
 from restate_patterns.seam import Request, Target
 from restate_patterns.server import free_ports
 from tests.acceptance.test_admin_client import send, until, until_gone, until_status
+from tests.support.bounds import PATIENCE_S
 from tests.support.processes.dev_server import DevServer
 from tests.support.processes.workshops import Workshop
 from tests.support.restate.restate_server import own_server, sdk_endpoint
@@ -202,7 +203,7 @@ async def test_what_a_kill_takes_down(restate: Workshop, anyio_backend: str) -> 
     caller = HttpCaller(restate.ingress_url, admin_url=restate.admin_url)
     async with AdminClient(restate.admin_url) as admin:
         parent = await send(caller, "Family/parent", b'"kill"')
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while len(doomed := await admin.killed_with(parent)) < 5:
                 await asyncio.sleep(0.05)
         assert sorted(str(each.target) for each in doomed) == [

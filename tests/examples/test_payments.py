@@ -17,6 +17,7 @@ from examples.state_machines.payments.processor import Payment, PaymentProcessor
 from restate_patterns import App, Client, Clients, IllegalEvent, ObjectContext, handler
 from restate_patterns.engine.backend import Backend
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
+from tests.support.bounds import PATIENCE_S
 from tests.support.engines.hosting import BACKENDS, EMBEDDED, RESTATE, backend_of
 
 pytestmark = pytest.mark.anyio
@@ -204,7 +205,7 @@ async def test_the_whole_life_of_a_token(where: str, request: pytest.FixtureRequ
         paid, never = client.object_client(HastyProcessor, "life-1"), client.object_client(HastyProcessor, "life-2")
         first, second = await asyncio.gather(paid.make(Payment(account_id="eve", amount_cents=300)), never.cancel())
         assert (first, second) == ("paid 300 cents, 700 are left", "this token will not pay")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while {await paid.current(), await never.current()} != {PaymentStatus.EXPIRED}:
                 await asyncio.sleep(0.02)
         for token in (paid, never):

@@ -17,6 +17,7 @@ from restate_patterns import App, InvocationHandle, TerminalError, saga_services
 from restate_patterns.engine.errors import EngineError
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.property.test_semantic_locks import Account, Schedule, Worker
+from tests.support.bounds import PATIENCE_S
 
 Name = Literal["one", "two", "three"]
 NAMES: tuple[Name, ...] = ("one", "two", "three")
@@ -65,7 +66,7 @@ async def check_the_others(env: TestEnvironment, sagas: dict[Name, InvocationHan
         await env.advance(timedelta(seconds=1))
     for name, saga in sagas.items():
         if name != victim:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await saga.result() in ("committed", "undone"), name
     account = env.client.object_client(Account, "a")
     assert await account.pending() is None
@@ -85,7 +86,7 @@ def test_a_saga_killed_at_any_time_holds_up_nobody(victim: Name) -> None:
             await env.advance(timedelta(seconds=kill_at_s))
             await kill(env, sagas[victim].id)
             await check_the_others(env, sagas, victim)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 await reader
             with suppress(TerminalError):
                 await sagas[victim].result()

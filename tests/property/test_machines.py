@@ -17,6 +17,7 @@ from restate_patterns import App, Client, ObjectContext, State, StateMachine, St
 from restate_patterns.engine.backend import Backend
 from restate_patterns.testing.crashes import Crashes, after_commits
 from restate_patterns.testing.environment import environment
+from tests.support.bounds import PATIENCE_S
 from tests.support.engines.hosting import BACKENDS, backend_of
 from tests.support.programs.looms import EVENTS, Event, Loom, Model, Phase, check, send_and_check
 
@@ -100,7 +101,7 @@ async def test_timers_fire_once_after_a_restart_that_outlasts_them(backend: Back
         await asyncio.gather(*(client.object_client(Lamp, key).light() for key in keys))
     await asyncio.sleep(0.4)  # the program is away while the timers become due
     async with lamps(backend) as client:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while {await client.object_client(Lamp, key).current() for key in keys} != {Phase.TORN}:
                 await asyncio.sleep(0.02)
         for key in keys:

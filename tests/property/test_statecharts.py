@@ -18,6 +18,7 @@ from statemachine.contrib.timeout import timeout
 from restate_patterns import App, Client, Statechart, chart_event
 from restate_patterns.testing.crashes import Crashes, after_commits
 from restate_patterns.testing.environment import environment
+from tests.support.bounds import PATIENCE_S
 from tests.support.engines.hosting import BACKENDS, backend_of
 from tests.support.programs.charts import PRESS_EVENTS, Press, PressChart, Tally
 
@@ -103,7 +104,7 @@ async def test_delays_end_once_after_a_restart_that_outlasts_them(
     async with App([Blinker()]).start(backend) as client:
         for key in keys:
             blinker = client.object_client(Blinker, key)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while await blinker.configuration() != ["worn"]:
                     await asyncio.sleep(0.02)
             stored = await blinker.snapshot()

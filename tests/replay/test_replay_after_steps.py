@@ -17,6 +17,7 @@ from restate_patterns.retries import RetryPolicy
 from restate_patterns.testing import run_test
 from restate_patterns.testing.contract.host import Running
 from restate_patterns.testing.contract.recorder import Recorder
+from tests.support.bounds import PATIENCE_S
 from tests.support.engines.contract_hosts import HOSTS
 
 pytestmark = pytest.mark.anyio
@@ -125,7 +126,7 @@ async def test_code_that_does_not_replay_is_found_between_steps(host: str, tmp_p
     kitchen = Kitchen()
     async with served(host, kitchen, tmp_path) as running:
         sent = await running.client.service_client(Kitchen).forgetful.send()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (reason := await running.admin.paused_because(sent.id)) is None:
                 await asyncio.sleep(0.01)
     assert "mismatch" in reason

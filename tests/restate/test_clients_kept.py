@@ -8,6 +8,7 @@ import pytest
 
 from restate_patterns import App, ClientClosed, Context, Restate, Service, handler
 from restate_patterns.server import RunningServer
+from tests.support.bounds import PATIENCE_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -31,5 +32,5 @@ async def test_a_client_is_good_inside_its_block(restate_server: RunningServer) 
 
     for each in (*waiting, lasting.wait(), lasting.wait.send(), handle.result(), handle.output(), handle.cancel()):
         with pytest.raises(ClientClosed, match="has ended"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 await each

@@ -17,6 +17,7 @@ from examples.sagas.registration.addresses import Address
 from examples.sagas.registration.registration import NeverVerified, Registration, User
 from restate_patterns import App, Cancelled, Client, Decision, DecisionRequest, Restate, StuckSagas
 from restate_patterns.server import RunningServer
+from tests.support.bounds import PATIENCE_S
 from tests.support.examples.companies import Companies
 from tests.support.examples.trips import OWED, PLAN, TRIP, in_order, new_trip
 
@@ -74,7 +75,7 @@ async def test_a_trip_that_waits_for_a_person(companies: Companies, suspending_r
         companies.fail("flights", "confirm", FaultKind.DECLINE)
         handle = await client.workflow_client(Trip, new_trip()).run.send(REQUEST)
         desk = client.object_client(StuckSagas, "all")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while handle.id not in [stuck.saga for stuck in await desk.list_all()]:
                 await asyncio.sleep(0.02)
         await desk.decide(DecisionRequest(saga=handle.id, decision=Decision(action="supply", reason="by phone")))
@@ -83,7 +84,7 @@ async def test_a_trip_that_waits_for_a_person(companies: Companies, suspending_r
 
 
 async def until(fact: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not fact():
             await asyncio.sleep(0.005)
 
