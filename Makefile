@@ -29,8 +29,9 @@ check: lint ## What is quick of it, for each commit
 pytest: venv ## The tests alone
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
+# mypy and pyright take a minute each, of one processor.
 .PHONY: lint
-lint: venv ## Style, types, layers; mypy and pyright take a minute each, of one processor
+lint: venv ## Style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy & mypy=$$!; $(BIN)/pyright --pythonpath $(BIN)/python; pyright=$$?; wait $$mypy && exit $$pyright

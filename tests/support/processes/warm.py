@@ -33,8 +33,7 @@ class WarmProcess:
         cwd: Where it runs; modules are found there, as with `python -m`.
         env: All its variables.
         stdout: The descriptor that it prints to.
-        stderr: The descriptor of its complaints.
-        stdin: The descriptor that it reads; None for an end at once.
+        stderr: The descriptor of its complaints. There is nothing for it to read.
     """
 
     def __init__(
@@ -45,11 +44,10 @@ class WarmProcess:
         env: Mapping[str, str],
         stdout: int,
         stderr: int,
-        stdin: int | None = None,
     ) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
-            streams = [_Descriptor(nothing if stdin is None else stdin), _Descriptor(stdout), _Descriptor(stderr)]
+            streams = [_Descriptor(nothing), _Descriptor(stdout), _Descriptor(stderr)]
             self._process = _CONTEXT.Process(
                 target=_run, args=([*arguments], str(cwd), dict(env), streams), daemon=True
             )
