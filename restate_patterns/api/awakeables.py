@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, TypeVar, get_args
 
 from pydantic_core import core_schema
 from typing_extensions import override
 
+from restate_patterns.api.answers import Answer
 from restate_patterns.api.typed_clients import link_of, watched
 from restate_patterns.errors import TerminalError, UsageError, WrongValue
 from restate_patterns.seam import ValueOrFailure
@@ -110,30 +111,16 @@ class AwakeableId(str, Generic[T]):  # noqa: SLOT000 - it remembers its codec
         return f"AwakeableId({str(self)!r})"
 
 
-class Awakeable(Generic[T]):
+class Awakeable(Answer[T]):
     """Something to await that another program answers. Made by `ctx.awakeable`."""
 
-    __slots__ = ("_answer", "_codec", "_id")
+    __slots__ = ("_id",)
 
     def __init__(self, id_: AwakeableId[T], answer: Awaitable[bytes], value_codec: Codec[T]) -> None:
+        super().__init__(answer, value_codec, f"awakeable {id_}")
         self._id = id_
-        self._answer = answer
-        self._codec = value_codec
 
     @property
     def id(self) -> AwakeableId[T]:
         """The id to hand out; a string."""
         return self._id
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        """Wait for the answer.
-
-        Raises:
-            TerminalError: It was rejected; as the class that was given, where that is imported.
-        """
-        data = yield from self._answer.__await__()
-        return self._codec.read(data, f"the answer of the awakeable {self._id}")
-
-    @override
-    def __repr__(self) -> str:
-        return f"<awakeable {self._id}>"

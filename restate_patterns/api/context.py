@@ -18,7 +18,6 @@ from restate_patterns.api.awakeables import Awakeable, AwakeableId
 from restate_patterns.api.handler_loggers import logger_of
 from restate_patterns.api.links import Link
 from restate_patterns.api.members import declared_as
-from restate_patterns.api.named_handlers import typed_codec
 from restate_patterns.api.named_values import NamedPromise, NamedState, ReadOnlyState
 from restate_patterns.api.scopes import Scope, Scoped
 from restate_patterns.api.typed_clients import Clients
@@ -26,7 +25,7 @@ from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.options import Step
 from restate_patterns.seam import HandlerKind, ServiceKind
 from restate_patterns.values.fingerprints import fingerprint
-from restate_patterns.values.serde import codec, type_name
+from restate_patterns.values.serde import codec, type_name, typed_codec
 
 if TYPE_CHECKING:
     import random

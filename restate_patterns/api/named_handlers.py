@@ -6,13 +6,13 @@ Owns the checks of what is given at run time instead of a class: names and types
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from restate_patterns.api.definition_reader import HANDLER_NAME, SERVICE_NAME
 from restate_patterns.api.specs import Argument, HandlerFace
-from restate_patterns.errors import DefinitionError, UsageError, WrongValue
+from restate_patterns.errors import WrongValue
 from restate_patterns.text.wording import shown
-from restate_patterns.values.serde import Codec, codec
+from restate_patterns.values.serde import typed_codec
 
 _ARGUMENT: Final = "value"
 """What the argument is called in sentences: its own name is not known here."""
@@ -36,22 +36,6 @@ def named_handler(service: object, handler: object, takes: object, returns: obje
     label = f"{service_name}/{handler_name}"
     argument = None if takes is None else Argument(_ARGUMENT, typed_codec(takes, f"{label}, takes="))
     return HandlerFace(label, service_name, handler_name, argument, typed_codec(returns, f"{label}, returns="))
-
-
-def typed_codec(type_: object, what: str) -> Codec[Any]:
-    """Return the codec of a type that is given at run time.
-
-    Args:
-        type_: The type.
-        what: Where it is given, in words, for the error.
-
-    Raises:
-        UsageError: It is no type, or its values can't be sent and read back.
-    """
-    try:
-        return codec(type_)
-    except DefinitionError as error:
-        raise UsageError(f"{what}: {error}") from None
 
 
 def _checked_name(name: object, allowed: re.Pattern[str], what: str, by_class: str) -> str:

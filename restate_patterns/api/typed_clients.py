@@ -18,10 +18,11 @@ from restate_patterns.api.handlers import HandlerRef
 from restate_patterns.api.invocation_handles import InvocationHandle
 from restate_patterns.api.links import Link
 from restate_patterns.api.members import Declared
-from restate_patterns.api.named_handlers import named_handler, typed_codec
+from restate_patterns.api.named_handlers import named_handler
 from restate_patterns.errors import UsageError
 from restate_patterns.seam import ServiceKind
 from restate_patterns.values.copies import kept
+from restate_patterns.values.serde import typed_codec
 from restate_patterns.values.storage_checks import checked_text, is_sound_text
 
 if TYPE_CHECKING:

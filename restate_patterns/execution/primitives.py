@@ -255,7 +255,7 @@ class Primitives(Caller):
     def awakeable(self) -> tuple[str, Awaitable[bytes]]:
         """Make an awakeable: its id, and what to await, also more than once."""
         awakeable_id, handle = self._ask(self._operations.awakeable)
-        return awakeable_id, self._waits.awakeable(handle)
+        return awakeable_id, self._waits.answer(handle)
 
     @override
     async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:

@@ -126,22 +126,22 @@ class _Stop:
         self.message: Any | None = None
 
 
-class AwakeableWait(Awaitable[bytes]):
-    """An awakeable: can be awaited again after a wait for it was cancelled, and by several tasks."""
+class AnswerWait(Awaitable[bytes]):
+    """What others answer: can be awaited again after a wait for it was cancelled, and by several tasks."""
 
     __slots__ = ("_completion", "handle", "waiters", "waits")
 
     def __init__(self, waits: Waits, handle: OperationHandle) -> None:
         self.waits = waits
         self.handle = handle
-        self.waiters: dict[AwakeableWaiter, None] = {}
+        self.waiters: dict[AnswerWaiter, None] = {}
         self._completion: Completion | None = None
 
     @override
     def __await__(self) -> Generator[Any, None, bytes]:
         if self._completion is None:
             self.waits.before_wait()
-            yield from AwakeableWaiter(self).__await__()
+            yield from AnswerWaiter(self).__await__()
         completion = self._completion
         assert completion is not None
         if completion.failure is not None:
@@ -155,30 +155,30 @@ class AwakeableWait(Awaitable[bytes]):
             waiter.set_result(None)
 
 
-class AwakeableWaiter(InnerFuture[None]):
-    """The wait of one task for an awakeable."""
+class AnswerWaiter(InnerFuture[None]):
+    """The wait of one task for what others answer."""
 
-    __slots__ = ("awakeable",)
+    __slots__ = ("answer",)
 
-    def __init__(self, awakeable: AwakeableWait) -> None:
-        self.awakeable = awakeable
-        super().__init__(awakeable.waits.loop)
-        awakeable.waits.awakeable_awaited(awakeable, self)
+    def __init__(self, answer: AnswerWait) -> None:
+        self.answer = answer
+        super().__init__(answer.waits.loop)
+        answer.waits.answer_awaited(answer, self)
 
     @override
     def cancel(self, msg: Any | None = None) -> bool:
         if not super().cancel(msg):
             return False
-        self.awakeable.waits.awakeable_left(self.awakeable, self)
+        self.answer.waits.answer_left(self.answer, self)
         return True
 
     def fail_cancelled(self) -> None:
         """The invocation was cancelled: end this wait with that error."""
-        self.awakeable.waits.awakeable_left(self.awakeable, self)
+        self.answer.waits.answer_left(self.answer, self)
         self.set_exception(Cancelled())
 
 
-Waiting: TypeAlias = OperationWait | StepWait | AwakeableWait | InnerTimer
+Waiting: TypeAlias = OperationWait | StepWait | AnswerWait | InnerTimer
 
 
 class Waits:
@@ -193,7 +193,7 @@ class Waits:
         self.loop = loop
         self.backend = backend
         self._pending: dict[OperationHandle, Waiting] = {}
-        self._idle_awakeables_count = 0
+        self._idle_answers_count = 0
         self._cancel_pending = False
 
     def operation(self, handle: OperationHandle, *, is_call: bool = False) -> OperationWait:
@@ -206,22 +206,22 @@ class Waits:
         wait = self._pending[handle] = StepWait(self, handle, succeeded)
         return wait
 
-    def awakeable(self, handle: OperationHandle) -> AwakeableWait:
+    def answer(self, handle: OperationHandle) -> AnswerWait:
         """Give what to await, when and as often as wanted, for an awakeable."""
-        wait = self._pending[handle] = AwakeableWait(self, handle)
-        self._idle_awakeables_count += 1
+        wait = self._pending[handle] = AnswerWait(self, handle)
+        self._idle_answers_count += 1
         return wait
 
-    def awakeable_awaited(self, awakeable: AwakeableWait, waiter: AwakeableWaiter) -> None:
-        """Somebody waits for an awakeable."""
-        if not awakeable.waiters:
-            self._idle_awakeables_count -= 1
-        awakeable.waiters[waiter] = None
+    def answer_awaited(self, answer: AnswerWait, waiter: AnswerWaiter) -> None:
+        """Somebody waits for an answer."""
+        if not answer.waiters:
+            self._idle_answers_count -= 1
+        answer.waiters[waiter] = None
 
-    def awakeable_left(self, awakeable: AwakeableWait, waiter: AwakeableWaiter) -> None:
-        """Somebody waits for an awakeable no longer."""
-        if awakeable.waiters.pop(waiter, self) is None and not awakeable.waiters:
-            self._idle_awakeables_count += 1
+    def answer_left(self, answer: AnswerWait, waiter: AnswerWaiter) -> None:
+        """Somebody waits for an answer no longer."""
+        if answer.waiters.pop(waiter, self) is None and not answer.waiters:
+            self._idle_answers_count += 1
 
     def timer(self, handle: OperationHandle, timer: InnerTimer) -> None:
         """Keep a timer until its time has come."""
@@ -244,18 +244,18 @@ class Waits:
             self.loop.fire(waiting)
             return
         self.loop.happened_at(completion.time_ms)
-        if isinstance(waiting, AwakeableWait) and not waiting.waiters:
-            self._idle_awakeables_count -= 1
+        if isinstance(waiting, AnswerWait) and not waiting.waiters:
+            self._idle_answers_count -= 1
         waiting.settle(completion)
 
     def any_awaited(self) -> bool:
         """Tell whether the completion of some outstanding operation would wake somebody."""
-        return len(self._pending) > self._idle_awakeables_count
+        return len(self._pending) > self._idle_answers_count
 
     def awaited(self) -> Iterator[OperationHandle]:
         """Give the handles that tasks wait for, in order of issue."""
         for handle, waiting in self._pending.items():
-            if not isinstance(waiting, AwakeableWait) or waiting.waiters:
+            if not isinstance(waiting, AnswerWait) or waiting.waiters:
                 yield handle
 
     def cancel_unshielded(self) -> None:
@@ -306,7 +306,7 @@ def _failing(task: InnerTask[Any]) -> Callable[[], None] | None:
     leaf = task.waits_for
     if leaf is None or leaf.done():
         return None
-    if isinstance(leaf, (OperationWait, StepWait, AwakeableWaiter)):
+    if isinstance(leaf, (OperationWait, StepWait, AnswerWaiter)):
         return leaf.fail_cancelled
     if isinstance(leaf, InnerFuture) and leaf.sleeps:
         return lambda: None if leaf.done() else leaf.set_exception(Cancelled())

@@ -10,9 +10,10 @@ from typing import Final, Protocol
 from restate_patterns import limits
 from restate_patterns.errors import Failure, JournalMismatch, UsageError
 from restate_patterns.restate.envelope import wrap
+from restate_patterns.restate.events import CancelDelivered, Event, StepToRun
 from restate_patterns.restate.host import Host
 from restate_patterns.restate.machine import Machine, MachineBroken, Notice, Progress, RunDue
-from restate_patterns.restate.operations import CancelDelivered, Event, MachineOperations, StepToRun
+from restate_patterns.restate.operations import MachineOperations
 from restate_patterns.restate.steps import RunningStep
 from restate_patterns.retries import asked_wait_ms
 from restate_patterns.seam import (

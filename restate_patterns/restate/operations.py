@@ -7,12 +7,13 @@ import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from typing_extensions import override
 
 from restate_patterns.limits import DELAY_SLACK_MS
 from restate_patterns.restate.answers import Read, attached, own_result, plain, resolved, step_result
+from restate_patterns.restate.events import CANCEL, CancelDelivered, Event, StepToRun
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
 from restate_patterns.seam import (
@@ -32,24 +33,7 @@ NOW: Final = "now"
 _OWN: Final = ""
 """Fingerprint of the steps that no handler asked for."""
 
-
-class CancelDelivered:
-    """The invocation was cancelled, in its place among the completions."""
-
-
-CANCEL: Final = CancelDelivered()
-
-Event: TypeAlias = Completion | CancelDelivered
 Finish: TypeAlias = Callable[[Answer], None]
-
-
-class StepToRun(NamedTuple):
-    """A step that the journal has no result for."""
-
-    handle: OperationHandle
-    name: str
-    fingerprint: str
-    action: StepAction
 
 
 @dataclass(slots=True)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
-from restate_patterns.errors import DefinitionError, InvalidInput, UndefinedName, UnreadableValue, WrongValue
+from restate_patterns.errors import (
+    DefinitionError,
+    InvalidInput,
+    UndefinedName,
+    UnreadableValue,
+    UsageError,
+    WrongValue,
+)
 from restate_patterns.values.canonical import writer
 from restate_patterns.values.likeness import Difference, first_difference, hint
 from restate_patterns.values.losses import why_never
@@ -217,6 +224,22 @@ def codec(type_: Any) -> Codec[Any]:
 @lru_cache(maxsize=4096, typed=True)
 def _cached_codec(type_: Any) -> Codec[Any]:
     return Codec(type_)
+
+
+def typed_codec(type_: object, what: str) -> Codec[Any]:
+    """Return the codec of a type that is given at run time.
+
+    Args:
+        type_: The type.
+        what: Where it is given, in words, for the error.
+
+    Raises:
+        UsageError: It is no type, or its values can't be sent and read back.
+    """
+    try:
+        return codec(type_)
+    except DefinitionError as error:
+        raise UsageError(f"{what}: {error}") from None
 
 
 def _adapter_of(type_: Any) -> TypeAdapter[Any]:
