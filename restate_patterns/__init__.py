@@ -21,6 +21,7 @@ from restate_patterns.api.handlers import Handler, HandlerRef, handler
 from restate_patterns.api.invocation_handles import InvocationHandle, NotReady
 from restate_patterns.api.named_values import NamedPromise, NamedState, ReadOnlyState
 from restate_patterns.api.promises import DurablePromise
+from restate_patterns.api.signals import AwaitedSignal, Signal, SignalHandle
 from restate_patterns.api.state import State
 from restate_patterns.api.typed_clients import Clients
 from restate_patterns.app import App
@@ -97,6 +98,7 @@ __all__ = [
     "AlreadyInvoked",
     "App",
     "AttemptSpins",
+    "AwaitedSignal",
     "Awakeable",
     "AwakeableId",
     "Backend",
@@ -162,6 +164,8 @@ __all__ = [
     "ServerUnavailable",
     "ServerUnreachable",
     "Service",
+    "Signal",
+    "SignalHandle",
     "State",
     "StateMachine",
     "StateNotSet",

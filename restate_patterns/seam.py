@@ -311,6 +311,14 @@ class Operations(Protocol):
         """Resolve or reject an awakeable of any invocation; unknown ids are ignored."""
         ...
 
+    def signal(self, name: str) -> OperationHandle:
+        """Wait for a named signal of this invocation; an attempt asks once for each name."""
+        ...
+
+    def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        """Resolve or reject a signal of any invocation; ignored where that is unknown, or over."""
+        ...
+
     def attach(self, ref: InvocationRef) -> OperationHandle:
         """Wait for the output of another invocation; fails with 404 when it is unknown."""
         ...
@@ -501,4 +509,8 @@ class Caller(Protocol):
 
     async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         """Resolve or reject an awakeable."""
+        ...
+
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        """Resolve or reject a signal of an invocation."""
         ...

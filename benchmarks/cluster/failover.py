@@ -76,6 +76,10 @@ class Failover(Caller):
     async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         await self._asked(lambda node: node.complete_awakeable(awakeable_id, result))
 
+    @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        await self._asked(lambda node: node.complete_signal(ref, name, result))
+
     async def _asked(self, ask: Callable[[Caller], Awaitable[T]], *, repeatable: bool = True) -> T:
         """Ask node after node.
 

@@ -21,7 +21,8 @@ CANCEL_SIGNAL: Final = 1
 _COLUMNS: Final = (
     "id, target_service_name, target_service_key, target_handler_name, status, created_at, modified_at, "
     "scheduled_at, scheduled_start_at, completed_at, retry_count, last_failure, next_retry_at, idempotency_key, "
-    "invoked_by_id, completion_failure, journal_size, suspended_waiting_for_signals"
+    "invoked_by_id, completion_failure, journal_size, suspended_waiting_for_signals, "
+    "suspended_waiting_for_completions"
 )
 SELECT: Final = f"SELECT {_COLUMNS} FROM sys_invocation"
 """Asks for what `view_of` reads; a condition follows."""
@@ -148,10 +149,18 @@ def number(row: JsonObject, column: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def awaits_awakeable(row: JsonObject) -> bool:
-    """Say whether a suspended invocation waits for an awakeable: a signal other than its own cancel."""
+def signal_awaited(row: JsonObject) -> str | None:
+    """Say what kind of signal a suspended invocation waits for, besides its own cancel; None where it is not known.
+
+    Awakeables have numbers. The names of others are in no column that each server has: one that waits for nothing with
+    a number waits for such a one.
+    """
     signals = row.get("suspended_waiting_for_signals")
-    return isinstance(signals, list) and any(signal != CANCEL_SIGNAL for signal in cast("list[int]", signals))
+    if not isinstance(signals, list) or not signals:
+        return None
+    if any(signal != CANCEL_SIGNAL for signal in cast("list[int]", signals)):
+        return "an awakeable"
+    return None if row.get("suspended_waiting_for_completions") else "a signal"
 
 
 def _explained(failure: str | None, target: Target) -> str | None:

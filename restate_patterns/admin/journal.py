@@ -120,9 +120,14 @@ def _command(position: int, name: str, body: JsonObject, answers: Mapping[object
     result = body.get("result") if answer is None else answer.get("result", "Void")
     kind = _KINDS.get(name, name)
     if name == "SendSignal":
-        is_cancel = _object(body.get("signal_id")).get("Index") == CANCEL_SIGNAL
-        kind, result = ("cancel-invocation", None) if is_cancel else ("complete-awakeable", result)
+        kind, result = _signal_kind(_object(body.get("signal_id")), result)
     return Command(position, kind, _name(body), body, completion_id if isinstance(completion_id, int) else None, result)
+
+
+def _signal_kind(signal_id: JsonObject, result: object) -> tuple[str, object]:
+    if signal_id.get("Index") == CANCEL_SIGNAL:
+        return "cancel-invocation", None
+    return "complete-signal" if "Name" in signal_id else "complete-awakeable", result
 
 
 def _name(body: JsonObject) -> str:
@@ -130,6 +135,9 @@ def _name(body: JsonObject) -> str:
     target = _target(_object(request.get("invocation_target", body.get("invocation_target"))))
     if target is not None:
         return str(target)
+    signal = _object(body.get("signal_id")).get("Name")
+    if isinstance(signal, str):
+        return f"{signal} of {body.get('target_invocation_id')}"
     for field in ("name", "key"):
         value = body.get(field)
         if isinstance(value, str) and value:

@@ -206,11 +206,11 @@ class RestateSide(Side):
         if callees:
             found = await self._connection.rows(introspection.by_ids(callees))
             statuses = {str(row["id"]): introspection.word_of(row) for row in found}
-        awakeables = {str(row["id"]) for row in rows if introspection.awaits_awakeable(row)}
+        signals = {str(row["id"]): introspection.signal_awaited(row) for row in rows}
         return {
             each: (
                 *(journal.sentence(command, statuses) for command in commands),
-                *(["an awakeable"] if each in awakeables else []),
+                *([signal] if (signal := signals[each]) is not None else []),
             )
             for each, commands in open_commands.items()
         }

@@ -1,4 +1,4 @@
-"""What others answer, to be awaited. Knows not by what it is named."""
+"""What others answer, to be awaited: awakeables and signals share it. Knows neither."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from restate_patterns.api.links import Link
 from restate_patterns.api.members import declared_as
 from restate_patterns.api.named_values import NamedPromise, NamedState, ReadOnlyState
 from restate_patterns.api.scopes import Scope, Scoped
+from restate_patterns.api.signals import UNTYPED, AwaitedSignal, Signal, SignalType, declared_alone, named
 from restate_patterns.api.typed_clients import Clients
 from restate_patterns.errors import DefinitionError, UsageError
 from restate_patterns.options import Step
@@ -157,6 +158,31 @@ class Context(Scoped, Clients):
             raise UsageError(f"ctx.awakeable: {error}") from None
         id_, answer = self._attempt.awakeable()
         return Awakeable(AwakeableId[T].typed(id_, value_codec), answer, value_codec)
+
+    @overload
+    def signal(self, signal: SignalType[T], /) -> AwaitedSignal[T]: ...
+    @overload
+    def signal(self, signal: str, type: TypeForm[T], /) -> AwaitedSignal[T]: ...
+    def signal(self, signal: SignalType[Any] | str, type: Any = UNTYPED, /) -> AwaitedSignal[Any]:
+        """Return a signal of this invocation, to await: it is answered through a handle of the invocation.
+
+        An answer that came before is there; the first one counts. Asking again gives the same.
+
+        Args:
+            signal: The one that the class declares (`self.approved`), or a name that is made at run time.
+            type: What it is resolved with, for such a name.
+
+        Raises:
+            WrongValue: The name is no text that can be stored.
+            UsageError: The class declares the name with another type or not at all, or values of the type can't be
+                sent.
+        """
+        if isinstance(signal, Signal):
+            name, value_codec = declared_alone(signal, type).name, signal.codec_in(self._scope)
+        else:
+            name, value_codec = named(signal, type, "ctx.signal")
+            declared_as(self._scope, "signal", name, value_codec.type, f"ctx.signal({name!r}, {type_name(type)})")
+        return AwaitedSignal(self._attempt.signal(name), value_codec, f"signal {name!r}")
 
     def shielded(self) -> AbstractContextManager[None]:
         """Keep a cancellation of this invocation from what is awaited inside a `with` block.

@@ -175,7 +175,7 @@ class HandlerClient(Linked, Generic[C, P, R]):
 
     def _handle(self, ref: InvocationRef) -> InvocationHandle[R]:
         assert self._link is not None
-        return InvocationHandle(self._link, ref, self._spec.output, self._label)
+        return InvocationHandle(self._link, ref, self._spec.output, self._label, self._spec.declared_by)
 
     @override
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What `State` and `DurablePromise` share: a typed thing that a class declares and its handlers use."""
+"""What `State`, `DurablePromise` and `Signal` share: a typed thing that a class declares and its handlers use."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Declared(Generic[T]):
     """What it is called in sentences."""
     owners: ClassVar[frozenset[ServiceKind]]
     """The kinds of definition that may declare it."""
+    kept_by: ClassVar[str] = "the key"
+    """What its value belongs to."""
     is_own: ClassVar[bool] = False
     """Whether nobody reaches it but through what declares it, also under a name made at run time."""
     label: str
@@ -54,7 +56,7 @@ class Declared(Generic[T]):
     def __set__(self, instance: Any, value: Never, /) -> None:
         """Refuse: the declaration stays, its value changes through its methods."""
         raise UsageError(
-            f"`self.{self._attribute} = ...`: {self.label} is a {self.kind}, kept by the key and not by self; "
+            f"`self.{self._attribute} = ...`: {self.label} is a {self.kind}, kept by {self.kept_by} and not by self; "
             f"{self._instead_of_assigning()}"
         )
 

@@ -52,6 +52,11 @@ class HandlerFace:
         return self.name == RUN_HANDLER
 
     @property
+    def declared_by(self) -> type | None:
+        """The definition class; None where only names are known."""
+        return None
+
+    @property
     def content_type(self) -> str | None:
         """What the body of a call is said to be; None where the handler is known to take JSON."""
         return None if self.argument is None else self.argument.codec.content_type
@@ -110,6 +115,11 @@ class HandlerSpec(HandlerFace):
 
     @property
     @override
+    def declared_by(self) -> type | None:
+        return self.definition
+
+    @property
+    @override
     def content_type(self) -> str | None:
         argument = self.argument
         return None if argument is None or argument.codec.content_type == JSON else OCTETS
@@ -124,7 +134,7 @@ class ServiceSpec:
     kind: ServiceKind
     handlers: Mapping[str, HandlerSpec]
     declared: Mapping[object, Codec[Any]]
-    """The codec of each `State` and `DurablePromise` of the class, by the thing itself."""
+    """The codec of each `State`, `DurablePromise` and `Signal` of the class, by the thing itself."""
 
 
 @dataclass(frozen=True, slots=True)

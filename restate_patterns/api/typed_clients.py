@@ -19,6 +19,7 @@ from restate_patterns.api.invocation_handles import InvocationHandle
 from restate_patterns.api.links import Link
 from restate_patterns.api.members import Declared
 from restate_patterns.api.named_handlers import named_handler
+from restate_patterns.api.signals import Signal
 from restate_patterns.errors import UsageError
 from restate_patterns.seam import ServiceKind
 from restate_patterns.values.copies import kept
@@ -74,7 +75,12 @@ class ClientProxy:
         if name.startswith("__") and name.endswith("__"):
             return AttributeError(f"{self!r} has no {name}")
         member = getattr(definition, name, None)
-        if isinstance(member, Declared):
+        if isinstance(member, Signal):
+            what = (
+                f"is a signal of {own}, which belongs to one invocation: answer it through a handle of that, as in "
+                f"`client.invocation({own}.handler, id).signal({member.label}).resolve(...)`"
+            )
+        elif isinstance(member, Declared):
             what = f"is a {member.kind} of {own}, which only its own handlers reach; add a handler that does it"
         else:
             what = (
@@ -187,7 +193,7 @@ class Clients:
             )
         spec = read_definition(handler.definition).handlers[handler.attribute]
         id_ = checked_text(id, "invocation(handler, id): the id")
-        return InvocationHandle(self._link, id_, spec.output, spec.label)
+        return InvocationHandle(self._link, id_, spec.output, spec.label, spec.definition)
 
     @overload
     def invocation_by_id(self, id: str, *, returns: TypeForm[R]) -> InvocationHandle[R]: ...

@@ -74,6 +74,13 @@ class EngineCaller(Caller):
                 checked_text(awakeable_id, "the awakeable id"), checked_result(result, "the answer of {}", awakeable_id)
             )
 
+    @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        name = checked_text(name, "the name of a signal")
+        result = checked_result(result, "the answer of the signal {!r}", name)
+        with _translated():
+            await self._engine.complete_signal(checked_ref(ref), name, result)
+
     def _checked(self, request: Request) -> Request:
         """Give what the ingress would take."""
         request = checked_request(request)

@@ -140,6 +140,13 @@ class HttpCaller(Caller):
         if not answer.is_success:
             raise answers.error_of(answer)
 
+    @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        raise UsageError(
+            f"the signal {name!r} of {ref_words(ref)} can't be answered over HTTP: servers have no request for that. "
+            "Let a handler do it, as in `ctx.invocation(...).signal(...).resolve(...)`, and call that handler"
+        )
+
     async def _invoke(self, path: str, request: Request) -> httpx.Response:
         headers = dict(request.headers)
         if request.body:

@@ -9,7 +9,7 @@ from restate_patterns.embedded.codec import encode_commands, failure_text
 from restate_patterns.embedded.records import Record, Row
 from restate_patterns.embedded.row_sql import Parameters, insert_invocation, insert_row, update_invocation
 from restate_patterns.errors import Failure
-from restate_patterns.seam import OperationHandle
+from restate_patterns.seam import OperationHandle, ValueOrFailure
 
 Statement: TypeAlias = tuple[str, list[Parameters]]
 """SQL, and the parameters of each of its executions."""
@@ -38,6 +38,9 @@ WaiterId: TypeAlias = tuple[str, int, OperationHandle]
 StepId: TypeAlias = tuple[int, OperationHandle]
 """Invocation number and handle."""
 
+SignalId: TypeAlias = tuple[int, str]
+"""The invocation that is signalled, and the name."""
+
 FailedTries: TypeAlias = tuple[int, str]
 """How many tries of a step failed, and how the last one did."""
 
@@ -56,6 +59,7 @@ class Batch:
         "records",
         "removed",
         "rows",
+        "signals",
         "states",
         "steps",
         "timers",
@@ -78,12 +82,13 @@ class Batch:
         self.promises: dict[KeyedName, Answer | None] = {}
         self.timers: dict[TimerId, Due | None] = {}
         self.waiters: dict[WaiterId, bool] = {}
+        self.signals: dict[SignalId, ValueOrFailure] = {}
         self.idempotency: dict[IdempotencyId, int | None] = {}
         self.steps: dict[StepId, FailedTries | None] = {}
         self.committed: list[Callable[[], None]] = []
 
     def remove(self, num: int) -> None:
-        """Take an invocation out, with its journal, timers and steps."""
+        """Take an invocation out, with its journal, timers, steps and signals."""
         self.removed.add(num)
         self.records.pop(num, None)
 
@@ -133,6 +138,7 @@ class Batch:
         if self.removed:
             gone: list[tuple[object, ...]] = [(num,) for num in self.removed if num not in self.created]
             _add(statements, "DELETE FROM invocation WHERE num=?", gone)
+            _add(statements, "DELETE FROM signal WHERE invocation=?", gone)
         cleared: list[tuple[object, ...]] = [(num,) for num in (*self.removed, *self.cleared_journals)]
         for table in ("journal", "timer", "step"):
             _add(statements, f"DELETE FROM {table} WHERE invocation=?", cleared)
@@ -191,6 +197,15 @@ class Batch:
             statements,
             "DELETE FROM waiter WHERE target=? AND invocation=? AND handle=?",
             [waiter for waiter, waits in self.waiters.items() if not waits],
+        )
+        _add(
+            statements,
+            "INSERT OR REPLACE INTO signal VALUES (?,?,?,?)",
+            [
+                (num, name, answer.value, failure_text(answer.failure))
+                for (num, name), answer in self.signals.items()
+                if num not in self.removed
+            ],
         )
         _add(
             statements,

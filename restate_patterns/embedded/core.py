@@ -30,6 +30,7 @@ from restate_patterns.embedded.records_table import RecordsTable
 from restate_patterns.embedded.results import Results
 from restate_patterns.embedded.run_queue import RunQueue
 from restate_patterns.embedded.salvage import Salvage
+from restate_patterns.embedded.signals import Signals
 from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.store import Store
 from restate_patterns.embedded.timers import RETRY_TIMER, START_TIMER, Timers
@@ -86,6 +87,7 @@ class Core:
         self.identities = identities = Identities(store, log, records, self.ids)
         self.lines = lines = Lines(log, records, keys, queue)
         self.waiters = waiters = Waiters(store, log, records, keys, self.ids, journals, identities)
+        self.signals = signals = Signals(store, log, records, journals)
         self.callers = Callers()
         self.results = results = Results(log, self.callers)
         self.pauses = pauses = Pauses(log, timers, queue, results)
@@ -98,7 +100,9 @@ class Core:
             epoch=epoch, next_num=next_num,
         )  # fmt: skip
         self.control = Control(records, keys, timers, queue, journals, identities, lines, pauses, admission, cancels)
-        parts = Parts(log, keys, timers, steps, self.ids, journals, identities, waiters, admission, cancels, epoch)
+        parts = Parts(
+            log, keys, timers, steps, self.ids, journals, identities, waiters, signals, admission, cancels, epoch
+        )
         self.attempts = Attempts(
             deployment, parts, records, queue, self.idle, WaitGraph(records, keys, steps), pauses, endings, reports,
             inactivity_timeout_ms=inactivity_timeout_ms,

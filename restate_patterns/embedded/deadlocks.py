@@ -1,7 +1,7 @@
 """Finds invocations that can never go on because all they wait for waits for them.
 
 Pure: the wait graph is given as a function. An invocation is dead only if *all* it waits for is dead;
-timers, steps, promises and awakeables never are, so an invocation that waits for one of those is alive.
+timers, steps, promises, awakeables and signals never are, so an invocation that waits for one of those is alive.
 """
 
 from __future__ import annotations

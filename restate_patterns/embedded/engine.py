@@ -148,6 +148,11 @@ class Engine(EngineLife, EngineInterface):
             raise InvocationNotFound(message=f"awakeable {awakeable_id} not found")
 
     @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        self.core.signals.answer(await self._take(ref), name, result)
+        await self._durable(None)
+
+    @override
     async def cancel(self, invocation_id: str) -> CancelOutcome:
         return await self._durable(self.core.cancels.cancel(await self._take(invocation_id)))
 

@@ -26,7 +26,8 @@ _PENDING: Final = f"""
 SELECT i.num, i.epoch, i.service, i.handler, i.key, i.status, length(i.body), i.idempotency_key, i.failure,
     i.queue_sequence, t.due_ms, t.sequence,
     (SELECT count(*) FROM journal j WHERE j.invocation = i.num AND (j.handle != {START_ROW} OR length(j.commands) > 0)),
-    r.invocation, c.num, c.epoch, i.headers
+    r.invocation, c.num, c.epoch, i.headers,
+    EXISTS (SELECT 1 FROM signal s WHERE s.invocation = i.num)
 FROM invocation i
 LEFT JOIN timer t ON t.invocation = i.num AND t.handle = {START_TIMER}
 LEFT JOIN idempotency r ON r.service = i.service AND r.key = i.key AND r.handler = i.handler
@@ -77,6 +78,8 @@ class Pending:
     """When a delayed one is due (Unix ms), and the order among those due at once."""
     begun: bool = False
     """Whether anything is in its journal: an operation, an answer, a cancel."""
+    signalled: bool = False
+    """Whether a signal has come to it."""
     is_run: bool = False
     """Whether it is the one run of a workflow key."""
     awaited_by: str | None = None
@@ -194,7 +197,7 @@ class ParkedFile:
 
 def _pending(row: tuple[Any, ...], ids: Ids) -> Pending:
     num, epoch, service, handler, key, status, body_bytes, idempotency_key, failure, place, due_ms, sequence = row[:12]
-    journal_count, run, caller, caller_epoch, headers = row[12:]
+    journal_count, run, caller, caller_epoch, headers, signalled = row[12:]
     return Pending(
         num=num,
         id=ids.invocation(num, epoch),
@@ -206,6 +209,7 @@ def _pending(row: tuple[Any, ...], ids: Ids) -> Pending:
         place=place,
         due=None if due_ms is None or status != Status.SCHEDULED else (due_ms, sequence),
         begun=journal_count > 0,
+        signalled=bool(signalled),
         is_run=run is not None,
         awaited_by=None if caller is None else ids.invocation(caller, caller_epoch),
         headers=json.loads(headers),

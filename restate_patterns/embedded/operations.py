@@ -17,6 +17,7 @@ from restate_patterns.embedded.journals import Journals
 from restate_patterns.embedded.keys import Keys, PromiseAnswer
 from restate_patterns.embedded.log import Log
 from restate_patterns.embedded.records import CommandKind, Record
+from restate_patterns.embedded.signals import Signals
 from restate_patterns.embedded.steps import Steps
 from restate_patterns.embedded.timers import Timers
 from restate_patterns.embedded.waiters import Waiters
@@ -39,7 +40,7 @@ _NO_FINGERPRINT = b""
 
 
 def result_fingerprint(result: ValueOrFailure) -> bytes:
-    """Give what tells whether a promise or awakeable is answered with the same on a replay."""
+    """Give what tells whether a promise, awakeable or signal is answered with the same on a replay."""
     value = None if result.value is None else bytes(in_key_order(result.value))
     return wire_fingerprint(f"StepResult(value={value!r}, failure={result.failure!r})".encode())  # as files have it
 
@@ -66,6 +67,7 @@ class Parts:
     journals: Journals
     identities: Identities
     waiters: Waiters
+    signals: Signals
     admission: Admission
     cancels: Cancels
     epoch: int
@@ -258,6 +260,33 @@ class JournalOperations(Operations):
         if self._cursor.match(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint) is None:
             self._cursor.keep(CommandKind.COMPLETE_AWAKEABLE, awakeable_id, fingerprint)
             self._parts.waiters.complete_awakeable(awakeable_id, result)
+
+    @override
+    def signal(self, name: str) -> OperationHandle:
+        if self._cursor.match(CommandKind.SIGNAL, name, _NO_FINGERPRINT) is None:
+            came = self._came(name)
+            handle = self._cursor.keep(CommandKind.SIGNAL, name, _NO_FINGERPRINT)
+            if came is not None:
+                self._parts.journals.complete(self._record, handle, came.value, came.failure)
+        return self._cursor.handle
+
+    def _came(self, name: str) -> ValueOrFailure | None:
+        """Give the answer of a signal that came before it was asked for; an error where it can't be read."""
+        try:
+            return self._parts.signals.came(self._record.num, name)
+        except UnreadableValue:
+            self._cursor.take_back()
+            raise
+
+    @override
+    def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        asked = f"{name} of {_ref_name(ref)}"
+        fingerprint = result_fingerprint(result)
+        if self._cursor.match(CommandKind.COMPLETE_SIGNAL, asked, fingerprint) is None:
+            self._cursor.keep(CommandKind.COMPLETE_SIGNAL, asked, fingerprint)
+            num = self._parts.identities.find(ref)
+            if num is not None:
+                self._parts.signals.answer_of(num, name, result)
 
     @override
     def attach(self, ref: InvocationRef) -> OperationHandle:

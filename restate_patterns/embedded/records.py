@@ -62,6 +62,8 @@ class CommandKind(enum.IntEnum):
     ATTACH = 15
     OUTPUT = 16
     CANCEL_INVOCATION = 17
+    SIGNAL = 18
+    COMPLETE_SIGNAL = 19
 
 
 _CALLED: Final = (CommandKind.CALL, CommandKind.ATTACH)

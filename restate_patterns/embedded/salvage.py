@@ -127,6 +127,11 @@ def _other_parts(batch: Batch) -> Iterator[_Part]:
         alone = Batch()
         alone.waiters[waiter] = waits
         yield _Part(waiter[1], "what it waits for", alone, _nothing)
+    for signal, signalled in batch.signals.items():
+        if signal[0] not in batch.removed:
+            alone = Batch()
+            alone.signals[signal] = signalled
+            yield _Part(signal[0], f"the signal {signal[1]!r}", alone, _nothing)
     for identity, num in batch.idempotency.items():
         alone = Batch()
         alone.idempotency[identity] = num

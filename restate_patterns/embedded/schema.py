@@ -7,7 +7,7 @@ from restate_patterns.embedded.records import Status
 APPLICATION_ID = 0x52535450
 """Marks a SQLite file as ours (`PRAGMA application_id`)."""
 
-VERSION = 1
+VERSION = 2
 """Version of the tables below (`PRAGMA user_version`)."""
 
 MIGRATIONS: dict[int, str] = {
@@ -101,6 +101,15 @@ CREATE TABLE step (
     failed_count INTEGER NOT NULL,
     failure TEXT NOT NULL,
     PRIMARY KEY (invocation, handle)
+) WITHOUT ROWID;
+""",
+    2: """
+CREATE TABLE signal (
+    invocation INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value BLOB,
+    failure TEXT,
+    PRIMARY KEY (invocation, name)
 ) WITHOUT ROWID;
 """,
 }

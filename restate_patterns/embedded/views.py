@@ -37,6 +37,7 @@ _WAITS = {
     CommandKind.SLEEP: "the timer",
     CommandKind.PROMISE_VALUE: "the promise",
     CommandKind.AWAKEABLE: "an awakeable",
+    CommandKind.SIGNAL: "the signal",
     CommandKind.ATTACH: "the invocation",
 }
 _UNKNOWN = Command(CommandKind.RUN, "?", b"")

@@ -174,6 +174,10 @@ class EngineInterface(Protocol):
         """Resolve or reject an awakeable; does nothing when it was completed before."""
         ...
 
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        """Resolve or reject a signal of an invocation; does nothing when it has its answer, or is over."""
+        ...
+
     async def cancel(self, invocation_id: str) -> CancelOutcome:
         """Ask an invocation to cancel.
 

@@ -218,7 +218,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
         return NotDurable(
             f"the handler of {self.invocation.target} waits for something that no journal will bring: "
             f"{places.of_tasks(self._loop.live_tasks())}. Wait for durable things only: calls, steps, "
-            'sleeps, promises, awakeables; wrap anything else in ctx.run("name", function)'
+            'sleeps, promises, awakeables, signals; wrap anything else in ctx.run("name", function)'
         )
 
     # What the loop tells.

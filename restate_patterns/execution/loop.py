@@ -208,7 +208,7 @@ class InnerLoop(Enterable, RefusingLoop, NumberingLoop):
             f"{places.foreign_caller()} woke {places.of_callback(callback)} of another invocation (or of an "
             "earlier attempt): an asyncio object kept outside the handler is shared between invocations, and "
             "what it does is in no journal. Make it inside the handler, or use a virtual object, a durable "
-            "promise or an awakeable"
+            "promise, an awakeable or a signal"
         )
 
     @override

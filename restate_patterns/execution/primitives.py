@@ -73,6 +73,7 @@ class Primitives(Caller):
         self._loop = loop
         self._waits = Waits(loop, operations)
         self._tracked = Tracked()
+        self._signals: dict[str, Awaitable[bytes]] = {}
         self._asked_count = 0
         self._warns_at = limits.JOURNAL_COMMANDS_WARNING
         self.owed: list[str] = []
@@ -237,7 +238,7 @@ class Primitives(Caller):
         """Remove all state of the key."""
         self._ask(self._operations.clear_all_state)
 
-    # Promises and awakeables.
+    # Promises, awakeables and signals.
 
     async def promise_value(self, name: str) -> bytes:
         """Wait for a durable promise of the workflow."""
@@ -261,6 +262,21 @@ class Primitives(Caller):
     async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         id_ = checked_text(awakeable_id, "the awakeable id")
         self._ask(self._operations.complete_awakeable, id_, checked_result(result, "the answer of {}", id_))
+
+    def signal(self, name: str) -> Awaitable[bytes]:
+        """Give what to await, also more than once, for a named signal: the same for the same name."""
+        found = self._signals.get(name)
+        if found is None:
+            found = self._signals[name] = self._waits.answer(self._ask(self._operations.signal, name))
+        else:
+            self.check_usable()
+        return found
+
+    @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        name = checked_text(name, "the name of a signal")
+        result = checked_result(result, "the answer of the signal {!r}", name)
+        self._ask(self._operations.complete_signal, checked_ref(ref), name, result)
 
     # What else a handler owes before it may end.
 

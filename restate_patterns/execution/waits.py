@@ -207,7 +207,7 @@ class Waits:
         return wait
 
     def answer(self, handle: OperationHandle) -> AnswerWait:
-        """Give what to await, when and as often as wanted, for an awakeable."""
+        """Give what to await, when and as often as wanted, for an awakeable or a signal."""
         wait = self._pending[handle] = AnswerWait(self, handle)
         self._idle_answers_count += 1
         return wait

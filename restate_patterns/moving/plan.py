@@ -162,6 +162,9 @@ def _refusal(
         return Refusal(Why.PAUSED, subject, f"it is paused: {pending.failure}", pending.id)
     if pending.begun:
         return Refusal(Why.BEGUN, subject, f"it has begun and is {_word(pending)}", pending.id)
+    if pending.signalled:
+        reason = f"a signal has come to it, which no server takes for one that is {_word(pending)}"
+        return Refusal(Why.BEGUN, subject, reason, pending.id)
     if pending.awaited_by is not None:
         return Refusal(Why.AWAITED, subject, f"{pending.awaited_by} has called it and waits for it", pending.id)
     refused = target_refusal(facts.services, pending, courier=facts.courier)

@@ -27,7 +27,7 @@ def plain(handle: OperationHandle, answer: Answer) -> Completion:
 
 
 def resolved(handle: OperationHandle, answer: Answer) -> Completion:
-    """Give what an awakeable came to."""
+    """Give what an awakeable or a signal came to."""
     failure = answer.failure
     if failure is not None and not failure.metadata:  # from outside, where all of it is in the text
         failure = failure_of_text(failure.message, failure.code)

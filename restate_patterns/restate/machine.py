@@ -272,6 +272,17 @@ class Machine:
         else:
             self._asked(self._vm.sys_resolve_awakeable, awakeable_id, value or b"")
 
+    def signal(self, name: str) -> Notice:
+        """Wait for a named signal."""
+        return cast("int", self._asked(self._vm.sys_signal, name))
+
+    def complete_signal(self, invocation_id: str, name: str, value: bytes | None, failure: Failure | None) -> None:
+        """Resolve or reject a named signal of an invocation."""
+        if failure is not None:
+            self._asked(self._raw.sys_complete_signal_failure, invocation_id, name, _failure(failure))
+        else:
+            self._asked(self._vm.sys_resolve_signal, invocation_id, name, value or b"")
+
     def attach(self, invocation_id: str) -> Notice:
         """Wait for the output of an invocation."""
         return cast("int", self._asked(self._vm.attach_invocation, invocation_id))

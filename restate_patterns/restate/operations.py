@@ -281,15 +281,24 @@ class MachineOperations(Operations):
 
     @override
     def cancel_invocation(self, ref: InvocationRef) -> None:
-        def cancel(answer: Answer) -> None:
+        self._tell(ref, self._machine.cancel)
+
+    @override
+    def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        self._tell(ref, lambda id_: self._machine.complete_signal(id_, name, *result))
+
+    def _tell(self, ref: InvocationRef, command: Callable[[str], None]) -> None:
+        """Issue a command about an invocation by its id; one that is not found is told nothing."""
+
+        def tell(answer: Answer) -> None:
             found = own_result(0, answer)
             if found.failure is None:
-                self._machine.cancel((found.value or b"").decode("ascii"))
+                command((found.value or b"").decode("ascii"))
 
         def find() -> None:
-            self._waiting[self._find(ref)] = Waiting(cancel, internal=True)
+            self._waiting[self._find(ref)] = Waiting(tell, internal=True)
 
-        self._issue(find if not isinstance(ref, str) else functools.partial(self._machine.cancel, ref))
+        self._issue(find if not isinstance(ref, str) else functools.partial(command, ref))
 
     def _find(self, ref: InvocationRef) -> Notice:
         name, action = self._references.finding(ref)
@@ -351,7 +360,7 @@ class MachineOperations(Operations):
         self._cleared.clear()
         self._issue(self._machine.clear_all_state)
 
-    # Promises and awakeables.
+    # Promises, awakeables and signals.
 
     @override
     def promise_value(self, name: str) -> OperationHandle:
@@ -375,3 +384,7 @@ class MachineOperations(Operations):
     @override
     def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         self._issue(lambda: self._machine.complete_awakeable(awakeable_id, *result))
+
+    @override
+    def signal(self, name: str) -> OperationHandle:
+        return self._ask(lambda: self._machine.signal(name), resolved)

@@ -155,6 +155,10 @@ class SurvivingCaller(Caller):
     async def complete_awakeable(self, awakeable_id: str, result: ValueOrFailure) -> None:
         await self._ask(lambda caller, _: caller.complete_awakeable(awakeable_id, result))
 
+    @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        await self._ask(lambda caller, _: caller.complete_signal(ref, name, result))
+
 
 async def _first_of(*waited: asyncio.Future[Any]) -> None:
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)

@@ -22,7 +22,8 @@ _UNITS: Final = (
     ("seconds", "s", 1000),
 )
 _CALLED: Final = (CommandKind.CALL, CommandKind.ATTACH)
-_AWAITED: Final = (*_CALLED, CommandKind.RUN, CommandKind.SLEEP, CommandKind.PROMISE_VALUE, CommandKind.AWAKEABLE)
+_ANSWERED: Final = (CommandKind.PROMISE_VALUE, CommandKind.AWAKEABLE, CommandKind.SIGNAL)
+_AWAITED: Final = (*_CALLED, *_ANSWERED, CommandKind.RUN, CommandKind.SLEEP)
 
 
 class Reasons:
@@ -104,6 +105,9 @@ class Reasons:
                 awakeable_id = (command.value or b"").decode()
                 self._fix("resolve the awakeable: `await awakeable_id.resolve(env.client, ...)`")
                 return f"the awakeable {awakeable_id}, which nobody has resolved"
+            case CommandKind.SIGNAL:
+                self._fix(f"resolve the signal: `await handle.signal({command.name!r}, ...).resolve(...)`")
+                return f"the signal {command.name!r}, which nobody has resolved"
             case _:
                 return self._other(record.calls.get(handle))
 

@@ -16,6 +16,7 @@ from restate_patterns import (
     ObjectContext,
     ObjectSharedContext,
     Service,
+    Signal,
     State,
     TerminalError,
     VirtualObject,
@@ -96,9 +97,37 @@ class Approval(Workflow):
         await (await self.token.get(ctx)).resolve(ctx, text)
 
 
+class Errand(Service):
+    remark = Signal[str]()
+
+    @handler
+    async def run(self, ctx: Context) -> list[str]:
+        remark = ctx.signal(self.remark)
+        heard = [await ctx.signal("begin", str)]
+        heard.append(await ctx.run("note", effect, await ctx.signal("early", str)))
+        try:
+            async with asyncio.timeout(3600):
+                await ctx.signal("late", str)
+        except TimeoutError:
+            heard.append(await remark)
+        try:
+            await ctx.signal("late", str)
+        except TerminalError as error:
+            heard.append(error.message)
+        return heard
+
+    @handler
+    async def tell(self, ctx: Context, errand: str) -> None:
+        handle = ctx.invocation(Errand.run, errand)
+        for text in ("first", "second"):
+            await handle.signal(Errand.remark).resolve(text)
+            await handle.signal("early", str).resolve(text)
+        await handle.signal("begin", str).resolve("begun")
+
+
 def everything() -> App:
     effects.clear()
-    return App([Account(), Transfer(), Approval()])
+    return App([Account(), Transfer(), Approval(), Errand()])
 
 
 @pytest.mark.parametrize("replay_always", [False, True])
@@ -143,6 +172,22 @@ def test_workflows_promises_awakeables_and_timeouts(replay_always: bool) -> None
         assert await running == "True yes"
         await env.advance(timedelta(hours=1))
         assert await expiring == "expired"
+
+    test()
+
+
+@pytest.mark.parametrize("replay_always", [False, True])
+def test_signals_early_late_repeated_and_rejected(replay_always: bool) -> None:
+    @at_every_crash_point(everything, replay_always=replay_always)
+    async def test(env: TestEnvironment) -> None:
+        errands = env.client.service_client(Errand)
+        errand = await errands.run.send()
+        await env.settle()
+        await errands.tell(errand.id)
+        await env.advance(timedelta(hours=1))
+        await errand.signal("late", str).reject(TerminalError("too late"))
+        assert await errand.result() == ["begun", "first", "first", "too late"]
+        assert set(effects) == {"first"}
 
     test()
 

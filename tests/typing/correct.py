@@ -17,6 +17,7 @@ import attrs
 from typing_extensions import override
 
 from restate_patterns import (
+    AwaitedSignal,
     AwakeableId,
     BlockingClient,
     Clients,
@@ -33,6 +34,8 @@ from restate_patterns import (
     Saga,
     SagaRecord,
     Service,
+    Signal,
+    SignalHandle,
     State,
     Step,
     TerminalError,
@@ -107,6 +110,20 @@ class Checkout(Service):
     @handler
     async def pay(self, ctx: Context, amount: Decimal) -> bool:
         return amount < self.limit
+
+
+class Delivery(Service):
+    arrived = Signal[Decimal | None](name="has-arrived")
+
+    @handler
+    async def wait(self, ctx: Context) -> bool:
+        """Wait for it."""
+        arrived: AwaitedSignal[Decimal | None] = ctx.signal(self.arrived)
+        assert_type(await arrived, Decimal | None)
+        assert_type(await ctx.signal(self.arrived), Decimal | None)
+        print(f"{await ctx.signal(self.arrived)}", await ctx.signal(self.arrived))
+        assert_type(await ctx.signal("left", list[str] | None), list[str] | None)
+        return True
 
 
 @attrs.define
@@ -221,6 +238,15 @@ async def named_values(one: ObjectContext, shared: ObjectSharedContext, run: Wor
     assert_type(await promise.peek(), bool | NotReady | None)
     await promise.resolve(None)
     await promise.reject(Declined(reason="late"))
+
+
+async def signals(via: Clients, sent: InvocationHandle[bool]) -> None:
+    handle = via.invocation(Delivery.wait, "inv_1")
+    assert_type(handle.signal(Delivery.arrived), SignalHandle[Decimal | None])
+    assert_type(handle.signal("left", list[str] | None), SignalHandle[list[str] | None])
+    await sent.signal(Delivery.arrived).resolve(None)
+    await via.invocation_by_id("inv_1").signal("left", int).reject(Declined(reason="late"))
+    await asyncio.gather(handle.signal("a", int).resolve(1), handle.signal("b", str).resolve("c"))
 
 
 async def concurrency(via: Clients) -> None:

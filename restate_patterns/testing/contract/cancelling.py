@@ -75,6 +75,14 @@ class Cancelling(Recording, Service, name="ContractCancelling"):
             return await self._caught(ctx, key, error)
 
     @handler
+    async def in_a_signal(self, ctx: Context, key: str) -> str:
+        self.seen.note(key, "began")
+        try:
+            return await ctx.signal("never", str)
+        except Cancelled as error:
+            return await self._caught(ctx, key, error)
+
+    @handler
     async def in_a_step(self, ctx: Context, key: str) -> str:
         try:
             return await ctx.run("hold", self.seen.hold, key, "began")
@@ -178,6 +186,7 @@ async def arrives_at_each_wait(stage: Stage) -> None:
         cancelling.in_a_sleep,
         cancelling.in_a_call,
         cancelling.in_an_awakeable,
+        cancelling.in_a_signal,
         cancelling.in_a_step,
         cancelling.in_an_attach,
         cancelling.in_a_timeout,

@@ -114,11 +114,12 @@ class Keeper(Recording, Workflow, name="ContractKeeper"):
         parcel = Parcel(labels=["given"])
         self.written.set(ctx, parcel)
         awakeable = ctx.awakeable(Parcel)
-        answers = [self.promised.resolve(ctx, parcel), awakeable.id.resolve(ctx, parcel)]
+        signal = ctx.invocation_by_id(ctx.invocation_id).signal("parcel", Parcel)
+        answers = [self.promised.resolve(ctx, parcel), awakeable.id.resolve(ctx, parcel), signal.resolve(parcel)]
         parcel.labels.append("changed")
         await asyncio.gather(*answers)
         found = [await self.unset.get(ctx), await self.written.get(ctx), await self.promised.value(ctx)]
-        return [each.labels for each in (*found, await awakeable)]
+        return [each.labels for each in (*found, await awakeable, await ctx.signal("parcel", Parcel))]
 
 
 DEFINITIONS = (Receiver, Giver, Keeper)
@@ -160,11 +161,11 @@ async def to_sends(stage: Stage) -> None:
 
 
 @guarantee
-async def to_state_promises_and_awakeables(stage: Stage) -> None:
-    """State, promises and awakeables hold what they were given; a default is nobody's to change."""
+async def to_state_promises_awakeables_and_signals(stage: Stage) -> None:
+    """State, promises, awakeables and signals hold what they were given; a default is nobody's to change."""
     for _ in range(2):
         found = await stage.client.workflow_client(Keeper, stage.key()).run()
-        equal(found, [[], ["given"], ["given"], ["given"]])
+        equal(found, [[], ["given"], ["given"], ["given"], ["given"]])
 
 
 @guarantee

@@ -26,7 +26,7 @@ from restate_patterns.testing.contract.steps import QUICK
 Program: TypeAlias = "str | list[Program]"
 """A leaf (`step 7`) or a block: what kind it is, and its parts."""
 
-LEAVES: Final = ("step", "flaky", "call", "awakeable", "sleep", "state")
+LEAVES: Final = ("step", "flaky", "call", "awakeable", "signal", "sleep", "state")
 BLOCKS: Final = ("sequence", "gather", "group", "anyio", "limited")
 SEEDS: Final = range(6)
 DEPTH: Final = 3
@@ -60,6 +60,10 @@ class Helper(Recording, Service, name="ContractHelper"):
     @handler
     async def answer(self, ctx: Context, asked: tuple[AwakeableId[str], str]) -> None:
         await asked[0].resolve(ctx, asked[1])
+
+    @handler
+    async def signal(self, ctx: Context, asked: tuple[str, str]) -> None:
+        await ctx.invocation_by_id(asked[0]).signal(asked[1], str).resolve(asked[1])
 
 
 def hash_of(text: str) -> int:
@@ -116,6 +120,9 @@ class Programs(Recording, VirtualObject, name="ContractPrograms"):
             awakeable = ctx.awakeable(str)
             await ctx.service_client(Helper).answer.send((awakeable.id, leaf))
             return await awakeable
+        if kind == "signal":
+            await ctx.service_client(Helper).signal.send((ctx.invocation_id, leaf))
+            return await ctx.signal(leaf, str)
         if kind == "sleep":
             return await asyncio.sleep(0.002 * (hash_of(leaf) % 4), leaf)
         self.last.set(ctx, leaf)

@@ -115,6 +115,11 @@ REFUSED: Final[Mapping[str, tuple[Callable[[Context], Any], str]]] = {
         lambda ctx: AwakeableId[int]("\ud800").resolve(ctx, 1),
         "the awakeable id has half of a surrogate pair",
     ),
+    "signal": (lambda ctx: ctx.signal(_any(5), str), "the name must be text, not 5"),
+    "signal's surrogate": (
+        lambda ctx: ctx.invocation_by_id("inv_1").signal("\ud800", str).resolve("v"),
+        "the name has half of a surrogate pair",
+    ),
     "id": (lambda ctx: ctx.invocation(Sound.hear, _any(5)).result(), "the id must be text, not 5"),
     "policy": (lambda ctx: RetryPolicy(factor=float("nan")), "factor=nan"),
 }

@@ -135,7 +135,7 @@ class ServedHost(Host):
     @property
     @override
     def differences(self) -> Mapping[str, str]:
-        return {}
+        return {"signals.resolved_from_outside": "servers have no request for it; a handler does it"}
 
     @override
     def start(self, definitions: Sequence[Definition]) -> AbstractAsyncContextManager[Running]:

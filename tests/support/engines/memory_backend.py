@@ -335,6 +335,14 @@ class MemoryOperations(Operations):
         self._issue("resolve", f"{awakeable_id} {result!r}")
 
     @override
+    def signal(self, name: str) -> OperationHandle:
+        return self._wait("signal", name, self._from_peer("signal", name))
+
+    @override
+    def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        self._issue("answer", f"{name} of {ref} {result!r}")
+
+    @override
     def attach(self, ref: InvocationRef) -> OperationHandle:
         return self._wait("attach", str(ref), self._from_peer("attach", str(ref)))
 

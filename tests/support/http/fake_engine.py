@@ -230,6 +230,10 @@ class FakeEngine(EngineInterface):
             raise MalformedId(awakeable_id, "awakeable")
         self.awakeables.setdefault(awakeable_id, result)
 
+    @override
+    async def complete_signal(self, ref: InvocationRef, name: str, result: ValueOrFailure) -> None:
+        self._find(ref)
+
     async def _verb(self, verb: str, invocation_id: str, *, completed: bool) -> FakeInvocation:
         found = self._find(invocation_id)
         if completed != found.done.done():

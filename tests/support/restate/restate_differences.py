@@ -26,6 +26,8 @@ DIFFERENCES: Final[Mapping[str, str]] = {
     "idempotency.freed_by_cancel": "the key goes on naming what was cancelled before it began, which ends with 409",
     "idempotency.bad_input_uses_up_no_key": _TAKES_ALL,
     "workflows.bad_input_uses_up_no_key": _TAKES_ALL,
+    "signals.resolved_from_outside": "servers have no request for it; a handler does it",
+    "signals.answered_before_it_began": "what comes before an invocation begins is dropped, and nobody is told",
     "cancelling.joined_call": _ONE_CANCEL,
     "cancelling.between_attempts": "an invocation that backs off hears of it at its next attempt; a resume makes that",
     "misuse.mismatch_is_not_cancelled": (

@@ -14,6 +14,7 @@ from restate_patterns import (
     ObjectContext,
     ObjectSharedContext,
     Service,
+    Signal,
     State,
     TerminalError,
     VirtualObject,
@@ -66,6 +67,7 @@ class Ticket(VirtualObject):
 @dataclass
 class Checkout(Service):
     http: object
+    paid = Signal[bool]()
 
     @handler(raises=[Declined])
     async def pay(self, ctx: Context, order: Order) -> bool:

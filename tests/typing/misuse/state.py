@@ -6,6 +6,7 @@ from restate_patterns import (
     Clients,
     Context,
     DurablePromise,
+    InvocationHandle,
     ObjectContext,
     ObjectSharedContext,
     State,
@@ -15,7 +16,7 @@ from restate_patterns import (
     WorkflowSharedContext,
     handler,
 )
-from tests.typing.misuse.declared import Approval, Declined, Level, Registration, Ticket
+from tests.typing.misuse.declared import Approval, Checkout, Declined, Level, Registration, Ticket
 
 
 class Declares(VirtualObject):
@@ -103,6 +104,21 @@ async def awakeables(ctx: WorkflowContext, approval: Approval, client: Clients) 
     await approval.token.resolve(True)  # error: no context or client
     await approval.token.reject(ctx, "no")  # error: rejected without an error
     Approval(token=ctx.awakeable(str).id)  # error: an id of another type
+    print(text)
+
+
+async def signals(ctx: Context, checkout: Checkout, handle: InvocationHandle[bool]) -> None:
+    text: str = await ctx.signal(checkout.paid)  # error: of the wrong type
+    ctx.signal("paid")  # error: no type
+    ctx.signal("paid", 3)  # error: not a type
+    ctx.signal(checkout.paid, bool)  # error: a type beside the declared one
+    await ctx.signal(Checkout.paid).resolve(True)  # error: answered where it is awaited
+    await handle.signal(Checkout.paid)  # error: awaited where it is answered
+    await handle.signal(Checkout.paid).resolve("yes")  # error: resolved with the wrong type
+    await handle.signal("paid", bool).resolve("yes")  # error: resolved with the wrong type
+    await handle.signal(Checkout.paid).reject(ValueError("no"))  # error: rejected with a retryable error
+    handle.signal(Checkout.paid).resolve(True)  # error: a forgotten await
+    checkout.paid = True  # error: assigned instead of resolved
     print(text)
 
 

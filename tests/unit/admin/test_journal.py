@@ -42,6 +42,13 @@ def test_commands_with_their_answers() -> None:
         command("GetPromise", key="decision", completion_id=6, name=""),
         completion("Sleep", completion_id=5),
         command("SendSignal", target_invocation_id="inv_9", signal_id={"Index": 1}, result="Void"),
+        command(
+            "SendSignal",
+            target_invocation_id="inv_9",
+            signal_id={"Name": "approved"},
+            result={"Success": [*b"true"]},
+            name="",
+        ),
         command("Output", result={"Success": []}, name=""),
     )
     assert entries_of(commands_of(journal)) == [
@@ -52,6 +59,7 @@ def test_commands_with_their_answers() -> None:
         JournalEntryView(4, "sleep", "a wait", True, "until 2026-11-24 12:14:10 UTC"),
         JournalEntryView(5, "promise-value", "decision", False, "open"),
         JournalEntryView(6, "cancel-invocation", "inv_9", True, ""),
+        JournalEntryView(7, "complete-signal", "approved of inv_9", True, "true"),
     ]
 
 

@@ -23,6 +23,7 @@ OWNERS = {
     "promises": {"keys"},
     "timers": {"timers"},
     "waiters": {"waiters"},
+    "signals": {"signals"},
     "idempotency": {"identities"},
     "steps": {"steps"},
     "created": {"records_table"},

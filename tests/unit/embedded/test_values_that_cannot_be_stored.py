@@ -146,6 +146,14 @@ ASKED: Final[dict[str, tuple[Asks, str]]] = {
         lambda via: AwakeableId[str]("sign_1").resolve(via, "v" * BIG),
         "the answer of sign_1 has 5002 bytes",
     ),
+    "signal with a surrogate": (
+        lambda via: via.invocation_by_id("inv_1").signal("\ud800", str).resolve("v"),
+        "the name has half of a surrogate pair",
+    ),
+    "big answer of a signal": (
+        lambda via: via.invocation_by_id("inv_1").signal("word", str).resolve("v" * BIG),
+        "the answer of the signal 'word' has 5002 bytes",
+    ),
 }
 
 

@@ -31,12 +31,14 @@ def test_rule_14_every_outstanding_wait_fails_in_creation_order_of_its_task() ->
                     await attempt.promise_value("p")
                 case "attach":
                     await attempt.attach("inv_other", None)
+                case "signal":
+                    await attempt.signal("s")
                 case _:
                     await attempt.awakeable()[1]
         except Cancelled:
             failed.append(name)
 
-    kinds = ["sleep", "call", "promise", "awakeable", "anyio sleep", "attach", "timed call"]
+    kinds = ["sleep", "call", "promise", "awakeable", "signal", "anyio sleep", "attach", "timed call"]
 
     async def main(attempt: DurableAttempt) -> bytes:
         await asyncio.gather(*(wait(attempt, kind) for kind in kinds))
@@ -143,7 +145,7 @@ def test_rule_14_a_cancel_that_finds_nobody_fails_the_next_durable_wait() -> Non
     within_loop(test)
 
 
-@pytest.mark.parametrize("kind", ["sleep", "get", "call", "awakeable", "promise", "attach", "timed call"])
+@pytest.mark.parametrize("kind", ["sleep", "get", "call", "awakeable", "signal", "promise", "attach", "timed call"])
 def test_rule_14_the_next_wait_may_be_of_any_kind(kind: str) -> None:
     async def wait(attempt: DurableAttempt) -> None:
         match kind:
@@ -157,6 +159,8 @@ def test_rule_14_the_next_wait_may_be_of_any_kind(kind: str) -> None:
                 await attempt.call(request("c"), 5)
             case "awakeable":
                 await attempt.awakeable()[1]
+            case "signal":
+                await attempt.signal("s")
             case "promise":
                 await attempt.promise_value("p")
             case _:

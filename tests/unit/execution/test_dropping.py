@@ -39,6 +39,7 @@ def test_rule_02_primitives_of_a_dropped_attempt_raise_and_append_nothing() -> N
     raised: list[BaseException] = []
 
     async def main(attempt: DurableAttempt) -> bytes:
+        asked = [attempt.signal("known")]
         try:
             await step(attempt, "first")
         finally:
@@ -46,6 +47,8 @@ def test_rule_02_primitives_of_a_dropped_attempt_raise_and_append_nothing() -> N
                 lambda: attempt.set_state("a", b""),
                 attempt.now_ms,
                 attempt.awakeable,
+                lambda: attempt.signal("new"),
+                lambda: asked.append(attempt.signal("known")),
                 attempt.clear_all_state,
             ):
                 try:
@@ -59,8 +62,8 @@ def test_rule_02_primitives_of_a_dropped_attempt_raise_and_append_nothing() -> N
         return b""
 
     driven = drop(main)
-    assert [type(error) for error in raised] == [AttemptSealed] * 5
-    assert driven.asked == ["run first"]
+    assert [type(error) for error in raised] == [AttemptSealed] * 7
+    assert driven.asked == ["signal known", "run first"]
     assert driven.hints == []
 
 

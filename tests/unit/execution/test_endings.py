@@ -198,6 +198,21 @@ def test_rule_09_an_awakeable_can_be_awaited_again_after_a_wait_for_it_was_cance
     within_loop(test)
 
 
+def test_rule_09_a_signal_is_asked_for_once_and_is_the_same_for_all_who_ask() -> None:
+    async def main(attempt: DurableAttempt) -> bytes:
+        early = attempt.signal("a")
+        both = await asyncio.gather(asyncio.ensure_future(attempt.signal("a")), asyncio.ensure_future(early))
+        return both[0] + both[1] + await attempt.signal("a") + await attempt.signal("b")
+
+    async def test() -> None:
+        driven = Driven(main)
+        assert driven.deliver(0, b"yes") is None
+        assert driven.asked == ["signal a", "signal b"]
+        assert output_of(driven.deliver(1, b"no")) == b"yesyesyesno"
+
+    within_loop(test)
+
+
 def test_rule_09_a_timeout_of_a_call_is_asyncio_s() -> None:
     async def main(attempt: DurableAttempt) -> bytes:
         with pytest.raises(TimeoutError):

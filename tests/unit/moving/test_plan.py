@@ -94,6 +94,7 @@ def test_sends_go_in_the_order_in_which_they_would_start() -> None:
 ODD: dict[str, tuple[Pending, Why]] = {
     "begun": (waiting(1, status=Status.SUSPENDED, begun=True), Why.BEGUN),
     "a cancel that it has not met": (waiting(1, status=Status.ACTIVE, begun=True), Why.BEGUN),
+    "a signal that it has not heard": (waiting(1, signalled=True), Why.BEGUN),
     "paused, not begun": (waiting(1, status=Status.PAUSED, failure="no"), Why.PAUSED),
     "called by who waits": (waiting(1, awaited_by="inv_9"), Why.AWAITED),
     "no service": (waiting(1, Target("Nobody", "put", "k")), Why.SERVICE_MISSING),

@@ -88,6 +88,10 @@ class Seat(VirtualObject):
         return await awakeable
 
     @handler
+    async def listen(self, ctx: ObjectContext) -> int:
+        return await ctx.signal("go", int)
+
+    @handler
     async def work(self, ctx: ObjectContext) -> int:
         await ctx.run("slow", slow)
         await ctx.run("slow on the loop", slow_on_the_loop)
@@ -136,6 +140,11 @@ async def env(request: pytest.FixtureRequest) -> AsyncGenerator[TestEnvironment]
         ),
         ("wrong", "is paused: UsageError: a bug", "mend that and resume it: `await env.engine.resume('inv_"),
         ("ask", "waits for the awakeable sign_", "resolve the awakeable: `await awakeable_id.resolve(env.client, ...)"),
+        (
+            "listen",
+            "waits for the signal 'go', which nobody has resolved",
+            "resolve the signal: `await handle.signal('go', ...).resolve(...)`",
+        ),
     ],
 )
 async def test_the_reason_is_found_behind_a_call(env: TestEnvironment, name: str, why: str, fix: str) -> None:
