@@ -30,6 +30,7 @@ COUNT = int(os.environ.get("ENGINE_MODEL_COUNT", "6"))
 OPERATIONS = 60
 KEYS = 4
 FAILED = "E"
+LETTERS = {"append": "a", "sleep": "s", "crash": "c", "awake": "w", "listen": "w", "send": "sent"}
 DISTURBED = {"cancelled", "killed"}
 NOT_STORED = {"info", "rows", "done", "calls", "timers", "delivered_count", "running", "in_ready_queue"}
 NOT_STORED |= {"idle_since_ms", "last_sequence", "waits"}
@@ -38,6 +39,8 @@ app = Functions()
 flaky = RetryPolicy(initial=timedelta(milliseconds=10), factor=1)
 tries: dict[str, int] = {}
 awakeables: dict[str, None] = {}
+signals: dict[tuple[str, str], None] = {}
+"""By the id of the invocation and the name; those that nobody has asked for yet, too."""
 
 
 async def act(name: str, failures: int) -> bytes:
@@ -67,6 +70,9 @@ async def interpret(a: DurableAttempt, op: Sequence[Any]) -> Any:
             awakeable_id, answer = a.awakeable()
             awakeables[awakeable_id] = None
             return (await answer).decode()
+        case ["listen", name]:
+            signals[a.invocation.id, name] = None
+            return (await a.signal(name)).decode()
         case ["call", key, idempotency_key, program]:
             target = Target("O", "run", key) if key else Target("S", "run")
             try:
@@ -102,7 +108,7 @@ def allowed(op: Any, value: Any, *, disturbed: bool) -> bool:
         case ["step", name, _]:
             return bool(value == name)
         case [kind, *_]:
-            return bool(value == {"append": "a", "sleep": "s", "crash": "c", "awake": "w", "send": "sent"}[kind])
+            return bool(value == LETTERS[kind])
         case _:
             raise AssertionError(op)
 
@@ -147,9 +153,11 @@ class World:
         draw = self.random
         self.numbers += 1
         name = f"n{self.numbers}"
-        kind = draw.choice(["sleep", "step", "crash", "awake", "call", "call", "send", "together"])
+        kind = draw.choice(["sleep", "step", "crash", "awake", "listen", "call", "call", "send", "together"])
         if kind == "sleep":
             return ["sleep", draw.choice([0, 1, 50, 60_000])]
+        if kind == "listen":
+            return ["listen", name]
         if kind in ("step", "crash"):
             return [kind, name, draw.choice([0, 0, 1, 2])]
         if kind == "together" and depth < 2:
@@ -174,6 +182,7 @@ class World:
         accepted = await bounded(self.b.engine.submit(request, delay_ms))
         assert not accepted.previously
         self.programs[accepted.invocation_id] = program
+        signals.update(((accepted.invocation_id, op[1]), None) for op in program if op[0] == "listen")
         if delay_ms is None:
             self.order.setdefault(f"k{key}", []).append(program[0][1])
         if idempotency_key is not None and self.random.randrange(2):
@@ -201,13 +210,22 @@ class World:
             )
 
     async def answer(self) -> None:
-        """Answer an awakeable that somebody made, perhaps for the second time, perhaps from a lost tail."""
-        if awakeables:
+        """Answer an awakeable or a signal, perhaps for the second time, perhaps early, perhaps from a lost tail."""
+        if signals and self.random.randrange(2):
+            await self.signal(self.random.choice(list(signals)))
+        elif awakeables:
             awakeable_id = self.random.choice(list(awakeables))
             try:
                 await bounded(self.b.engine.complete_awakeable(awakeable_id, ValueOrFailure(b"w", None)))
             except InvocationNotFound:
                 awakeables.pop(awakeable_id)
+
+    async def signal(self, signal: tuple[str, str]) -> None:
+        """Answer a signal."""
+        try:
+            await bounded(self.b.engine.complete_signal(*signal, ValueOrFailure(b"w", None)))
+        except InvocationNotFound:
+            signals.pop(signal)
 
     async def turn(self) -> None:
         """Do one random thing."""
@@ -249,6 +267,8 @@ class World:
                     await self.b.engine.complete_awakeable(awakeable_id, ValueOrFailure(b"w", None))
                 except InvocationNotFound:
                     awakeables.pop(awakeable_id)
+            for signal in list(signals):
+                await self.signal(signal)
         raise AssertionError(f"stuck: {[(view.id, view.status, view.waits_for) for view in running]}")
 
     def check_memory(self) -> None:
@@ -294,9 +314,9 @@ class World:
         read = self.b.store.read
         assert read("SELECT * FROM timer") == []
         assert read("SELECT * FROM step") == []
-        assert (
-            read("SELECT DISTINCT invocation FROM journal WHERE invocation NOT IN (SELECT num FROM invocation)") == []
-        )
+        for table in ("journal", "signal"):
+            gone = f"SELECT 1 FROM {table} WHERE invocation NOT IN (SELECT num FROM invocation)"
+            assert read(gone) == [], f"a {table} is left over"
         assert read("SELECT num FROM invocation WHERE queue_sequence IS NOT NULL") == []
         assert self.b.engine.core.records.in_memory() == [], "what has ended stays in memory"
 
@@ -315,6 +335,7 @@ async def play(seed: int, *, timeout_ms: int, disturb: bool, file: Path | None =
     """Do random things with one engine and check what came of them."""
     tries.clear()
     awakeables.clear()
+    signals.clear()
     async with bench(app, file=file, timeout_ms=timeout_ms) as b:
         world = World(b, seed, disturb=disturb)
         for _ in range(OPERATIONS):

@@ -22,7 +22,7 @@ from restate_patterns import (
 from restate_patterns.testing.contract import Admin
 from tests.support.bounds import PATIENCE_S
 
-INSIDE: Final = ("argument", "state", "promise", "awakeable")
+INSIDE: Final = ("argument", "state", "promise", "awakeable", "signal")
 """Places where a handler gives a value, and may catch the refusal."""
 OUTSIDE: Final = ("result", "step", "error")
 """Places where giving it ends something, so that a refusal pauses."""
@@ -175,9 +175,17 @@ async def _to_awakeable(_: Any, ctx: WorkflowContext, value: Any, type_: Any) ->
     return await awakeable
 
 
+async def _to_signal(_: Any, ctx: WorkflowContext, value: Any, type_: Any) -> Any:
+    name, me = str(ctx.uuid4()), ctx.invocation_by_id(ctx.invocation_id)
+    await me.signal(name, type_).resolve(value)
+    signal: Any = ctx.signal(name, type_)
+    return await signal
+
+
 _GIVEN: Final[Mapping[str, Callable[..., Awaitable[Any]]]] = {
     "argument": _to_argument,
     "state": _to_state,
     "promise": _to_promise,
     "awakeable": _to_awakeable,
+    "signal": _to_signal,
 }
