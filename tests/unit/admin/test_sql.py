@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from restate_patterns.admin.introspection import by_ids, holders, in_flight_children, listing, pauses, view_of
+from restate_patterns.admin.introspection import (
+    by_ids,
+    holders,
+    in_flight_children,
+    listing,
+    pauses,
+    signal_awaited,
+    view_of,
+)
 from restate_patterns.admin.journal import journal_query
 from restate_patterns.admin.key_state import state_query
 from restate_patterns.client.sql import among, equals, literal, resolving
@@ -94,3 +102,20 @@ def test_a_page_begins_after_the_last_one() -> None:
     query = listing(InvocationFilter(), 5, "2026-11-24T11:17:13.707Z", "inv_1")
     assert "created_at < to_timestamp_millis(1795519033707)" in query
     assert "id < 'inv_1'" in query
+
+
+@pytest.mark.parametrize(
+    ("signals", "completions", "what"),
+    [
+        (None, None, None),
+        ([], [3], None),
+        ([1], [3], None),
+        ([1, 17], [], "an awakeable"),
+        ([1, 17], [3], "an awakeable"),
+        ([1], [], "a signal"),
+    ],
+)
+def test_what_is_known_of_the_signals_it_waits_for(signals: object, completions: object, what: str | None) -> None:
+    """The rows of one that waits for a named signal alone are those of Restate 1.7.12."""
+    row = {"suspended_waiting_for_signals": signals, "suspended_waiting_for_completions": completions}
+    assert signal_awaited(row) == what
