@@ -40,7 +40,7 @@ def same(given_: Any, back: Any) -> bool:
         return str(given_) == back  # and such an id is text
     if type(given_) is not type(back):
         return False
-    if isinstance(given_, float):
+    if isinstance(given_, float | complex):  # of which some are not equal to themselves
         return repr(given_) == repr(back)
     if isinstance(given_, datetime | time):
         return same((given_.utcoffset(), given_.fold), (back.utcoffset(), back.fold)) and bool(given_ == back)
