@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from pathlib import Path
@@ -70,9 +71,11 @@ def test_an_example_brings_its_providers(tmp_path: Path, module: str, services: 
             assert answer.status_code == 200
         program.send_signal(signal.SIGTERM)
         assert program.wait_for_end() == 0
-    serving = f"serving {services} from {db}: ingress http://127.0.0.1:{ingress}, admin http://127.0.0.1:{admin}"
+    where = rf"ingress http://127\.0\.0\.1:{ingress}, admin http://127\.0\.0\.1:{admin}"
     assert set(READY) <= set(program.output.splitlines())
-    assert serving in program.output.splitlines()
+    assert re.search(
+        rf"^serving {services} from {re.escape(str(db))}, process \d+: {where}$", program.output, re.MULTILINE
+    )
     assert ports_are_free(), "the providers left with the example"
 
 
