@@ -6,6 +6,10 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
+from typing_extensions import override
+
+from restate_patterns.values.copies import kept_arguments
+
 if TYPE_CHECKING:
     from restate_patterns.seam import Caller
 
@@ -58,6 +62,23 @@ class Linked:
         if track is None:
             return coroutine
         return track(coroutine, self._label if method == "__call__" else f"{self._label}.{method}")
+
+
+class LinkedPlace(Linked):
+    """A place for values: one that it is given is the one of the moment it was given, not of when it is awaited."""
+
+    __slots__ = ()
+
+    @override
+    def _given(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, _ = kept_arguments(args, kwargs)
+        return args, kwargs
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{self._label}>"
 
 
 def tracked(method: F) -> F:

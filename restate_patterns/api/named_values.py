@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from typing_extensions import override
-
 from restate_patterns.api.invocation_handles import NOT_READY, NotReady
-from restate_patterns.api.links import Link, Linked, tracked
+from restate_patterns.api.links import Link, LinkedPlace, tracked
 from restate_patterns.errors import StateNotSet
 from restate_patterns.seam import ValueOrFailure
-from restate_patterns.values.copies import kept_arguments
 from restate_patterns.values.failures import travelling
 from restate_patterns.values.storage_checks import checked_text
 
@@ -31,7 +28,7 @@ D = TypeVar("D")
 _MISSING: Final[Any] = object()
 
 
-class _Named(Linked):
+class _Named(LinkedPlace):
     """Something of the key with a name and a type.
 
     Args:
@@ -51,17 +48,6 @@ class _Named(Linked):
         self._attempt = attempt
         self._name = checked_text(name, f"{label}: the name")
         self._codec = codec
-
-    @override
-    def _given(
-        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, _ = kept_arguments(args, kwargs)
-        return args, kwargs
-
-    @override
-    def __repr__(self) -> str:
-        return f"<{self._label}>"
 
 
 class ReadOnlyState(_Named, Generic[T_co]):

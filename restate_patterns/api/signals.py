@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeV
 from typing_extensions import TypeForm, override
 
 from restate_patterns.api.answers import Answer
-from restate_patterns.api.links import Linked, tracked
+from restate_patterns.api.links import LinkedPlace, tracked
 from restate_patterns.api.members import Declared
 from restate_patterns.errors import TerminalError, UsageError, WrongValue
 from restate_patterns.seam import ServiceKind, ValueOrFailure
 from restate_patterns.text.wording import shown
-from restate_patterns.values.copies import kept_arguments
 from restate_patterns.values.failures import travelling
 from restate_patterns.values.serde import type_name, typed_codec
 from restate_patterns.values.storage_checks import checked_text
@@ -85,7 +84,7 @@ class AwaitedSignal(Answer[T]):
     __slots__ = ()
 
 
-class SignalHandle(Linked, Generic[T]):
+class SignalHandle(LinkedPlace, Generic[T]):
     """A signal of an invocation, to answer. Made by `signal` of the handle of the invocation."""
 
     __slots__ = ("_codec", "_name", "_ref")
@@ -126,17 +125,6 @@ class SignalHandle(Linked, Generic[T]):
         if not isinstance(error, TerminalError):  # pyright: ignore[reportUnnecessaryIsInstance] - what types can't stop
             raise WrongValue(f"the signal {self._name!r}: reject it with a TerminalError, not {shown(error)}")
         await self._caller.complete_signal(self._ref, self._name, ValueOrFailure(None, travelling(error)))
-
-    @override
-    def _given(
-        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, _ = kept_arguments(args, kwargs)
-        return args, kwargs
-
-    @override
-    def __repr__(self) -> str:
-        return f"<{self._label}>"
 
 
 def declared_alone(signal: Signal[Any], type_: object) -> Signal[Any]:
