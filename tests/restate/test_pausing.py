@@ -6,11 +6,23 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from restate import discovery
 
-from restate_patterns import App, Client, Context, Restate, RetryPolicy, Service, TerminalError, UsageError, handler
+from restate_patterns import (
+    App,
+    AwakeableId,
+    Client,
+    Context,
+    Restate,
+    RetryPolicy,
+    Service,
+    TerminalError,
+    UsageError,
+    handler,
+)
 from restate_patterns.admin import AdminClient, InvocationStatus, InvocationView
 from restate_patterns.server import RunningServer
 from tests.support.bounds import PATIENCE_S
@@ -47,7 +59,7 @@ class Changing(Service):
     """Takes another path, or meets a bug, on its second attempt."""
 
     changed = False
-    begun_count = 0
+    doors: ClassVar[list[AwakeableId[str]]] = []
 
     @handler(retry=ONCE, inactivity_timeout=timedelta(0))
     async def once(self, ctx: Context) -> str:
@@ -68,19 +80,19 @@ class Changing(Service):
 
     async def _path(self, ctx: Context) -> str:
         await ctx.run("new" if Changing.changed else "old", lambda: 1)
-        Changing.begun_count += 1
-        await asyncio.sleep(1)
-        return await ctx.run("last", lambda: "last")
+        door = ctx.awakeable(str)
+        Changing.doors.append(door.id)
+        return await door
 
 
 def backend_on(server: RunningServer) -> Restate:
     return Restate(ingress_url=server.ingress_url, admin_url=server.admin_url, bind="127.0.0.1:0", force=True)
 
 
-async def paused(admin: AdminClient, invocation_id: str) -> InvocationView:
-    """Wait until an invocation is paused."""
+async def reached(status: InvocationStatus, admin: AdminClient, invocation_id: str) -> InvocationView:
+    """Wait until an invocation has a status."""
     async with asyncio.timeout(PATIENCE_S):
-        while (view := (await admin.describe_invocation(invocation_id)).view).status is not InvocationStatus.PAUSED:
+        while (view := (await admin.describe_invocation(invocation_id)).view).status is not status:
             assert view.status is not InvocationStatus.COMPLETED, view
             await asyncio.sleep(0.05)
     return view
@@ -98,15 +110,17 @@ async def test_it_is_paused_every_time_with_its_reason(
     client: Client, restate_server: RunningServer, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Changing, "changed", False)
-    monkeypatch.setattr(Changing, "begun_count", 0)
+    monkeypatch.setattr(Changing, "doors", [])
     handles = [await getattr(client.service_client(Changing), name).send() for _ in range(MANY)]
-    async with asyncio.timeout(PATIENCE_S):
-        while name != "bug" and Changing.begun_count < MANY:
-            await asyncio.sleep(0.01)
-    monkeypatch.setattr(Changing, "changed", True)
     async with AdminClient(restate_server.admin_url) as admin:
+        if name != "bug":
+            for handle in handles:
+                await reached(InvocationStatus.SUSPENDED, admin, handle.id)
+            monkeypatch.setattr(Changing, "changed", True)
+            for door in set(Changing.doors):
+                await door.resolve(client, "open")
         for handle in handles:
-            view = await paused(admin, handle.id)
+            view = await reached(InvocationStatus.PAUSED, admin, handle.id)
             assert ("a bug" if name == "bug" else "mismatch") in (view.last_failure or ""), view
         for handle in handles:
             await admin.kill(handle.id)
@@ -123,7 +137,7 @@ async def test_a_server_that_is_too_old_is_named(
         AdminClient(restate_server.admin_url) as admin,
     ):
         handle = await getattr(client.service_client(Shop), name).send()
-        view = await paused(admin, handle.id)
+        view = await reached(InvocationStatus.PAUSED, admin, handle.id)
         assert "not supported by the negotiated protocol version" in (view.last_failure or ""), view
         assert "the Restate server is too old" in caplog.text
         await admin.kill(handle.id)
