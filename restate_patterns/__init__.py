@@ -65,6 +65,11 @@ from restate_patterns.errors import (
     WrongValue,
 )
 from restate_patterns.options import Step
+from restate_patterns.patterns.fan_out.errors import FanOutFailed
+from restate_patterns.patterns.fan_out.fan_out import FanOut, fan_out, fan_out_as_completed, first_success, quorum
+from restate_patterns.patterns.fan_out.outcomes import FanOutProgress, Outcome
+from restate_patterns.patterns.fan_out.pages import FanOutPages, fan_out_services
+from restate_patterns.patterns.fan_out.policies import Tolerate
 from restate_patterns.patterns.machines.errors import EventRefused, IllegalEvent
 from restate_patterns.patterns.machines.history import Change
 from restate_patterns.patterns.machines.machine import StateMachine
@@ -123,6 +128,10 @@ __all__ = [
     "Embedded",
     "ErrorRecord",
     "EventRefused",
+    "FanOut",
+    "FanOutFailed",
+    "FanOutPages",
+    "FanOutProgress",
     "Handler",
     "HandlerClient",
     "HandlerRef",
@@ -144,6 +153,7 @@ __all__ = [
     "NotStuck",
     "ObjectContext",
     "ObjectSharedContext",
+    "Outcome",
     "OutcomeUnknown",
     "PendingEvent",
     "ReadOnlyState",
@@ -177,6 +187,7 @@ __all__ = [
     "StuckStep",
     "TerminalError",
     "TimedOut",
+    "Tolerate",
     "Transition",
     "UndefinedName",
     "UndoError",
@@ -192,7 +203,12 @@ __all__ = [
     "WorkflowSharedContext",
     "WrongValue",
     "chart_event",
+    "fan_out",
+    "fan_out_as_completed",
+    "fan_out_services",
+    "first_success",
     "handler",
+    "quorum",
     "saga_diagram",
     "saga_services",
 ]

@@ -252,6 +252,14 @@ class Operations(Protocol):
         """
         ...
 
+    def stop_call(self, handle: OperationHandle) -> None:
+        """Cancel the callee of a call; the call still completes, with what the callee comes to then.
+
+        In the journal, unlike `cancel_call`. Nothing happens to a callee that has ended, nor, on the embedded engine,
+        to one that the call only joined by its idempotency key.
+        """
+        ...
+
     def now_ms(self) -> int:
         """Give durable time in Unix milliseconds, the same on every replay; journaled.
 

@@ -13,7 +13,7 @@ from restate_patterns.api.invocation_handles import InvocationHandle
 from restate_patterns.api.links import Link, Linked, tracked
 from restate_patterns.api.scopes import Scoped
 from restate_patterns.errors import UsageError
-from restate_patterns.seam import IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
+from restate_patterns.seam import Caller, IdempotencyRef, InvocationRef, Request, Target, WorkflowRef
 from restate_patterns.values.copies import all_plain
 from restate_patterns.values.storage_checks import checked_headers, checked_text
 
@@ -186,6 +186,21 @@ class HandlerClient(Linked, Generic[C, P, R]):
 def spec_of(handler: HandlerClient[Any, ..., Any]) -> HandlerFace:
     """Return what is known of a client's handler."""
     return handler._spec  # pyright: ignore[reportPrivateUsage] - the one door to it
+
+
+def asks_through(handler: HandlerClient[Any, ..., Any], caller: Caller) -> bool:
+    """Return whether a client's handler asks through a caller."""
+    link = handler._link  # pyright: ignore[reportPrivateUsage] - beside the class
+    return link is not None and link.caller is caller
+
+
+def request_of(handler: HandlerClient[Any, ..., Any], argument: object) -> tuple[Request, float | None]:
+    """Return what a call with one argument asks for, and its timeout in seconds.
+
+    Raises:
+        WrongValue: The argument is not what the handler takes.
+    """
+    return handler._request((argument,), {}), handler._options.timeout_s  # pyright: ignore[reportPrivateUsage] - likewise
 
 
 def without_timeout(

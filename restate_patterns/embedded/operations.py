@@ -143,8 +143,19 @@ class JournalOperations(Operations):
 
     @override
     def cancel_call(self, handle: OperationHandle) -> None:
+        if self._cursor.recording:
+            self._cancel_callee(handle)
+
+    @override
+    def stop_call(self, handle: OperationHandle) -> None:
+        name = f"of {handle}"
+        if self._cursor.match(CommandKind.STOP_CALL, name, _NO_FINGERPRINT) is None:
+            self._cursor.keep(CommandKind.STOP_CALL, name, _NO_FINGERPRINT)
+            self._cancel_callee(handle)
+
+    def _cancel_callee(self, handle: OperationHandle) -> None:
         callee = self._record.calls.get(handle)
-        if callee is not None and self._cursor.recording and handle not in self._record.done:
+        if callee is not None and handle not in self._record.done:
             self._parts.cancels.cancel_callee(callee, self._record, handle)
 
     @override

@@ -64,6 +64,7 @@ class CommandKind(enum.IntEnum):
     CANCEL_INVOCATION = 17
     SIGNAL = 18
     COMPLETE_SIGNAL = 19
+    STOP_CALL = 20
 
 
 _CALLED: Final = (CommandKind.CALL, CommandKind.ATTACH)

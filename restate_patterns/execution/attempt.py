@@ -76,6 +76,7 @@ class DurableAttempt(Primitives, Attempt, LoopHost):
     @override
     def deliver_cancel(self, time_ms: int | None) -> AttemptEnd | None:
         def cancel() -> None:
+            self._cancels_count += 1
             self._loop.happened_at(time_ms)
             self._stragglers = Stragglers(self._loop, self._waits.waits_durably)
             self._waits.cancel_unshielded()

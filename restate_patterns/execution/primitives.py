@@ -30,6 +30,7 @@ from restate_patterns.seam import (
     Invocation,
     InvocationRef,
     Issued,
+    OperationHandle,
     Operations,
     Ready,
     Request,
@@ -75,6 +76,7 @@ class Primitives(Caller):
         self._tracked = Tracked()
         self._signals: dict[str, Awaitable[bytes]] = {}
         self._asked_count = 0
+        self._cancels_count = 0
         self._warns_at = limits.JOURNAL_COMMANDS_WARNING
         self.owed: list[str] = []
         self.shield_broken = False
@@ -143,17 +145,33 @@ class Primitives(Caller):
         task = asyncio.current_task(self._loop)
         return isinstance(task, InnerTask) and task.shield_depth > 0
 
+    def cancel_count(self) -> int:
+        """Give how often a cancellation of the invocation has come; 0 for a task that is shielded from it."""
+        return 0 if self._shielded() else self._cancels_count
+
     # Calls.
 
     @override
-    async def call(self, request: Request, timeout_s: float | None) -> bytes:
+    async def call(self, request: Request, timeout_s: float | None, *, stops: bool = False) -> bytes:
+        """Call a handler and give its output.
+
+        Args:
+            request: What to call.
+            timeout_s: The longest wait, in seconds.
+            stops: Whether cancelling the wait cancels the callee, too, and waits until it has ended.
+        """
         if timeout_s is not None:
             async with asyncio.timeout(timeout_s):
-                return await self.call(request, None)
+                return await self.call(request, None, stops=stops)
         request = self._checked(request)
         self._waits.before_wait()
         handle = self._ask(self._operations.call, request, shielded=self._shielded())
+        if stops:
+            return await self._waits.call(handle, self._stop_call) or b""
         return await self._waits.operation(handle, is_call=True) or b""
+
+    def _stop_call(self, handle: OperationHandle) -> None:
+        self._ask(self._operations.stop_call, handle)
 
     @override
     async def send(self, request: Request, delay_ms: int) -> str:
@@ -304,7 +322,7 @@ class Primitives(Caller):
         if not self.replaying:
             _logger.warning(
                 "%s (%s) has asked for %d things: its journal is read from the beginning whenever it goes on after a "
-                "wait or a restart. Let it hand over what is left: send itself the rest and end",
+                "wait or a restart. Let it hand over what is left: send itself the rest and end, or fan out in pages",
                 self.invocation.target,
                 self.invocation.id,
                 self._asked_count,

@@ -116,8 +116,35 @@ class StepWait(InnerFuture[bytes | None]):
             self.set_result(completion.value)
 
 
+class CallWait(StepWait):
+    """The wait of one task for a call that is not left alone: it ends when the callee has ended, also when cancelled.
+
+    Cancelling it cancels the callee.
+    """
+
+    __slots__ = ("stop_call",)
+
+    def __init__(self, waits: Waits, handle: OperationHandle, stop_call: Callable[[OperationHandle], None]) -> None:
+        self.stop_call = stop_call
+        super().__init__(waits, handle, None)
+
+    @override
+    def fail_cancelled(self) -> None:
+        """The invocation was cancelled, and the callee is with it: end this wait with that error, once it has ended."""
+        if self.stop is None:
+            self.stop = _Stop()
+            self.waits.backend.cancel_call(self.handle)
+
+    @override
+    def _ask_to_stop(self) -> _Stop:
+        if self.stop is None:
+            self.stop = _Stop()
+            self.stop_call(self.handle)
+        return self.stop
+
+
 class _Stop:
-    """That a step was asked to stop: because its task was cancelled, or else because its invocation was."""
+    """That a step or a callee was asked to stop: because its task was cancelled, or else because its invocation was."""
 
     __slots__ = ("message", "task_cancelled")
 
@@ -204,6 +231,11 @@ class Waits:
     def step(self, handle: OperationHandle, succeeded: Callable[[bytes], None] | None = None) -> StepWait:
         """Give what to await for a step; `succeeded` hears of its result also when the wait was cancelled."""
         wait = self._pending[handle] = StepWait(self, handle, succeeded)
+        return wait
+
+    def call(self, handle: OperationHandle, stop_call: Callable[[OperationHandle], None]) -> CallWait:
+        """Give what to await for a call whose callee is cancelled with the wait, by `stop_call`."""
+        wait = self._pending[handle] = CallWait(self, handle, stop_call)
         return wait
 
     def answer(self, handle: OperationHandle) -> AnswerWait:

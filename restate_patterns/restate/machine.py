@@ -63,6 +63,13 @@ class Issued(NamedTuple):
     """Whether its result is in the journal already."""
 
 
+class Called(NamedTuple):
+    """A call that the machine has taken: the notices of its output and of its invocation id."""
+
+    output: Notice
+    invocation_id: Notice
+
+
 class Answer(NamedTuple):
     """What a notice came to. `failure` wins over `value`; None is nothing."""
 
@@ -208,10 +215,10 @@ class Machine:
 
     # Commands.
 
-    def call(self, request: Request) -> Notice:
-        """Call a handler; the notice is its output."""
+    def call(self, request: Request) -> Called:
+        """Call a handler."""
         found = self._asked(self._vm.sys_call, *_target(request), **_options(request))
-        return cast("int", found.result_handle)
+        return Called(found.result_handle, found.invocation_id_handle)
 
     def send(self, request: Request, delay_ms: int) -> Notice:
         """Send to a handler; the notice is the invocation id."""

@@ -6,16 +6,17 @@ import functools
 import json
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from typing_extensions import override
 
 from restate_patterns.limits import DELAY_SLACK_MS
 from restate_patterns.restate.answers import Read, attached, own_result, plain, resolved, step_result
+from restate_patterns.restate.callees import Callees
 from restate_patterns.restate.events import CANCEL, CancelDelivered, Event, StepToRun
 from restate_patterns.restate.machine import Answer, Machine, Notice, Progress, RunDue
 from restate_patterns.restate.references import References
+from restate_patterns.restate.waiting import Finish, Waiting
 from restate_patterns.seam import (
     Completion,
     InvocationRef,
@@ -32,17 +33,6 @@ NOW: Final = "now"
 
 _OWN: Final = ""
 """Fingerprint of the steps that no handler asked for."""
-
-Finish: TypeAlias = Callable[[Answer], None]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """Something asked for that has not completed."""
-
-    finish: Finish
-    internal: bool = False
-    """Whether it is ours: the output of the invocation must not overtake it."""
 
 
 class MachineOperations(Operations):
@@ -68,6 +58,7 @@ class MachineOperations(Operations):
         self._next_handle = 0
         self._waiting: dict[Notice, Waiting] = {}
         self._notices: dict[OperationHandle, Notice] = {}
+        self._callees = Callees(machine, self._hear)
         self._instant: deque[Completion] = deque()
         self._arrived: deque[Event] = deque()
         self._held: deque[Callable[[], None]] | None = None
@@ -141,9 +132,13 @@ class MachineOperations(Operations):
         self._notices[handle] = notice
         self._waiting[notice] = Waiting(finish)
 
+    def _hear(self, notice: Notice, finish: Finish) -> None:
+        self._waiting[notice] = Waiting(finish, internal=True)
+
     def _completes(self, handle: OperationHandle, read: Read = plain) -> Finish:
         def finish(answer: Answer) -> None:
             self._notices.pop(handle, None)
+            self._callees.ended(handle)
             self._arrived.append(read(handle, answer))
 
         return finish
@@ -203,7 +198,7 @@ class MachineOperations(Operations):
             self._machine.propose(reading.notice, b"%d" % now_ms, None)
             self._held = deque()
             # Internal: what is held back is written although the handler has ended by then.
-            self._waiting[reading.notice] = Waiting(lambda answer: self._release(), internal=True)
+            self._hear(reading.notice, lambda answer: self._release())
         self._known_ms = now_ms
         return now_ms
 
@@ -240,10 +235,18 @@ class MachineOperations(Operations):
 
     @override
     def call(self, request: Request, *, shielded: bool) -> OperationHandle:
-        if not shielded:
-            return self._ask(lambda: self._machine.call(request))
-        # A cancel of this invocation makes the machine cancel what it called, but not what it sent.
-        return self._attach_to(lambda: self._machine.send(request, 0), plain)
+        if shielded:
+            # A cancel of this invocation makes the machine cancel what it called, but not what it sent.
+            return self._attach_to(lambda: self._machine.send(request, 0), plain)
+        handle = self._new_handle()
+
+        def issue() -> None:
+            called = self._machine.call(request)
+            self._callees.called(handle, called.invocation_id)
+            self._wait_for(handle, called.output, self._completes(handle))
+
+        self._issue(issue)
+        return handle
 
     def _attach_to(self, command: Callable[[], Notice], read: Read) -> OperationHandle:
         """Issue a command that comes to an invocation id, then wait for the output of that invocation."""
@@ -254,8 +257,9 @@ class MachineOperations(Operations):
             if found.failure is not None:
                 self._completes(handle)(Answer(failure=found.failure))
             else:
-                notice = self._machine.attach((found.value or b"").decode("ascii"))
-                self._wait_for(handle, notice, self._completes(handle))
+                callee = (found.value or b"").decode("ascii")
+                self._wait_for(handle, self._machine.attach(callee), self._completes(handle))
+                self._callees.sent(handle, callee)
 
         self._issue(lambda: self._wait_for(handle, command(), attach))
         return handle
@@ -263,6 +267,10 @@ class MachineOperations(Operations):
     @override
     def cancel_call(self, handle: OperationHandle) -> None:
         pass  # the machine has done it
+
+    @override
+    def stop_call(self, handle: OperationHandle) -> None:
+        self._issue(lambda: self._callees.stop(handle))
 
     @override
     def send(self, request: Request, delay_ms: int, due_ms: int | None) -> OperationHandle:
@@ -296,7 +304,7 @@ class MachineOperations(Operations):
                 command((found.value or b"").decode("ascii"))
 
         def find() -> None:
-            self._waiting[self._find(ref)] = Waiting(tell, internal=True)
+            self._hear(self._find(ref), tell)
 
         self._issue(find if not isinstance(ref, str) else functools.partial(command, ref))
 

@@ -4,7 +4,17 @@ See the guide "Writing a pattern". What takes a context is for code that runs in
 """
 
 from restate_patterns.api.handler_clients import without_timeout
-from restate_patterns.toolkit.callees import Callee, callee, kept_arguments, kept_for
+from restate_patterns.toolkit.callees import (
+    Callee,
+    RawCall,
+    call_raw,
+    callee,
+    kept_arguments,
+    kept_for,
+    raw_call,
+    result_codec,
+    stopping,
+)
 from restate_patterns.toolkit.definitions import (
     Codec,
     codec,
@@ -18,6 +28,7 @@ from restate_patterns.toolkit.endings import ended, owed, to_the_end
 from restate_patterns.toolkit.errors import ATTEMPT_OVER, failure_name, from_failure, leaves_of, terminal, to_failure
 from restate_patterns.toolkit.invocations import (
     break_off,
+    cancel_count,
     handler_label,
     has_ended,
     hosts,
@@ -36,9 +47,12 @@ __all__ = [
     "BoundStep",
     "Callee",
     "Codec",
+    "RawCall",
     "bound_step",
     "break_off",
+    "call_raw",
     "callee",
+    "cancel_count",
     "codec",
     "comes_back",
     "declarations",
@@ -55,9 +69,12 @@ __all__ = [
     "must_not_end",
     "number_in_attempt",
     "owed",
+    "raw_call",
     "read_definition",
+    "result_codec",
     "service_name",
     "sleep_for",
+    "stopping",
     "stored_state",
     "terminal",
     "to_failure",

@@ -45,6 +45,11 @@ def number_in_attempt(ctx: Context, what: object) -> int:
     return number
 
 
+def cancel_count(ctx: Context) -> int:
+    """Return how often a cancellation of the invocation has come so far; 0 for code that is shielded from it."""
+    return scope_of(ctx).attempt.cancel_count()
+
+
 def break_off(ctx: Context, error: BaseException) -> None:
     """End the attempt here, with an error that has it tried again: no other code of the handler goes on.
 

@@ -16,6 +16,7 @@ from restate_patterns.testing.contract import (
     concurrency,
     facts,
     failures,
+    fan_outs,
     giving,
     idempotency,
     keys,
@@ -65,6 +66,7 @@ SUBJECTS: Final[Sequence[ModuleType]] = (
     cancelling,
     reaching,
     compensating,
+    fan_outs,
     misuse,
     unsound,
     operating,
@@ -78,7 +80,7 @@ ALL: Final[Sequence[Guarantee]] = tuple(
 
 
 def definitions(seen: Recorder) -> list[Definition]:
-    """Return the definitions under test, each with a wire name that begins with `Contract`."""
+    """Return the definitions under test; wire names begin with `Contract`, but for the services of patterns."""
     return [definition(seen) for subject in SUBJECTS for definition in subject.DEFINITIONS]
 
 

@@ -262,6 +262,10 @@ class MemoryOperations(Operations):
         self.hints.append(("cancel_call", handle))
 
     @override
+    def stop_call(self, handle: OperationHandle) -> None:
+        self._issue("stop_call", f"of {handle}", lambda _: self.world.arrive(handle, None, Failure(409, "cancelled")))
+
+    @override
     def now_ms(self) -> int:
         answer = self._issue("now", "", None, lambda: Ready(b"%d" % self.world.clock.wall_ms()))
         assert isinstance(answer, Ready)

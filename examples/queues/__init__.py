@@ -1,0 +1,1 @@
+"""Work for later, and work in parallel."""
