@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,6 +36,19 @@ async def flow() -> int:
     return sum([await step(number) for number in range(STEPS)])
 
 
+@DBOS.workflow()
+async def double(number: int) -> int:
+    """Be one of the calls of a fan-out."""
+    return 2 * number
+
+
+@DBOS.workflow()
+async def gathering(count: int) -> int:
+    """Make so many calls at once and add up their answers."""
+    handles = [await DBOS.start_workflow_async(double, number) for number in range(count)]
+    return sum(await asyncio.gather(*[handle.get_result() for handle in handles]))
+
+
 @DBOS.step()
 def step_in_thread(number: int) -> int:
     """Do nothing, durably."""
@@ -57,7 +71,7 @@ def check_durable() -> None:
 
 @contextlib.asynccontextmanager
 async def side(tuned: bool = False) -> AsyncIterator[Commands]:
-    """Serve `steps`."""
+    """Serve `steps` and `gather`."""
     config: DBOSConfig = {
         "name": "benchmark",
         "system_database_url": f"sqlite:///{FILE}",
@@ -82,7 +96,14 @@ async def side(tuned: bool = False) -> AsyncIterator[Commands]:
     async def steps(concurrency: int, seconds: float) -> Facts:
         return await at_once(concurrency, seconds, one)
 
+    async def gather(count: int) -> Facts:
+        start = time.perf_counter()
+        total = await gathering(count)
+        if total != count * (count - 1):
+            raise AssertionError(f"the fan-out of {count} calls came to {total}")
+        return {"elapsed_s": time.perf_counter() - start}
+
     try:
-        yield {"steps": steps}
+        yield {"steps": steps, "gather": gather}
     finally:
         DBOS.destroy()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,21 @@ class EmbeddedSide:
         """Say how much memory is in RAM."""
         return {"resident_mb": resident_mb()}
 
+    async def gather(self, count: int) -> Facts:
+        """Make so many calls in one handler, all at once."""
+        return await self._calls(self.bench.gather, count)
+
     async def fan_out(self, count: int) -> Facts:
-        """Make so many calls in one handler."""
+        """Make so many calls in one handler, a window at a time."""
+        return await self._calls(self.bench.fan_out, count)
+
+    async def pages(self, count: int) -> Facts:
+        """Make so many calls, in pages."""
+        return await self._calls(self.bench.pages, count)
+
+    async def _calls(self, fan_out: Callable[[int], Awaitable[int]], count: int) -> Facts:
         start = time.perf_counter()
-        total = await self.bench.fan_out(count)
+        total = await fan_out(count)
         if total != count * (count - 1):
             raise AssertionError(f"the fan-out of {count} calls came to {total}")
         return {"elapsed_s": time.perf_counter() - start, "resident_mb": resident_mb()}
@@ -91,7 +102,9 @@ async def side(file: str = "embedded.db") -> AsyncIterator[Commands]:
             asked.sequential,
             asked.noop,
             asked.memory,
+            asked.gather,
             asked.fan_out,
+            asked.pages,
             asked.suspend,
         ]
         yield {command.__name__: command for command in commands}

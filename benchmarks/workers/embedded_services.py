@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from restate_patterns import App, Context, Service, handler
+from restate_patterns import App, Context, Service, fan_out, fan_out_services, handler
 
 STEPS = 5
 LONG = timedelta(days=30)
+WINDOW = 100
+PAGE = 1_000
 
 
 async def step(number: int) -> int:
@@ -45,14 +47,24 @@ class Bench(Service):
 
     @handler
     async def double(self, ctx: Context, number: int) -> int:
-        """Be one of the calls of `fan_out`."""
+        """Be one of the calls of a fan-out."""
         return 2 * number
 
     @handler
-    async def fan_out(self, ctx: Context, count: int) -> int:
+    async def gather(self, ctx: Context, count: int) -> int:
         """Make so many calls at once and add up their answers."""
         client = ctx.service_client(Bench)
         return sum(await asyncio.gather(*[client.double(number) for number in range(count)]))
+
+    @handler
+    async def fan_out(self, ctx: Context, count: int) -> int:
+        """Make so many calls, a window at a time, and add up their answers."""
+        return sum(await fan_out(ctx, range(count), ctx.service_client(Bench).double, window=WINDOW))
+
+    @handler
+    async def pages(self, ctx: Context, count: int) -> int:
+        """Do the same in pages."""
+        return sum(await fan_out(ctx, range(count), ctx.service_client(Bench).double, window=WINDOW, page=PAGE))
 
     @handler(inactivity_timeout=timedelta(0))
     async def sleep_long(self, ctx: Context) -> None:
@@ -61,4 +73,4 @@ class Bench(Service):
         await asyncio.sleep(LONG.total_seconds())
 
 
-app = App([Bench()])
+app = App([Bench(), *fan_out_services()])

@@ -36,6 +36,7 @@ async def side() -> AsyncIterator[Commands]:
 
             async def urls() -> Facts:
                 return {
+                    "ingress": server.ingress_url,
                     **{name: f"{server.ingress_url}/Bench/{name}" for name in HANDLERS},
                     **{f"our_{name}": f"{server.ingress_url}/OurBench/{name}" for name in HANDLERS},
                     "process_ids": [server.nodes[0].process_id, bare_process.pid, our_process.pid],

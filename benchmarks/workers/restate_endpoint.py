@@ -49,6 +49,20 @@ async def calls(ctx: restate.Context) -> int:
 
 
 @bench.handler()
+async def double(ctx: restate.Context, number: int) -> int:
+    """Be one of the calls of a fan-out."""
+    return 2 * number
+
+
+@bench.handler()
+async def gather(ctx: restate.Context, count: int) -> int:
+    """Make so many calls at once and add up their answers."""
+    calls = [ctx.service_call(double, number) for number in range(count)]
+    await restate.gather(*calls)
+    return sum([await call for call in calls])
+
+
+@bench.handler()
 async def noop(ctx: restate.Context) -> None:
     """Do nothing."""
 

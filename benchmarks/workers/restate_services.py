@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.workers.embedded_services import STEPS, step
-from restate_patterns import App, Context, ObjectContext, Service, State, VirtualObject, handler
+import asyncio
+
+from benchmarks.workers.embedded_services import STEPS, WINDOW, step
+from restate_patterns import App, Context, ObjectContext, Service, State, VirtualObject, fan_out, handler
 
 CALLS = 5
 
@@ -40,6 +42,22 @@ class OurBench(Service):
         for _ in range(CALLS):
             total = await tally.add(1)
         return total
+
+    @handler
+    async def double(self, ctx: Context, number: int) -> int:
+        """Be one of the calls of a fan-out."""
+        return 2 * number
+
+    @handler
+    async def gather(self, ctx: Context, count: int) -> int:
+        """Make so many calls at once and add up their answers."""
+        client = ctx.service_client(OurBench)
+        return sum(await asyncio.gather(*[client.double(number) for number in range(count)]))
+
+    @handler
+    async def fan_out(self, ctx: Context, count: int) -> int:
+        """Make so many calls, a window at a time, and add up their answers."""
+        return sum(await fan_out(ctx, range(count), ctx.service_client(OurBench).double, window=WINDOW))
 
     @handler
     async def noop(self, ctx: Context) -> None:

@@ -19,12 +19,12 @@ from typing_extensions import override
 from restate_patterns import Client
 from restate_patterns.admin import AdminClient, InvocationDetail, InvocationStatus
 from restate_patterns.cli.exits import Exit
-from restate_patterns.server import RunningServer, ServerConfig, free_ports
+from restate_patterns.server import RunningServer, free_ports
 from tests.support.bounds import PATIENCE_S
 from tests.support.processes.dev_server import DevServer, run_here
 from tests.support.processes.slow_services import LONG_S, Lines, SlowSteps
 from tests.support.restate.identity_keys import PUBLIC_KEYS, private_key
-from tests.support.restate.servers import QUICK_RETRIES, served
+from tests.support.restate.servers import quick_config, served
 from tests.support.restate.service_process import ServiceProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.restate]
@@ -174,10 +174,7 @@ def test_a_server_with_another_identity(restate_binary: Path, tmp_path: Path, li
 
     The server keeps the status alone; the sentence is in the log of the services.
     """
-    config = ServerConfig(
-        binary=restate_binary, retry_policy=QUICK_RETRIES, request_identity_key=private_key(0, tmp_path)
-    )
-    with served(config) as server:
+    with served(quick_config(restate_binary, request_identity_key=private_key(0, tmp_path))) as server:
         found = serve("--register", server.admin_url, "--identity-key", PUBLIC_KEYS[1])
         assert_refused(found, Exit.REFUSED, "refuses this Restate server (401", "identity key")
         right = ServiceProcess(APP, server, tmp_path, "--identity-key", PUBLIC_KEYS[0], environment=lines.environment)
@@ -221,8 +218,7 @@ def test_services_that_are_gone(restate_server: RunningServer, tmp_path: Path, l
 
 def test_a_server_that_dies_in_the_middle_of_a_step(restate_binary: Path, tmp_path: Path, lines: Lines) -> None:
     """The step goes on without it, is not begun again, and its result is there when the server is back."""
-    config = ServerConfig(binary=restate_binary, retry_policy=QUICK_RETRIES)
-    with served(config) as server, slow_services(server, tmp_path, lines) as services:
+    with served(quick_config(restate_binary)) as server, slow_services(server, tmp_path, lines) as services:
         invocation_id = asyncio.run(work(server, LONG_S))
         lines.wait_for("slow begins")
         asyncio.run(server.nodes[0].kill())
@@ -236,8 +232,7 @@ def test_a_server_that_dies_in_the_middle_of_a_step(restate_binary: Path, tmp_pa
 
 def test_a_server_that_is_back_before_the_step_ends(restate_binary: Path, tmp_path: Path, lines: Lines) -> None:
     """The next attempt waits for the action that still runs."""
-    config = ServerConfig(binary=restate_binary, retry_policy=QUICK_RETRIES)
-    with served(config) as server, slow_services(server, tmp_path, lines) as services:
+    with served(quick_config(restate_binary)) as server, slow_services(server, tmp_path, lines) as services:
         invocation_id = asyncio.run(work(server, LONG_S))
         lines.wait_for("slow begins")
         asyncio.run(server.nodes[0].kill())

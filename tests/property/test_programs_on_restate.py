@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 
 from restate_patterns import Cancelled, Client
-from restate_patterns.server import RunningServer, ServerConfig, install
+from restate_patterns.server import RunningServer, install
 from tests.support.programs.program_services import ProgramRunner
 from tests.support.programs.programs import ProgramError, expected
 from tests.support.programs.random_programs import random_program
-from tests.support.restate.servers import INSTALL_DIRECTORY, QUICK_RETRIES, served
+from tests.support.restate.servers import INSTALL_DIRECTORY, quick_config, served
 from tests.support.restate.service_process import ServiceProcess, services_of
 
 COUNT = int(os.environ.get("PROGRAMS_COUNT", "60"))
@@ -99,7 +99,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     binary = install(INSTALL_DIRECTORY)
     for timeout in (timedelta(0), None):
-        config = ServerConfig(binary=binary, retry_policy=QUICK_RETRIES, inactivity_timeout=timeout)
+        config = quick_config(binary, inactivity_timeout=timeout)
         with (
             tempfile.TemporaryDirectory() as folder,
             served(config) as server,

@@ -15,7 +15,7 @@ from restate_patterns.patterns.fan_out.errors import FanOutFailed
 from restate_patterns.patterns.fan_out.outcomes import FanOutProgress, Outcome
 from restate_patterns.patterns.fan_out.pages import in_pages
 from restate_patterns.patterns.fan_out.policies import OnError, Tolerate, check_policy
-from restate_patterns.patterns.fan_out.tally import Tally
+from restate_patterns.patterns.fan_out.tally import Tally, fan_in
 from restate_patterns.patterns.fan_out.window import Window
 from restate_patterns.toolkit import terminal
 
@@ -97,13 +97,7 @@ async def fan_out(
     if page is not None:
         return await in_pages(ctx, items, call, window=window, on_error=on_error, progress=progress, page=page)
     tally = Tally(total, on_error, progress, every=window if total is None else max(1, total // 100))
-    calls = Window(ctx, items, call, window)
-    while (outcome := await calls.next()) is not None:
-        failure = tally.add(outcome)
-        if failure is not None:
-            await calls.stop()
-            raise failure
-    return tally.results()
+    return await fan_in(Window(ctx, items, call, window), tally)
 
 
 class FanOut(AsyncIterator[Outcome[R_co]], Generic[R_co]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -15,7 +15,7 @@ from restate_patterns.api.handlers import handler
 from restate_patterns.errors import Failure, UsageError
 from restate_patterns.patterns.fan_out.outcomes import FanOutProgress, Outcome
 from restate_patterns.patterns.fan_out.policies import OnError
-from restate_patterns.patterns.fan_out.tally import Tally
+from restate_patterns.patterns.fan_out.tally import Tally, fan_in
 from restate_patterns.patterns.fan_out.window import Window
 from restate_patterns.toolkit import (
     Codec,
@@ -74,15 +74,8 @@ class FanOutPages(Service):
             return _text(await call_raw(ctx, call))
 
         tally = Tally(len(page.bodies), "collect" if page.collect else "fail", None, every=len(page.bodies))
-        calls = Window(ctx, page.bodies, one, page.window)
-        while (outcome := await calls.next()) is not None:
-            failure = tally.add(outcome)
-            if failure is not None:
-                await calls.stop()
-                raise failure
-        if page.collect:
-            return [_written(outcome) for outcome in cast("list[Outcome[str]]", tally.results())]
-        return [PageOutcome(output=output) for output in cast("list[str]", tally.results())]
+        found = await fan_in(Window(ctx, page.bodies, one, page.window), tally)
+        return [_written(each) if page.collect else PageOutcome(output=each) for each in found]
 
 
 def fan_out_services() -> list[Service]:

@@ -9,6 +9,17 @@ from restate_patterns.errors import TerminalError
 from restate_patterns.patterns.fan_out.errors import FanOutFailed
 from restate_patterns.patterns.fan_out.outcomes import FanOutProgress, Outcome
 from restate_patterns.patterns.fan_out.policies import OnError, Tolerate
+from restate_patterns.patterns.fan_out.window import Window
+
+
+async def fan_in(calls: Window[Any, Any], tally: Tally) -> list[Any]:
+    """Read all outcomes and return the results; what runs is cancelled, and has ended, when failures are too many."""
+    while (outcome := await calls.next()) is not None:
+        failure = tally.add(outcome)
+        if failure is not None:
+            await calls.stop()
+            raise failure
+    return tally.results()
 
 
 class Tally:

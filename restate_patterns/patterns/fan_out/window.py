@@ -64,14 +64,13 @@ class Window(Generic[T, R]):
                 next attempt comes here again.
         """
         try:
-            while not self._ended:
+            while True:
                 self._fill()
+                if self._ended:
+                    return self._outcome(*self._ended.popleft())
                 if not self._running and self._pull is None:
                     return None
                 await self._something_ended()
-            index, task = self._ended.popleft()
-            self._fill()
-            return self._outcome(index, task)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) or terminal(error) is not None:
                 await self.stop()

@@ -17,11 +17,11 @@ from restate_patterns.restate.endpoint import RestateEndpoint
 from restate_patterns.restate.host import Host as EndpointHost
 from restate_patterns.restate.identity import IdentityCheck
 from restate_patterns.restate.remote import RemoteServer
-from restate_patterns.server import ServerConfig, install, running_server
+from restate_patterns.server import install, running_server
 from restate_patterns.testing.contract import Admin, Host, Running
 from tests.support.engines.client_admin import ClientAdmin
 from tests.support.restate.restate_differences import DIFFERENCES, SUSPENDING_DIFFERENCES
-from tests.support.restate.servers import INSTALL_DIRECTORY, QUICK_RETRIES
+from tests.support.restate.servers import INSTALL_DIRECTORY, quick_config
 
 
 class RestateHost(Host):
@@ -52,9 +52,7 @@ class RestateHost(Host):
 
     @asynccontextmanager
     async def _running(self, deployment: AppDeployment) -> AsyncGenerator[Running]:
-        config = ServerConfig(
-            binary=install(INSTALL_DIRECTORY), retry_policy=QUICK_RETRIES, inactivity_timeout=self._inactivity_timeout
-        )
+        config = quick_config(install(INSTALL_DIRECTORY), inactivity_timeout=self._inactivity_timeout)
         async with running_server(config) as server:
             remote = RemoteServer(server.ingress_url, server.admin_url)
             running = RestateRunning(deployment, remote)

@@ -22,6 +22,8 @@ from tests.support.pages import ROOT
 
 INSTALL_DIRECTORY = ROOT / ".restate"
 QUICK_RETRIES = RetryPolicy(initial=timedelta(milliseconds=20), maximum=timedelta(milliseconds=200))
+PARTITIONS_COUNT = 4
+"""A server comes with 24, each of which costs it time at its start and ever after."""
 FIXTURES = {"restate_binary", "restate_server", "suspending_restate_server"}
 STOP_S = 30.0
 
@@ -32,18 +34,30 @@ def restate_binary() -> Path:
     return install(INSTALL_DIRECTORY)
 
 
+def quick_config(
+    binary: Path, *, inactivity_timeout: timedelta | None = None, request_identity_key: Path | None = None
+) -> ServerConfig:
+    """Give what most tests run on: a server that retries quickly, and else is as it comes."""
+    return ServerConfig(
+        binary=binary,
+        retry_policy=QUICK_RETRIES,
+        partitions_count=PARTITIONS_COUNT,
+        inactivity_timeout=inactivity_timeout,
+        request_identity_key=request_identity_key,
+    )
+
+
 @pytest.fixture(scope="session")
 def restate_server(restate_binary: Path) -> Iterator[RunningServer]:
     """A server as it comes, which retries quickly."""
-    with served(ServerConfig(binary=restate_binary, retry_policy=QUICK_RETRIES)) as server:
+    with served(quick_config(restate_binary)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def suspending_restate_server(restate_binary: Path) -> Iterator[RunningServer]:
     """A server that suspends at each wait, so that every handler replays after each."""
-    config = ServerConfig(binary=restate_binary, retry_policy=QUICK_RETRIES, inactivity_timeout=timedelta(0))
-    with served(config) as server:
+    with served(quick_config(restate_binary, inactivity_timeout=timedelta(0))) as server:
         yield server
 
 
