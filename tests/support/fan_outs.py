@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from restate_patterns import (
     App,
     Cancelled,
@@ -21,6 +23,21 @@ from restate_patterns import (
 from restate_patterns.testing import TestEnvironment, run_test
 
 LONG_S = 3600.0
+
+
+class Replays:
+    """Whether handlers are replayed after each wait."""
+
+    always = False
+
+
+replays = Replays()
+
+
+@pytest.fixture(params=[False, True], ids=["as they go", "replayed after each wait"], autouse=True)
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test of a file that imports this once as handlers go on, and once as they are replayed."""
+    monkeypatch.setattr(replays, "always", request.param)
 
 
 class Odd(TerminalError, code=422):
@@ -100,7 +117,8 @@ class Run(Service):
 
 @asynccontextmanager
 async def running(program: Program, world: World) -> AsyncGenerator[TestEnvironment]:
-    async with run_test(App([Run(program, world), Numbers(world), *fan_out_services()])) as env:
+    app = App([Run(program, world), Numbers(world), *fan_out_services()])
+    async with run_test(app, replay_always=replays.always) as env:
         yield env
 
 

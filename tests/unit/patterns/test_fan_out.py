@@ -30,7 +30,9 @@ from restate_patterns import (
     quorum,
 )
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
-from tests.support.fan_outs import Numbers, Odd, Run, World, half, outcome_of, running
+from tests.support.fan_outs import Numbers, Odd, Run, World, both_ways, half, outcome_of, replays, running
+
+__all__ = ["both_ways"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -45,7 +47,7 @@ async def test_results_come_in_the_order_of_the_items_and_a_window_at_a_time() -
 
     world = World()
     assert await outcome_of(program, world) == repr(list(range(40, 0, -1)))
-    assert world.most == 7
+    assert world.most == (1 if replays.always else 7)  # one that waits is not in the process when it is to be replayed
 
 
 @pytest.mark.parametrize("items", [[], iter([]), iter(())])
@@ -78,7 +80,8 @@ async def test_items_are_read_as_there_is_room() -> None:
         return found
 
     assert await outcome_of(program) == "30"
-    assert max(behind) == 3  # and the one that was just read has left the window
+    if not replays.always:  # which reads the items again
+        assert max(behind) == 3  # and the one that was just read has left the window
 
 
 async def test_items_may_be_waited_for() -> None:

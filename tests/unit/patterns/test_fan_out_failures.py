@@ -16,7 +16,9 @@ from restate_patterns import (
     Tolerate,
     fan_out,
 )
-from tests.support.fan_outs import LONG_S, Odd, Run, World, half, outcome_of, running
+from tests.support.fan_outs import LONG_S, Odd, Run, World, both_ways, half, outcome_of, running
+
+__all__ = ["both_ways"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
