@@ -58,7 +58,17 @@ class Codec(Generic[T]):
         DefinitionError: pydantic does not know how to (de)serialise the type, or its values never come back.
     """
 
-    __slots__ = ("_adapter", "_exact", "_is_empty", "_is_plain", "_is_raw", "_to_json", "_validate_json", "type")
+    __slots__ = (
+        "_adapter",
+        "_exact",
+        "_is_empty",
+        "_is_plain",
+        "_is_raw",
+        "_schemas",
+        "_to_json",
+        "_validate_json",
+        "type",
+    )
 
     def __init__(self, type_: Any) -> None:
         self.type = type_
@@ -68,6 +78,7 @@ class Codec(Generic[T]):
         self._adapter: TypeAdapter[T] = _adapter_of(type_)
         self._to_json = writer(self._adapter)
         self._validate_json = self._adapter.validator.validate_json
+        self._schemas: dict[str, Mapping[str, object] | None] = {}
         self._is_plain = plain_check(cast("Any", self._adapter.core_schema))
         if why := why_never(cast("Any", self._adapter.core_schema)):
             raise DefinitionError(f"{type_name(type_)} never comes back as it was given: {why}")
@@ -205,6 +216,11 @@ class Codec(Generic[T]):
 
     def json_schema(self, mode: Literal["validation", "serialization"]) -> Mapping[str, object] | None:
         """Return the JSON schema, or None where there is none (raw bytes, no body, an opaque type)."""
+        if mode not in self._schemas:  # making one is a fifth of what starting a small app takes
+            self._schemas[mode] = self._make_schema(mode)
+        return self._schemas[mode]
+
+    def _make_schema(self, mode: Literal["validation", "serialization"]) -> Mapping[str, object] | None:
         if self._is_raw or self._is_empty:
             return None
         try:
