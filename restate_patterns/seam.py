@@ -478,6 +478,10 @@ class Deployment(Protocol):
         """Make an attempt of an invocation of one of these services; it is not started."""
         ...
 
+    async def started(self, caller: Caller) -> None:
+        """Do what the app does at each start; for who hosts the services, or has registered them, when they answer."""
+        return
+
 
 class Accepted(NamedTuple):
     """An invocation that was accepted, durably."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from typing_extensions import override
 
 from restate_patterns.api.definition_reader import is_definition, read_definition
 from restate_patterns.api.definitions import Definition
+from restate_patterns.api.links import Link
 from restate_patterns.api.specs import REQUIRED
-from restate_patterns.api.typed_clients import ClientProxy
+from restate_patterns.api.typed_clients import ClientProxy, Clients
 from restate_patterns.errors import DefinitionError, InvalidInput, UsageError, WrongValue
 from restate_patterns.execution.attempt import DurableAttempt
 from restate_patterns.execution.said import SaidLines
 from restate_patterns.seam import (
     Attempt,
+    Caller,
     Deployment,
     HandlerInfo,
     Invocation,
@@ -30,22 +32,27 @@ if TYPE_CHECKING:
 
 Main: TypeAlias = Callable[[DurableAttempt], Coroutine[Any, Any, bytes]]
 
+AtStart: TypeAlias = Callable[[Clients], Awaitable[None]]
+"""What an app does at each start, through a client of its services."""
+
 
 class AppDeployment(Deployment):
     """Hosts bound instances of definition classes.
 
     Args:
         definitions: The instances; one per wire name.
+        at_start: What the app does at each start, one after the other.
 
     Raises:
         DefinitionError: Something is not an instance of a definition, or can't be resolved, or a wire
             name is taken twice.
     """
 
-    def __init__(self, definitions: Sequence[Definition]) -> None:
+    def __init__(self, definitions: Sequence[Definition], at_start: Sequence[AtStart] = ()) -> None:
         self._services: dict[str, ServiceInfo] = {}
         self._mains: dict[tuple[str, str], Main] = {}
         self._said = SaidLines()
+        self._at_start = at_start
         for instance in definitions:
             self._add(instance)
 
@@ -61,6 +68,12 @@ class AppDeployment(Deployment):
         attempt.hosted = self._services
         attempt.said = self._said
         return attempt
+
+    @override
+    async def started(self, caller: Caller) -> None:
+        via = Clients(Link(caller))
+        for begin in self._at_start:
+            await begin(via)
 
     def _add(self, instance: Definition) -> None:
         _check_instance(instance)

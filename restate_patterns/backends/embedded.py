@@ -88,7 +88,7 @@ class Embedded(Backend):
         Args:
             app: The `App`.
         """
-        return IngressApp(lambda: self.engine(app.deployment), self._exposure)
+        return IngressApp(app.deployment, lambda: self.engine(app.deployment), self._exposure)
 
     @override
     def start(self, deployment: Deployment) -> AbstractAsyncContextManager[Caller]:
@@ -99,7 +99,9 @@ class Embedded(Backend):
         engine = self.engine(deployment)
         await engine.start()
         try:
-            yield EngineCaller(engine)
+            caller = EngineCaller(engine)
+            await deployment.started(caller)
+            yield caller
         finally:
             await engine.stop()
 
@@ -113,6 +115,13 @@ class Embedded(Backend):
         """
         engine = self.engine(deployment)
         await engine.start()
+        try:
+            await deployment.started(EngineCaller(engine))
+            await self._serve(deployment, engine, started)
+        finally:
+            await engine.stop()
+
+    async def _serve(self, deployment: Deployment, engine: Engine, started: Callable[[], None]) -> None:
         server = self.http_server(engine)
 
         def listening() -> None:
@@ -125,7 +134,4 @@ class Embedded(Backend):
             )
             started()
 
-        try:
-            await server.serve_until_signal(started=listening, then=engine.stop)
-        finally:
-            await engine.stop()
+        await server.serve_until_signal(started=listening, then=engine.stop)

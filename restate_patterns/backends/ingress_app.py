@@ -20,6 +20,7 @@ from restate_patterns.http.exposure import Exposure
 from restate_patterns.http.guard import Guard
 from restate_patterns.http.ingress import Ingress
 from restate_patterns.http.mounting import Mount
+from restate_patterns.seam import Deployment
 from restate_patterns.system import collector
 
 _EVERY_ADDRESS: Final = ""
@@ -43,7 +44,8 @@ class IngressApp(AsgiApp):
         web.mount("/durable", ingress)
     """
 
-    def __init__(self, make_engine: Callable[[], Engine], exposure: Exposure) -> None:
+    def __init__(self, deployment: Deployment, make_engine: Callable[[], Engine], exposure: Exposure) -> None:
+        self._deployment = deployment
         self._make_engine = make_engine
         self._exposure = replace(exposure, host=_EVERY_ADDRESS)
         self._ingress = Mount()
@@ -83,6 +85,11 @@ class IngressApp(AsgiApp):
         try:
             engine = self._make_engine()
             await engine.start()
+            try:
+                await self._deployment.started(EngineCaller(engine))
+            except BaseException:
+                await engine.stop()
+                raise
         except BaseException:
             self._runs = False
             raise

@@ -38,7 +38,7 @@ class Restate(Backend):
         admin_url: The server's admin API, where the services are registered.
         bind: `HOST:PORT` where the services are served, over HTTP/2 without TLS. Port 0 takes a free one.
         advertised_url: Under which URL the server reaches them. Default: that of `bind`.
-        register: Whether the services are registered at the start.
+        register: Whether the services are registered at the start, and then the app's schedules declared.
         force: Register also where another deployment of the same URL has invocations in flight.
         identity_keys: Public keys (`publickeyv1_...`) of servers whose requests are taken. Default: anybody's.
         token: For the ingress and the admin API, sent as `authorization: Bearer ...`.
@@ -141,6 +141,7 @@ class Restate(Backend):
             async with server:
                 if self._register:
                     await remote.admin.register(self._advertised_url or server.url, force=self._force)
+                    await deployment.started(remote.caller)
                 yield server, remote
         finally:
             await remote.aclose()

@@ -21,6 +21,7 @@ from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.loading import load_app
 from restate_patterns.cli.logs import print_logs
 from restate_patterns.cli.output import complain, tell
+from restate_patterns.client.engine_caller import EngineCaller
 from restate_patterns.embedded.file_errors import FileError
 from restate_patterns.errors import DefinitionError
 from restate_patterns.http.ports import PortError
@@ -67,6 +68,10 @@ async def _serve(app: App, arguments: Namespace, sources: SourceWatch) -> Path |
     except FileError as error:
         raise CommandError(Exit.CANNOT_START, str(error)) from None
     try:
+        try:
+            await app.deployment.started(EngineCaller(engine))
+        except DefinitionError as error:
+            raise CommandError(Exit.USAGE, str(error)) from None
         async with stop_signals() as signals:
             try:
                 await server.start()

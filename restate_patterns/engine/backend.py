@@ -24,6 +24,8 @@ class Backend(Protocol):
     def start(self, deployment: Deployment) -> AbstractAsyncContextManager[Caller]:
         """Host the services in this process until the block ends.
 
+        Awaits `deployment.started` first, which declares the app's schedules, unless somebody else registers services.
+
         Returns:
             What typed clients of these services stand on.
         """

@@ -17,6 +17,7 @@ from typing_extensions import override
 from restate_patterns.execution.steps import thread_of
 from restate_patterns.seam import (
     Attempt,
+    Caller,
     Deployment,
     Invocation,
     OperationHandle,
@@ -73,6 +74,10 @@ class CrashingDeployment(Deployment):
     def attempt(self, invocation: Invocation, operations: Operations) -> Attempt:
         watched = _CrashingOperations(operations, invocation.target, self._process)
         return self._deployment.attempt(invocation, cast("Operations", watched))
+
+    @override
+    async def started(self, caller: Caller) -> None:
+        await self._deployment.started(caller)
 
 
 class _CrashingOperations:

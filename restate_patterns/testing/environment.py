@@ -65,18 +65,20 @@ class TestEnvironment(Engines):
         self._up = asyncio.Event()
         self._restarting: asyncio.Task[None] | None = None
         self.engine = self._new_engine()
-        self.client = Client.over(SurvivingCaller(self, EndlessWaits(self)))
+        self._caller = SurvivingCaller(self, EndlessWaits(self))
+        self.client = Client.over(self._caller)
 
     def _new_engine(self) -> Engine:
         deployment = CrashingDeployment(self._app.deployment, self._process)
         return Engine(deployment, self._store, self._clock, inactivity_timeout_ms=self._timeout_ms)
 
     async def start(self) -> None:
-        """Start the engine."""
+        """Start the engine, and do what the app does at each start."""
         self._crashes.begin(self.die)
         await self.engine.start()
         if self._restarting is None:
             self._up.set()
+        await self._app.deployment.started(self._caller)
 
     async def stop(self) -> None:
         """Stop the engine, after a restart that is under way."""
