@@ -5,25 +5,18 @@ Ordinary calls of the ingress, so it is the same on each backend. The app must h
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
-import os
 from argparse import Namespace
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from restate_patterns.admin import AdminError, EngineError
-from restate_patterns.cli.admin import command_error
+from restate_patterns.cli.asking import AskingCommand, add_asking
 from restate_patterns.cli.beside import admin_by
 from restate_patterns.cli.exits import CommandError, Exit
 from restate_patterns.cli.ids import is_whole, whole_id
 from restate_patterns.cli.output import ago, print_fields, print_json, print_table, say, say_lines, tell
-from restate_patterns.cli.tokens import INGRESS_TOKEN, add_token
 from restate_patterns.cli.trying_sagas import TryingStep, trying_steps
 from restate_patterns.client import Client
-from restate_patterns.client.errors import ClientError, ServerUnavailable
-from restate_patterns.errors import TerminalError
 from restate_patterns.patterns.saga.desk import DESK, Decision, DecisionRequest, SagaLog, StuckSagas, StuckStep
 from restate_patterns.patterns.saga.diagram import saga_diagram
 from restate_patterns.patterns.saga.errors import NotStuck, UnknownSaga
@@ -33,12 +26,13 @@ from restate_patterns.system.clock import wall_ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction  # pyright: ignore[reportPrivateUsage] - a public result
 
-
 _VERBS: Final = (
     ("resume", "try again what is stuck"),
     ("skip", "let it be: the saga ends with an error that says so"),
     ("supply", "say that it was done by hand, and what the result is"),
 )
+
+_NOT_HOSTED: Final = "no app there hosts the desk of stuck sagas: write `App([..., *saga_services()])`"
 
 _SECOND: Final = 2
 
@@ -64,50 +58,8 @@ def add_to(commands: _SubParsersAction[ArgumentParser]) -> None:
         sub.set_defaults(action=name)
 
 
-def _add(
-    verbs: _SubParsersAction[ArgumentParser],
-    name: str,
-    run: Callable[[Namespace, Client], Coroutine[Any, Any, None]],
-    text: str,
-) -> ArgumentParser:
-    sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    sub.add_argument(
-        "--ingress-url",
-        default=os.environ.get("RESTATE_INGRESS_URL", "http://127.0.0.1:8080"),
-        metavar="URL",
-        help="the ingress (RESTATE_INGRESS_URL, or %(default)s)",
-    )
-    sub.add_argument("--json", action="store_true", help="print JSON")
-    add_token(sub, INGRESS_TOKEN)
-
-    def ask(arguments: Namespace) -> None:
-        asyncio.run(_ask(arguments, run))
-
-    defaults: dict[str, Any] = {"run": ask}
-    sub.set_defaults(**defaults)
-    return sub
-
-
-async def _ask(arguments: Namespace, run: Callable[[Namespace, Client], Coroutine[Any, Any, None]]) -> None:
-    try:
-        client = Client(arguments.ingress_url, token=arguments.token)
-    except ValueError as error:
-        raise CommandError(Exit.USAGE, str(error)) from None
-    async with client:
-        try:
-            await run(arguments, client)
-        except (NotStuck, UnknownSaga) as error:
-            raise CommandError(Exit.NOT_FOUND, str(error)) from None
-        except TerminalError as error:
-            if error.code != 404:
-                raise CommandError(Exit.FAILED, f"failed with {error.code}: {error.message}") from None
-            sentence = "no app there hosts the desk of stuck sagas: write `App([..., *saga_services()])`"
-            raise CommandError(Exit.NOT_FOUND, f"{sentence} ({error.message})") from None
-        except (AdminError, EngineError) as error:
-            raise command_error(error) from None
-        except ClientError as error:
-            code = Exit.REFUSED if isinstance(error, ServerUnavailable) else Exit.NO_SERVER
-            raise CommandError(code, str(error)) from None
+def _add(verbs: _SubParsersAction[ArgumentParser], name: str, run: AskingCommand, text: str) -> ArgumentParser:
+    return add_asking(verbs, name, run, text, unknown=(NotStuck, UnknownSaga), not_hosted=_NOT_HOSTED)
 
 
 async def _list(arguments: Namespace, client: Client) -> None:
