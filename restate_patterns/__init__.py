@@ -93,6 +93,12 @@ from restate_patterns.patterns.saga.record import (
 )
 from restate_patterns.patterns.saga.saga import Saga
 from restate_patterns.patterns.saga.undos import Undos
+from restate_patterns.patterns.schedules.declaration import ScheduleDeclaration, Tick
+from restate_patterns.patterns.schedules.errors import BackfillTooLong, ScheduleRefused, UnknownSchedule
+from restate_patterns.patterns.schedules.hosting import schedule_services
+from restate_patterns.patterns.schedules.keeper import ScheduleIndex, Schedules, ScheduleSpan
+from restate_patterns.patterns.schedules.record import ScheduleRecord, ScheduleRun
+from restate_patterns.patterns.schedules.schedule import Schedule
 from restate_patterns.patterns.statecharts.events import chart_event
 from restate_patterns.patterns.statecharts.snapshot import ChartSnapshot, PendingEvent
 from restate_patterns.patterns.statecharts.statechart import ChartMessage, Statechart
@@ -107,6 +113,7 @@ __all__ = [
     "Awakeable",
     "AwakeableId",
     "Backend",
+    "BackfillTooLong",
     "BlockingClient",
     "CallNotAwaited",
     "Cancelled",
@@ -171,6 +178,14 @@ __all__ = [
     "SagaStep",
     "SagaStepKind",
     "SagaStepState",
+    "Schedule",
+    "ScheduleDeclaration",
+    "ScheduleIndex",
+    "ScheduleRecord",
+    "ScheduleRefused",
+    "ScheduleRun",
+    "ScheduleSpan",
+    "Schedules",
     "ServerUnavailable",
     "ServerUnreachable",
     "Service",
@@ -186,6 +201,7 @@ __all__ = [
     "StuckSagas",
     "StuckStep",
     "TerminalError",
+    "Tick",
     "TimedOut",
     "Tolerate",
     "Transition",
@@ -195,6 +211,7 @@ __all__ = [
     "Undos",
     "UnexpectedAnswer",
     "UnknownSaga",
+    "UnknownSchedule",
     "UnreadableValue",
     "UsageError",
     "VirtualObject",
@@ -211,4 +228,5 @@ __all__ = [
     "quorum",
     "saga_diagram",
     "saga_services",
+    "schedule_services",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -9,6 +10,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
+from functools import partial
 from typing import TYPE_CHECKING
 
 from restate_patterns.api.deployment import AppDeployment
@@ -16,11 +18,20 @@ from restate_patterns.backends.embedded import Embedded
 from restate_patterns.backends.serving import run_serving
 from restate_patterns.client import BlockingClient, Client
 from restate_patterns.client.portals import LoopThread
+from restate_patterns.errors import DefinitionError
+from restate_patterns.limits import SCHEDULE_DECLARE_S
+from restate_patterns.patterns.schedules.errors import ScheduleRefused
+from restate_patterns.patterns.schedules.hosting import with_schedules
+from restate_patterns.patterns.schedules.schedule import Schedule
 from restate_patterns.system import collector
+from restate_patterns.text.log_lines import logger_named
 
 if TYPE_CHECKING:
     from restate_patterns.api.definitions import Definition
+    from restate_patterns.api.typed_clients import Clients
     from restate_patterns.engine.backend import Backend
+
+_logger = logger_named("restate_patterns")
 
 
 class App:
@@ -30,16 +41,23 @@ class App:
         app.serve(Embedded("tickets.db"))
 
     Args:
-        definitions: Instances of services, virtual objects and workflows, with their dependencies.
+        definitions: Instances of services, virtual objects and workflows, with their dependencies; and schedules, which
+            it declares at each start.
         name: What logs and tools call it.
 
     Raises:
-        DefinitionError: A definition is wrong, or a wire name is taken twice.
+        DefinitionError: A definition is wrong, or a wire name or the name of a schedule is taken twice.
     """
 
-    def __init__(self, definitions: Sequence[Definition], /, *, name: str = "app") -> None:
+    def __init__(self, definitions: Sequence[Definition | Schedule], /, *, name: str = "app") -> None:
         self.name = name
-        self._deployment = AppDeployment(definitions)
+        schedules = [each for each in definitions if isinstance(each, Schedule)]
+        services = [each for each in definitions if not isinstance(each, Schedule)]
+        if schedules:
+            services = with_schedules(services, schedules)
+        self.schedules = tuple(schedules)
+        """The schedules that it declares."""
+        self._deployment = AppDeployment(services, [partial(_declare, schedule) for schedule in schedules])
 
     @property
     def deployment(self) -> AppDeployment:
@@ -95,6 +113,22 @@ class App:
     def _running_apart(self, backend: Backend) -> Generator[BlockingClient]:
         with LoopThread(f"restate-patterns {self.name}") as thread, thread.entered(self._running(backend)) as client:
             yield thread.portal().run(_blocking(client))
+
+
+async def _declare(schedule: Schedule, via: Clients) -> None:
+    try:
+        async with asyncio.timeout(SCHEDULE_DECLARE_S):
+            await schedule.declare(via)
+    except ScheduleRefused as error:
+        raise DefinitionError(error.message) from None
+    except TimeoutError:
+        _logger.error(
+            "%s did not take its declaration within %s s, and stays as it was: an invocation of Schedules/%s is paused "
+            "or stuck (restate-patterns invocations list --internal). The declaration is taken when that is over",
+            schedule.label,
+            SCHEDULE_DECLARE_S,
+            schedule.name,
+        )
 
 
 async def _blocking(client: Client) -> BlockingClient:

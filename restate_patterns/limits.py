@@ -279,3 +279,27 @@ RESTATE_STATE_BYTES_MAX: Final = 2 * 1024 * 1024
 
 RESTATE_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest body of a send that a Restate server was seen to take as it comes (1.7 breaks the connection at 40 MiB)."""
+
+SCHEDULE_EVERY_MS_MIN: Final = 10
+"""Shortest interval of a schedule: a tick takes a few invocations."""
+
+SCHEDULE_LATE_MS: Final = 60_000
+"""How late a tick may come that is not missed: a restart takes its time."""
+
+SCHEDULE_MADE_UP_MAX: Final = 100
+"""Missed ticks that are made up at most, the latest ones, and that are counted."""
+
+SCHEDULE_QUEUE_MAX: Final = 1_000
+"""Runs that wait for the end of another at most; so many a backfill may add."""
+
+SCHEDULE_RUNS_KEPT: Final = 10
+"""Runs that a schedule remembers; they are written anew at each tick."""
+
+SCHEDULE_LOOK_MS: Final = 24 * 60 * 60 * 1000
+"""How often the next tick of a cron schedule is looked up anew: the rules of its time zone may have changed."""
+
+SCHEDULE_YEARS_BEGIN_MS: Final = 946_684_800_000
+"""From when a cron expression is asked whether it ever comes: the year 2000, whose leap day there is."""
+
+SCHEDULE_DECLARE_S: Final = 10.0
+"""How long a start waits for a schedule to take its declaration: it may be busy, or paused."""

@@ -20,6 +20,7 @@ from restate_patterns.cli import (
     logs,
     migrate,
     sagas,
+    schedules,
     serve,
     server,
     services,
@@ -92,6 +93,7 @@ def parser() -> ArgumentParser:
     _add_deployments(commands)
     _add_kv(commands)
     sagas.add_to(commands)
+    schedules.add_to(commands)
     _add_server(commands)
     migrate.add_to(commands)
     _add_completion(commands, root)

@@ -8,8 +8,11 @@ from typing import Final
 from restate_patterns.admin import ServiceView
 from restate_patterns.moving.courier import COURIER
 from restate_patterns.patterns.saga.desk import SagaLog, StuckSagas
+from restate_patterns.patterns.schedules.keeper import ScheduleIndex, Schedules
 
-OWN_SERVICES: Final = frozenset({StuckSagas.__name__, SagaLog.__name__, COURIER})
+OWN_SERVICES: Final = frozenset(
+    {StuckSagas.__name__, SagaLog.__name__, Schedules.__name__, ScheduleIndex.__name__, COURIER}
+)
 
 
 def without_own(services: Sequence[ServiceView]) -> Sequence[ServiceView]:

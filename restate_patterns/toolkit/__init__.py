@@ -41,6 +41,7 @@ from restate_patterns.toolkit.invocations import (
 )
 from restate_patterns.toolkit.sleeping import sleep_for
 from restate_patterns.toolkit.steps import BoundStep, bound_step
+from restate_patterns.toolkit.targets import is_private, why_refused
 
 __all__ = [
     "ATTEMPT_OVER",
@@ -62,6 +63,7 @@ __all__ = [
     "handler_label",
     "has_ended",
     "hosts",
+    "is_private",
     "kept_arguments",
     "kept_for",
     "leaves_of",
@@ -81,6 +83,7 @@ __all__ = [
     "to_the_end",
     "type_arguments",
     "wait_for_end",
+    "why_refused",
     "wire_name",
     "without_timeout",
 ]

@@ -7,19 +7,20 @@ import types
 import restate_patterns
 
 PUBLIC = """
-    AlreadyCompleted AlreadyInvoked App AttemptSpins AwaitedSignal Awakeable AwakeableId Backend BlockingClient
-    CallNotAwaited Cancelled Change ChartMessage ChartSnapshot Client ClientClosed ClientError Clients Context
-    ContextError DeadlockError Decision DecisionRequest Definition DefinitionError DurablePromise Embedded
-    ErrorRecord EventRefused FanOut FanOutFailed FanOutPages FanOutProgress Handler HandlerClient HandlerRef
-    IdempotencyKeyReused IllegalEvent IngressApp InvalidInput InvocationHandle InvocationNotFound InvocationPaused
-    JournalMismatch Killed LateTimer Lockable NamedPromise NamedState NotDurable NotReady NotStuck ObjectContext
-    ObjectSharedContext Outcome OutcomeUnknown PendingEvent ReadOnlyState RecordPending RequestRefused Restate
-    RetryPolicy RetryableError Saga SagaAction SagaFailed SagaLog SagaRecord SagaState SagaStep SagaStepKind
-    SagaStepState ServerUnavailable ServerUnreachable Service Signal SignalHandle State StateMachine StateNotSet
-    Statechart Status Step StepFailed StuckSagas StuckStep TerminalError TimedOut Tolerate Transition UndefinedName
-    UndoError UndoPolicy Undos UnexpectedAnswer UnknownSaga UnreadableValue UsageError VirtualObject Workflow
-    WorkflowContext WorkflowSharedContext WrongValue chart_event fan_out fan_out_as_completed fan_out_services
-    first_success handler quorum saga_diagram saga_services
+    AlreadyCompleted AlreadyInvoked App AttemptSpins AwaitedSignal Awakeable AwakeableId Backend BackfillTooLong
+    BlockingClient CallNotAwaited Cancelled Change ChartMessage ChartSnapshot Client ClientClosed ClientError
+    Clients Context ContextError DeadlockError Decision DecisionRequest Definition DefinitionError DurablePromise
+    Embedded ErrorRecord EventRefused FanOut FanOutFailed FanOutPages FanOutProgress Handler HandlerClient
+    HandlerRef IdempotencyKeyReused IllegalEvent IngressApp InvalidInput InvocationHandle InvocationNotFound
+    InvocationPaused JournalMismatch Killed LateTimer Lockable NamedPromise NamedState NotDurable NotReady NotStuck
+    ObjectContext ObjectSharedContext Outcome OutcomeUnknown PendingEvent ReadOnlyState RecordPending RequestRefused
+    Restate RetryPolicy RetryableError Saga SagaAction SagaFailed SagaLog SagaRecord SagaState SagaStep SagaStepKind
+    SagaStepState Schedule ScheduleDeclaration ScheduleIndex ScheduleRecord ScheduleRefused ScheduleRun ScheduleSpan
+    Schedules ServerUnavailable ServerUnreachable Service Signal SignalHandle State StateMachine StateNotSet
+    Statechart Status Step StepFailed StuckSagas StuckStep TerminalError Tick TimedOut Tolerate Transition
+    UndefinedName UndoError UndoPolicy Undos UnexpectedAnswer UnknownSaga UnknownSchedule UnreadableValue UsageError
+    VirtualObject Workflow WorkflowContext WorkflowSharedContext WrongValue chart_event fan_out fan_out_as_completed
+    fan_out_services first_success handler quorum saga_diagram saga_services schedule_services
 """
 
 
