@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from examples.schedules.nightly_report import app, nightly, tidying
-from examples.schedules.nightly_report.books import Archive, Books, DayReport
-from examples.schedules.nightly_report.report import SHOP
+from examples.queues.nightly_report import app, nightly, tidying
+from examples.queues.nightly_report.books import Archive, Books, DayReport
+from examples.queues.nightly_report.report import SHOP
 from restate_patterns import Client
 from restate_patterns.testing import TestEnvironment, at_every_crash_point, run_test
 from tests.support.bounds import PATIENCE_S

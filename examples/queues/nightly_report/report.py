@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from examples.schedules.nightly_report.books import Archive, Books, DayReport
+from examples.queues.nightly_report.books import Archive, Books, DayReport
 from restate_patterns import Context, Service, Tick, handler
 
 SHOP = "shop"

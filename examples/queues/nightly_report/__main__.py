@@ -1,8 +1,8 @@
-"""Serve the shop: `python -m examples.schedules.nightly_report`."""
+"""Serve the shop: `python -m examples.queues.nightly_report`."""
 
 from __future__ import annotations
 
-from examples.schedules.nightly_report import app
+from examples.queues.nightly_report import app
 from examples.serving import serve
 
 if __name__ == "__main__":

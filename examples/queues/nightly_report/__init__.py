@@ -1,6 +1,6 @@
 """A shop that reports on each of its days, in the night after it, once, in the time of the shop.
 
-    python -m examples.schedules.nightly_report
+    python -m examples.queues.nightly_report
 
 Then sell something, and do not wait for the night:
 
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from examples.schedules.nightly_report.books import Archive, Books
-from examples.schedules.nightly_report.report import Reports
+from examples.queues.nightly_report.books import Archive, Books
+from examples.queues.nightly_report.report import Reports
 from restate_patterns import App, Schedule
 
 # --8<-- [start:schedules]
