@@ -191,22 +191,15 @@ class Course:
 
         Where the rules of a time zone may change it comes at least each day, and looks.
         """
-        progress, over = self.progress, self.progress.timer_id
+        progress, over, now_ms = self.progress, self.progress.timer_id, self.now_ms
         progress.timer, progress.timer_id = None, ""
         progress.next_due_ms = None
         if due is not None and progress.paused_at is None:
-            at_ms = min(due.at_ms, self.now_ms + SCHEDULE_LOOK_MS) if self.timing.moves else due.at_ms
+            at_ms = min(due.at_ms, now_ms + SCHEDULE_LOOK_MS) if self.timing.moves else due.at_ms
             progress.next_due_ms = due.due_ms
             progress.timer = Timer(token=str(self._ctx.uuid4()), at_ms=at_ms)
-            await self.set_timer()
+            tick = self._ctx.handler_client(SCHEDULES, "tick", key=self._ctx.key, takes=Timer)
+            wait = timedelta(milliseconds=max(0, at_ms - now_ms))
+            progress.timer_id = (await tick.send_after(wait, progress.timer)).id
         if over:
             await self._ctx.invocation_by_id(over).cancel()
-
-    async def set_timer(self) -> None:
-        """Send the timer that counts; one that was sent already is not sent twice."""
-        progress = self.progress
-        if progress.timer is not None:
-            tick = self._ctx.handler_client(SCHEDULES, "tick", key=self._ctx.key, takes=Timer)
-            wait = timedelta(milliseconds=max(0, progress.timer.at_ms - self.now_ms))
-            once = tick.with_options(idempotency_key=progress.timer.token)
-            progress.timer_id = (await once.send_after(wait, progress.timer)).id

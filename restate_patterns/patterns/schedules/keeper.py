@@ -56,8 +56,7 @@ class Schedules(VirtualObject, name=SCHEDULES):
     async def declare(self, ctx: ObjectContext, declaration: ScheduleDeclaration) -> bool:
         """Begin a schedule, or take another declaration of one; gives whether that changed anything.
 
-        Another declaration replaces the timer; what came before and has not begun yet is begun first. One that is
-        paused stays so.
+        Of another declaration, what came before it and has not begun yet is begun first. One that is paused stays so.
         """
         self._check(ctx, declaration)
         before = await self.declaration.get(ctx)
@@ -70,21 +69,13 @@ class Schedules(VirtualObject, name=SCHEDULES):
             if before == declaration:
                 await course.watch()
                 await course.begin_queued()
-                await self._go_on_waiting(course)
             else:
                 await self._replace(ctx, course, before)
                 self.declaration.set(ctx, declaration)
+            # Also where it is the same: somebody may have killed the timer, or the rules of the zone have changed.
+            await course.wait_for(course.timing.after(course.progress.dealt_with_ms))
             self._write(ctx, course)
         return before != declaration
-
-    async def _go_on_waiting(self, course: Course) -> None:
-        """Keep the timer where its time is still the right one."""
-        progress = course.progress
-        due = course.timing.after(progress.dealt_with_ms)
-        if progress.paused_at is None and progress.next_due_ms != (due and due.due_ms):
-            await course.wait_for(due)
-        else:
-            await course.set_timer()
 
     async def _replace(self, ctx: ObjectContext, course: Course, before: ScheduleDeclaration | None) -> None:
         progress = course.progress
@@ -93,7 +84,6 @@ class Schedules(VirtualObject, name=SCHEDULES):
                 await course.begin_what_came(Timing(ctx.key, before), before.missed, course.now_ms)
         await course.begin_queued()
         progress.declared_at, progress.dealt_with_ms = ctx.now(), course.now_ms
-        await course.wait_for(course.timing.after(progress.dealt_with_ms))
 
     def _check(self, ctx: ObjectContext, declaration: ScheduleDeclaration) -> None:
         try:

@@ -37,6 +37,8 @@ class Seen:
     notes: list[str] = field(default_factory=list)
     takes: timedelta = timedelta(0)
     """How long a run of `slow` takes."""
+    cleans_up: timedelta = timedelta(0)
+    """And how long its clean-up."""
 
     def note(self, what: str) -> None:
         """Note it."""
@@ -70,6 +72,7 @@ class Job(Service):
             await asyncio.sleep(self.seen.takes.total_seconds())
         finally:
             with ctx.shielded():
+                await asyncio.sleep(self.seen.cleans_up.total_seconds())
                 await ctx.run("note", self.seen.note, f"ended {due}")
 
     @handler

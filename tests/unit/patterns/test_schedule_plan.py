@@ -90,3 +90,13 @@ def test_the_same_as_looking_at_each_tick(
     declaration = ScheduleDeclaration(cron=cron, zone=zone, jitter=timedelta(seconds=jitter), service="A", handler="b")
     timing = Timing("a", declaration)
     assert plan(timing, missed, since_ms, since_ms + span) == naive(timing, missed, since_ms, since_ms + span)
+
+
+@pytest.mark.parametrize("missed", MISSED)
+def test_a_tick_that_is_put_off_keeps_those_after_it_waiting(missed: Missed) -> None:
+    """Also where so many have come that only the last of them are looked for."""
+    declaration = ScheduleDeclaration(cron="* * * * * *", jitter=timedelta(minutes=10), service="A", handler="b")
+    timing, since_ms = Timing("a", declaration), ms_of(datetime(2030, 1, 1, tzinfo=UTC))
+    for minutes in (5, 20, 40):
+        now_ms = since_ms + minutes * 60_000
+        assert plan(timing, missed, since_ms, now_ms) == naive(timing, missed, since_ms, now_ms)

@@ -132,11 +132,14 @@ async def test_overlap(overlap: Overlap, notes: str, skipped: int) -> None:
 
 
 async def test_a_cancelled_run_is_waited_for() -> None:
-    """The next one begins when the one before has cleaned up."""
-    seen = Seen(takes=timedelta(hours=9))
+    """The next one begins when the one before has cleaned up, and not beside it."""
+    seen = Seen(takes=timedelta(hours=9), cleans_up=10 * MINUTE)
     hourly = Schedule("hourly", every=HOUR, to=Job.slow, overlap="cancel")
     async with run_test(app_with(seen, hourly)) as env:
-        await env.advance(2 * HOUR)
+        await env.advance(2 * HOUR + 9 * MINUTE)
+        assert seen.notes == ["began 01 01:00"]
+        assert (await hourly.show(env.client)).queued == [START + 2 * HOUR]
+        await env.advance(MINUTE)
         assert seen.notes == ["began 01 01:00", "ended 01 01:00", "began 01 02:00"]
         record = await hourly.show(env.client)
         assert states(record) == ["01 01:00 due failed", "01 02:00 due running"]
@@ -255,6 +258,7 @@ async def test_triggered_it_runs_now_also_while_it_is_paused() -> None:
         await env.advance(HOUR)
         assert (await nightly.trigger(env.client)).state == "running"
         await env.client.invocation(Job.slow, run.invocation_id).result()
+        await env.settle()
         assert seen.notes == ["began 01 00:00", "ended 01 00:00", "began 01 01:00"]
 
 
@@ -300,10 +304,10 @@ async def test_removed_it_is_gone() -> None:
     async with run_test(app_with(seen, hourly)) as env:
         await env.advance(HOUR)
         assert await hourly.remove(env.client) is True
+        assert (await names(env), await timers(env)) == ([], [])
         assert await hourly.remove(env.client) is False
         await env.advance(5 * HOUR)
         assert seen.notes == ["began 01 01:00", "ended 01 01:00"]
-        assert (await names(env), await timers(env)) == ([], [])
         for verb in (hourly.show, hourly.pause, hourly.resume, hourly.trigger):
             with pytest.raises(UnknownSchedule, match="there is no schedule 'hourly'"):
                 await verb(env.client)
