@@ -117,6 +117,40 @@ async def test_a_changed_declaration_replaces_the_timer_once(server: RunningServ
         assert await changed.remove(client)
 
 
+async def test_nodes_that_start_at_once(server: RunningServer) -> None:
+    """Each registers itself and declares: there is one timer, and each tick has one run."""
+    seen, often = Seen(), Schedule(new("often"), every=OFTEN, to=Job.of_tick)
+    clients: list[Client] = []
+    over = asyncio.Event()
+
+    async def node() -> None:
+        async with served(App([*hosted(seen), often]), server) as client:
+            clients.append(client)
+            await over.wait()
+
+    async def is_run() -> bool:
+        return len(clients) == 2 and (await often.show(clients[0])).started_count >= 4
+
+    async with asyncio.TaskGroup() as nodes:
+        for _ in range(2):
+            nodes.create_task(node())
+        await until(is_run)
+        record = await often.show(clients[1])
+        due = [run.due for run in record.runs]
+        assert due == sorted(set(due), reverse=True)
+        started = [run.invocation_id for run in record.runs if run.invocation_id]
+        assert len(started) == len(set(started))
+        await often.pause(clients[0])
+        await until(lambda: _ended(often, clients[1]))
+        assert len(seen.notes) == (await often.show(clients[1])).started_count
+        assert await often.remove(clients[0])
+        over.set()
+
+
+async def _ended(schedule: Schedule, client: Client) -> bool:
+    return all(run.state != "running" for run in (await schedule.show(client)).runs)
+
+
 async def test_overlaps_and_ends(server: RunningServer) -> None:
     """A run that goes on is cancelled and waited for; a queued one begins after the one before it."""
     seen = Seen(takes=timedelta(hours=1))

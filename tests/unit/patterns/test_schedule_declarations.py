@@ -242,6 +242,13 @@ async def test_what_its_target_would_refuse_is_refused(change: dict[str, object]
         assert await names(env) == []
 
 
+@pytest.mark.anyio
+async def test_an_app_may_say_what_keeps_its_schedules() -> None:
+    """One that makes some at run time as well writes both, and hosts it once."""
+    async with run_test(App([*hosted(Seen()), HOURLY, *schedule_services()])) as env:
+        assert await names(env) == ["report"]
+
+
 def test_two_of_a_name_are_refused() -> None:
     with pytest.raises(DefinitionError, match="two schedules have the name 'report'"):
         app_with(Seen(), HOURLY, HALF_PAST)
