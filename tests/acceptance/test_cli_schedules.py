@@ -48,7 +48,9 @@ def test_they_are_listed_and_shown(server: DevServer) -> None:
     assert [record["name"] for record in records] == ["jams", "nightly"]
     text = server.command("schedules", "show", "nightly").stdout
     assert len(re.findall(r"\d{4}-01-01 02:30:00\+01:00", text)) == 3, "the next three ticks, in its zone"
-    assert json.loads(server.command("schedules", "show", "nightly", "--json").stdout) == records[1]
+    one = json.loads(server.command("schedules", "show", "nightly", "--json").stdout)
+    # What another test had it run may go on.
+    assert (one.keys(), one["declaration"]) == (records[1].keys(), records[1]["declaration"])
 
 
 def test_a_trigger_runs_it_and_its_end_is_shown(server: DevServer) -> None:

@@ -205,7 +205,7 @@ async def test_a_clock_that_jumps_both_ways(crash: bool) -> None:
             await env.advance(HOUR)
         await env.advance(DAY)
         assert seen.notes == sorted(set(seen.notes))
-        ran = [datetime.strptime(note, "hourly %d %H:%M:%S").replace(tzinfo=UTC) for note in seen.notes]
+        ran = [datetime.strptime(f"2026 {note}", "%Y hourly %d %H:%M:%S").replace(tzinfo=UTC) for note in seen.notes]
         assert ran == [ran[0] + number * HOUR for number in range(len(ran))]
         assert len(await timers(env)) == 1
 
