@@ -67,8 +67,8 @@ class Job(Service):
     @handler
     async def slow(self, ctx: Context, tick: Tick | None = None) -> None:
         due = "" if tick is None else f"{tick.due:%d %H:%M}"
-        await ctx.run("note", self.seen.note, f"began {due}")
         try:
+            await ctx.run("note", self.seen.note, f"began {due}")
             await asyncio.sleep(self.seen.takes.total_seconds())
         finally:
             with ctx.shielded():
