@@ -2,7 +2,8 @@
 
 One line is one `write` to a file opened for appending, fsynced before the step returns. Lines of the server
 (effects) and of the driver (answers seen) share the file, so their order is the order in which things
-happened.
+happened. A process that is killed inside its `write` may leave the beginning of a line; its step has not returned, and
+what is written next begins on a line of its own.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def append(file: Path, line: Line, *, durable: bool = True) -> None:
     """Append a line and wait until it is on disk, unless the writer is not one that gets killed."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, json.dumps(asdict(line)).encode() + b"\n")
+        os.write(descriptor, b"\n" + json.dumps(asdict(line)).encode() + b"\n")
         if durable:
             os.fdatasync(descriptor)
     finally:
@@ -75,4 +76,5 @@ class Tail:
                 if not line.endswith(b"\n"):
                     break
                 self._offset += len(line)
-                yield Line(**json.loads(line))
+                if line.endswith(b"}\n"):
+                    yield Line(**json.loads(line))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.torture.check import Outcome, check
-from benchmarks.torture.effects import Line
+from benchmarks.torture.effects import Line, Tail, append
 from benchmarks.torture.plan import Expected, Operation, expected_state, operations
 
 SEED = 7
@@ -33,6 +34,27 @@ def line_of(lines: list[Line], path_end: str, outcomes: list[Outcome], step: int
     """Say where the given step of the first operation on a path is."""
     name = next(each.operation.name for each in outcomes if each.operation.path.endswith(path_end))
     return next(index for index, line in enumerate(lines) if line.operation == name) + step
+
+
+def test_a_line_that_a_kill_cut_short_is_none(tmp_path: Path) -> None:
+    """Whatever is left of it, what was written before and after is read, also by one who reads as it grows."""
+    file, (first, torn, last) = tmp_path / "effects", [Line("effect", f"op-{number}", "note") for number in range(3)]
+    append(file, first)
+    whole = file.read_bytes()
+    tail = Tail(file)
+    assert list(tail.read()) == [first]
+    append(file, torn)
+    for left in range(len(whole), file.stat().st_size - 2):
+        with file.open("r+b") as cut:
+            cut.truncate(left)
+        seen_early = Tail(file)
+        assert list(seen_early.read()) == [first]
+        append(file, last)
+        assert list(Tail(file).read()) == [first, last]
+        assert list(seen_early.read()) == [last]
+        with file.open("r+b") as cut:
+            cut.truncate(len(whole))
+        append(file, torn)
 
 
 def test_a_good_run_passes() -> None:
