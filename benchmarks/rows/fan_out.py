@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import httpx
@@ -12,7 +11,7 @@ from typing_extensions import override
 
 from benchmarks.results import Result, Spread, ratio
 from benchmarks.rows.base import EMBEDDED, Row, RowMissingError, Settings, require
-from benchmarks.rows.paired import DBOS, RESTATE
+from benchmarks.rows.paired import DBOS, RESTATE, PairedRow, Sample
 from benchmarks.sides import SERVER_DIR, Side, SideSpec, running_side
 from restate_patterns.server import ServerError, installed
 
@@ -49,6 +48,11 @@ def posted(handler: str) -> Timed:
         return elapsed_s
 
     return timed
+
+
+def calls_of(timed: Timed) -> Sample:
+    """Give the calls a second of a small fan-out, however long a sample is to take."""
+    return lambda side, _seconds: SMALL_COUNT / timed(side, SMALL_COUNT)
 
 
 @dataclass(slots=True)
@@ -92,46 +96,6 @@ class Growth(Row):
         )
 
 
-@dataclass(slots=True)
-class Peers(Row):
-    """A fan-out of ours against one of a peer, of as many calls."""
-
-    name: str
-    what: str
-    peer: SideSpec
-    ours_timed: Timed
-    peer_timed: Timed
-    ours: SideSpec = EMBEDDED
-    count: int = SMALL_COUNT
-
-    @override
-    def measure(self, settings: Settings) -> Result:
-        _require(self.peer)
-        ours: list[float] = []
-        theirs: list[float] = []
-        with ExitStack() as stack:
-            our_side = stack.enter_context(running_side(self.ours, settings.directory / "ours"))
-            their_side = (
-                our_side
-                if self.peer is self.ours
-                else stack.enter_context(running_side(self.peer, settings.directory / "peer"))
-            )
-            turns = [(our_side, self.ours_timed, ours), (their_side, self.peer_timed, theirs)]
-            for number in range(settings.rounds):
-                for side, timed, samples in turns if number % 2 == 0 else reversed(turns):
-                    samples.append(self.count / timed(side, self.count))
-                settings.tell(f"{self.name}: {ours[-1]:,.0f} against {theirs[-1]:,.0f} calls/s")
-        return Result(
-            name=self.name,
-            what=self.what,
-            unit="calls/s",
-            ours=Spread(tuple(ours)),
-            peer=Spread(tuple(theirs)),
-            peer_title=self.peer.title,
-            value=ratio(ours, theirs),
-        )
-
-
 def _require(spec: SideSpec) -> None:
     require([spec])
     try:
@@ -156,19 +120,23 @@ FAN_OUT: list[Row] = [
         goal=None,
         large_count=3_000,
     ),
-    Peers(
+    PairedRow(
         "fan-out-dbos",
         f"a fan-out of {SMALL_COUNT:,} calls, against DBOS on SQLite as documented",
         DBOS,
-        asked("fan_out"),
-        asked("gather"),
+        calls_of(asked("fan_out")),
+        calls_of(asked("gather")),
+        None,
+        unit="calls/s",
     ),
-    Peers(
+    PairedRow(
         "fan-out-sdk",
         f"on a Restate server: a fan-out of {SMALL_COUNT:,} calls, against the gather of the bare SDK",
         RESTATE,
-        posted("OurBench/fan_out"),
-        posted("Bench/gather"),
+        calls_of(posted("OurBench/fan_out")),
+        calls_of(posted("Bench/gather")),
+        None,
         ours=RESTATE,
+        unit="calls/s",
     ),
 ]

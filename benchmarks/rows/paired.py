@@ -75,7 +75,9 @@ class PairedRow(Row):
         theirs: list[float] = []
         with ExitStack() as stack:
             our_side = stack.enter_context(running_side(self.ours, settings.directory / "ours"))
-            their_side = stack.enter_context(running_side(self.peer, settings.directory / "peer"))
+            their_side = our_side  # which may serve both
+            if self.peer is not self.ours:
+                their_side = stack.enter_context(running_side(self.peer, settings.directory / "peer"))
             turns = [(our_side, self.ours_sample, ours), (their_side, self.peer_sample, theirs)]
             for number in range(settings.rounds):
                 for side, sample, samples in turns if number % 2 == 0 else reversed(turns):

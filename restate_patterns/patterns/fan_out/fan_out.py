@@ -95,7 +95,7 @@ async def fan_out(
     check_policy(on_error)
     total = len(items) if isinstance(items, Collection) else None
     if page is not None:
-        return await in_pages(ctx, items, call, window=window, on_error=on_error, progress=progress, page=page)
+        return await in_pages(ctx, items, call, total, window=window, on_error=on_error, progress=progress, page=page)
     tally = Tally(total, on_error, progress, every=window if total is None else max(1, total // 100))
     return await fan_in(Window(ctx, items, call, window), tally)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
@@ -90,13 +90,14 @@ async def in_pages(
     ctx: Context,
     items: Iterable[T] | AsyncIterable[T],
     call: Callable[[T], Awaitable[Any]],
+    total: int | None,
     *,
     window: int,
     on_error: OnError,
     progress: Callable[[FanOutProgress], object] | None,
     page: int,
 ) -> list[Any]:
-    """Do what `fan_out` does, with a child invocation for each page of items."""
+    """Do what `fan_out` does, with a child invocation for each page of the items, which are `total`."""
     if type(page) is not int or page < 1:
         raise UsageError(f"page={page!r}: how many items a child invocation takes care of, a whole number from 1 up")
     if not hosts(ctx, FanOutPages):
@@ -121,7 +122,6 @@ async def in_pages(
             )
         )
 
-    total = len(items) if isinstance(items, Collection) else None
     tally = Tally(total, on_error, progress, every=page)
     parts = _parts(items, page) if isinstance(items, Iterable) else _later_parts(items, page)
     pages = Window(ctx, parts, page_of, at_once)

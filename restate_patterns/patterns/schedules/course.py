@@ -56,16 +56,18 @@ class Course:
 
     async def go_on(self, now_ms: int) -> None:
         """Begin what has come, and wait for the next tick."""
-        await self.begin_what_came(self.timing, self._declaration.missed, now_ms)
-        await self.wait_for(self.timing.after(self.progress.dealt_with_ms))
+        await self.wait_for(await self.begin_what_came(self.timing, self._declaration.missed, now_ms))
 
-    async def begin_what_came(self, timing: Timing, missed: Missed, now_ms: int) -> None:
+    async def begin_what_came(self, timing: Timing, missed: Missed, now_ms: int) -> Due | None:
         """Begin a run for each tick that has come and is wanted.
 
         Args:
             timing: When ticks came.
             missed: What becomes of those that were missed.
             now_ms: The time, by which they came.
+
+        Returns:
+            The next tick.
         """
         progress = self.progress
         decided = plan(timing, missed, progress.dealt_with_ms, now_ms)
@@ -77,6 +79,7 @@ class Course:
             )
         for due_ms in decided.runs:
             await self.begin(WantedRun(due_ms=due_ms), waits=len(decided.runs) > 1)
+        return decided.next
 
     async def begin(self, wanted: WantedRun, *, waits: bool = False) -> ScheduleRun:
         """Begin a run, or do with it what the overlap says while the last one goes on.
